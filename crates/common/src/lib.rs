@@ -1,0 +1,15 @@
+//! The domain of Pictor and everything it keeps in Redis.
+//!
+//! Nothing here reads the environment, prints, or talks to an image API.
+
+pub mod asset_key;
+pub mod batch;
+pub mod catalogue;
+pub mod money;
+pub mod price;
+pub mod spec;
+pub mod store;
+
+pub use asset_key::AssetKey;
+pub use money::MicroUsd;
+pub use spec::Spec;

@@ -1,0 +1,124 @@
+//! The seam behind which images are kept.
+
+use std::{collections::BTreeMap, fmt, path::PathBuf};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::{AssetKey, Spec};
+
+/// What is written: bytes in memory, or a file that is already complete on disk.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// Bytes in memory.
+    Bytes(Bytes),
+    /// A complete file on the local disk.
+    File(PathBuf),
+}
+
+/// An object about to be written.
+#[derive(Clone, Debug)]
+pub struct NewObject {
+    /// Name below the store's prefix, with `/` between parts.
+    pub name: String,
+    /// The content.
+    pub body: Body,
+    /// MIME type.
+    pub content_type: String,
+    /// ASCII names (lower case, digits, `-`) and ASCII values; 2 KiB in all at most.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// What a store knows of an object without reading it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredObject {
+    /// Name below the store's prefix.
+    pub name: String,
+    /// Length in bytes.
+    pub length: u64,
+    /// MIME type, where the store keeps one.
+    pub content_type: Option<String>,
+    /// Metadata given when it was written.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// How a conditional write ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// This call wrote the object.
+    Created,
+    /// An object of that name stood there already and was left as it is.
+    Exists(StoredObject),
+}
+
+/// What kind of failure a store reports, so that callers can decide to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreErrorKind {
+    /// Away, slow, throttled or broken for now: try again.
+    Unavailable,
+    /// Credentials or permissions are wrong: a person must act.
+    Denied,
+    /// The bucket, directory or object does not exist.
+    NotFound,
+    /// The request itself can never succeed.
+    Invalid,
+    /// No room is left.
+    Full,
+}
+
+/// A failed store operation.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct StoreError {
+    /// What a caller may branch on.
+    pub kind: StoreErrorKind,
+    /// What was tried, on what, and what the store answered; no secrets.
+    pub message: String,
+    /// The cause.
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// Keeps objects under names. All operations are safe to repeat.
+#[async_trait]
+pub trait Store: fmt::Debug + Send + Sync {
+    /// Writes an object unless one of that name exists; atomic under any number of writers,
+    /// and never leaves a partial object visible.
+    async fn put_if_absent(&self, object: NewObject) -> Result<Put, StoreError>;
+
+    /// Writes an object, replacing what stood there.
+    async fn put(&self, object: NewObject) -> Result<(), StoreError>;
+
+    /// Looks an object up without reading it; `None` when there is none.
+    async fn head(&self, name: &str) -> Result<Option<StoredObject>, StoreError>;
+
+    /// Reads an object whole; `None` when there is none.
+    async fn get(&self, name: &str) -> Result<Option<Bytes>, StoreError>;
+
+    /// Lists up to `limit` names that start with `prefix` and sort after `after`, in order of bytes.
+    async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError>;
+
+    /// Removes an object; removing what is not there succeeds.
+    async fn delete(&self, name: &str) -> Result<(), StoreError>;
+
+    /// Says where an object is, for people: `s3://bucket/prefix/name` or a path.
+    fn location(&self, name: &str) -> String;
+}
+
+/// Name of an asset's image; depends on the spec alone.
+#[must_use]
+pub fn image_name(key: &AssetKey, spec: &Spec) -> String {
+    format!("assets/{}/{key}.{}", &key.as_str()[..2], spec.extension())
+}
+
+/// Name of the JSON beside an image.
+#[must_use]
+pub fn sidecar_name(key: &AssetKey) -> String {
+    format!("assets/{}/{key}.json", &key.as_str()[..2])
+}
+
+/// Name under which undecodable bytes that were paid for are kept.
+#[must_use]
+pub fn rejected_name(key: &AssetKey, token: &str) -> String {
+    format!("rejected/{key}-{token}.bin")
+}

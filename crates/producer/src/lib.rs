@@ -1,0 +1,1 @@
+//! What puts work into Pictor or steers it.

@@ -1,0 +1,1 @@
+//! Where Pictor keeps images: S3 and directories.

@@ -1,0 +1,2 @@
+//! The `pictor` binary.
+fn main() {}

@@ -69,17 +69,18 @@ pub fn hex(bytes: &[u8]) -> String {
 
 /// Writes the RFC 8785 canonical JSON that the key is taken over.
 ///
-/// Fields that are absent or equal to the frozen default are left out; every text is in
-/// Unicode NFC; `v`, `model` and, where there is one, `prompt` always stand.
+/// Fields that are absent or equal to the default frozen for the model are left out; every text
+/// is in Unicode NFC; `v`, `model` and, where there is one, `prompt` always stand.
 #[must_use]
 pub fn canonical_json(spec: &Spec) -> String {
     let Ok(Value::Object(fields)) = serde_json::to_value(spec) else {
         unreachable!("a spec serializes to an object");
     };
+    let defaults = Defaults::of(&spec.model);
     let mut kept: Map<String, Value> = fields
         .into_iter()
         .map(|(name, value)| (name, normalized(value)))
-        .filter(|(name, value)| !value.is_null() && !is_default(&spec.model, name, value))
+        .filter(|(name, value)| !value.is_null() && !defaults.has(name, value))
         .collect();
     kept.insert("v".to_owned(), VERSION.into());
     serde_json_canonicalizer::to_string(&kept).expect("strings, integers and booleans have a canonical form")
@@ -93,10 +94,22 @@ fn normalized(value: Value) -> Value {
     }
 }
 
-fn is_default(model: &str, name: &str, value: &Value) -> bool {
-    let of_model = FROZEN.by_model_prefix.iter().find(|family| model.starts_with(&family.prefix));
-    let default = of_model.and_then(|family| family.defaults.get(name)).or_else(|| FROZEN.always.get(name));
-    default == Some(value)
+struct Defaults {
+    of_model: Option<&'static Map<String, Value>>,
+}
+
+impl Defaults {
+    /// The first prefix that fits counts; a model that none fits has only those of every model.
+    fn of(model: &str) -> Self {
+        let model: String = model.nfc().collect();
+        let family = FROZEN.by_model_prefix.iter().find(|family| model.starts_with(&family.prefix));
+        Self { of_model: family.map(|family| &family.defaults) }
+    }
+
+    fn has(&self, name: &str, value: &Value) -> bool {
+        let of_model = self.of_model.and_then(|defaults| defaults.get(name));
+        of_model.or_else(|| FROZEN.always.get(name)) == Some(value)
+    }
 }
 
 impl fmt::Display for AssetKey {
@@ -138,3 +151,6 @@ impl From<AssetKey> for String {
         key.0
     }
 }
+
+#[cfg(test)]
+mod tests;

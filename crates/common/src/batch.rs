@@ -65,7 +65,11 @@ pub struct NotName(String);
 pub fn check_name(text: &str) -> Result<(), NotName> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let starts_well = text.starts_with(|c: char| c.is_ascii_alphanumeric());
-    if starts_well && text.len() <= 100 && text.chars().all(allowed) { Ok(()) } else { Err(NotName(text.to_owned())) }
+    if starts_well && text.len() <= 100 && text.chars().all(allowed) {
+        Ok(())
+    } else {
+        Err(NotName(text.to_owned()))
+    }
 }
 
 /// Identifies a batch: the run id, or a digest of what was submitted.

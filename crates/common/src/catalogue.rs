@@ -1,24 +1,30 @@
 //! The model catalogue: what each model accepts, costs and allows, and until when.
 
-use std::{collections::BTreeMap, time::Duration};
+mod check;
+mod layers;
+mod model;
+mod retirement;
+pub(crate) mod size;
 
-use crate::{Spec, spec::Operation};
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use serde::Deserialize;
+
+pub use check::{VERBATIM_PREAMBLE, sent_prompt_chars};
+pub use model::{ByQualityAndSize, Dollars, InputImage, Limits, Model, Rates, ResponseFormat};
+pub use retirement::Retirement;
+pub use size::SizeRule;
+
+static EMBEDDED: LazyLock<Catalogue> = LazyLock::new(|| {
+    Catalogue::default().overridden(include_str!("models.toml")).expect("a test reads the embedded catalogue")
+});
 
 /// A set of models, embedded and overridable by a file.
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {
     models: BTreeMap<String, Model>,
-}
-
-/// One model.
-#[derive(Clone, Debug, Default)]
-pub struct Model {
-    /// Id as the API names it.
-    pub id: String,
-    /// Family: models that share a limit, such as `gpt-image`; part of the route.
-    pub family: String,
-    /// What it can be asked.
-    pub operations: Vec<Operation>,
+    default_model: String,
+    source: toml::Table,
 }
 
 /// One thing wrong with one field of a spec.
@@ -35,17 +41,37 @@ pub struct Problem {
 #[error("{0}")]
 pub struct CatalogueError(pub String);
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    default: String,
+    #[serde(default)]
+    models: toml::Table,
+}
+
 impl Catalogue {
     /// The catalogue that ships with Pictor.
     #[must_use]
     pub fn embedded() -> Self {
-        Self::default()
+        EMBEDDED.clone()
     }
 
     /// Lays a catalogue file over this one: its models are added, or replace the fields they name.
     pub fn overridden(self, toml: &str) -> Result<Self, CatalogueError> {
-        let _ = toml;
-        Ok(self)
+        let over: toml::Table = toml.parse().map_err(|e| CatalogueError(format!("not a catalogue: {e}")))?;
+        let source = layers::lay_file(self.source, over);
+        let file: File = source
+            .clone()
+            .try_into()
+            .map_err(|e| CatalogueError(format!("not a catalogue: {}", one_line(&e))))?;
+        let models = file
+            .models
+            .keys()
+            .map(|id| Ok((id.clone(), read_model(&file.models, id)?)))
+            .collect::<Result<BTreeMap<_, _>, CatalogueError>>()?;
+        let catalogue = Self { models, default_model: file.default, source };
+        catalogue.check_default()?;
+        Ok(catalogue)
     }
 
     /// Looks a model up by its id.
@@ -59,46 +85,64 @@ impl Catalogue {
         self.models.values()
     }
 
-    /// The model used where none is named.
+    /// The model used where none is named; always one that is known and priced.
     #[must_use]
     pub fn default_model(&self) -> &str {
-        "gpt-image-2"
+        &self.default_model
+    }
+
+    /// The default model for an account's host on a day (`YYYY-MM-DD`).
+    ///
+    /// A default that has been retired there is refused instead of replaced: another model
+    /// means other asset keys, and everything bought again.
+    pub fn default_model_on(&self, host: &str, today: &str) -> Result<&Model, String> {
+        let id = self.default_model();
+        let model =
+            self.model(id).ok_or_else(|| format!("the default model {id:?} is not in the catalogue"))?;
+        match model.retired(host, today) {
+            Some(reason) => Err(format!("the default model cannot be used: {reason}")),
+            None => Ok(model),
+        }
     }
 
     /// The known model id most like a misspelt one.
     #[must_use]
     pub fn nearest(&self, id: &str) -> Option<&str> {
-        let _ = id;
-        None
+        let asked = id.trim().to_lowercase();
+        let furthest = (asked.chars().count() / 3).max(2);
+        self.models
+            .keys()
+            .map(|known| (strsim::osa_distance(&asked, known), known))
+            .filter(|(distance, _)| *distance <= furthest)
+            .min()
+            .map(|(_, known)| known.as_str())
+    }
+
+    fn check_default(&self) -> Result<(), CatalogueError> {
+        let id = &self.default_model;
+        let Some(model) = self.model(id) else {
+            return Err(CatalogueError(format!("the default model {id:?} is not in the catalogue")));
+        };
+        if model.is_priced() {
+            Ok(())
+        } else {
+            Err(CatalogueError(format!("the default model {id} has no price; a default must have one")))
+        }
     }
 }
 
-impl Model {
-    /// Everything about a spec that this model would refuse; empty when it is fine.
-    #[must_use]
-    pub fn check(&self, spec: &Spec) -> Vec<Problem> {
-        let _ = spec;
-        Vec::new()
-    }
-
-    /// Says why the model cannot be used on a host on a day (`YYYY-MM-DD`), and what replaces it.
-    ///
-    /// Retirement is the host's: `dall-e-3` is gone from `api.openai.com` and alive elsewhere.
-    #[must_use]
-    pub fn retired(&self, host: &str, today: &str) -> Option<String> {
-        let _ = (host, today);
-        None
-    }
-
-    /// How long one request may take before it is given up as unknown.
-    #[must_use]
-    pub fn timeout(&self) -> Duration {
-        Duration::from_secs(600)
-    }
-
-    /// Default limits per minute of this model's family: requests, images. `None` is no known limit.
-    #[must_use]
-    pub fn default_limits(&self) -> (Option<u64>, Option<u64>) {
-        (None, None)
-    }
+fn read_model(models: &toml::Table, id: &str) -> Result<Model, CatalogueError> {
+    let table = layers::resolve(models, id)?;
+    let mut model: Model =
+        table.try_into().map_err(|e| CatalogueError(format!("model {id}: {}", one_line(&e))))?;
+    id.clone_into(&mut model.id);
+    model.validate().map_err(|reason| CatalogueError(format!("model {id}: {reason}")))?;
+    Ok(model)
 }
+
+fn one_line(error: &toml::de::Error) -> String {
+    error.to_string().trim_end().replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,9 +5,12 @@
 pub mod asset_key;
 pub mod batch;
 pub mod catalogue;
+pub mod keys;
 pub mod money;
 pub mod price;
+pub mod queue;
 pub mod spec;
+pub mod stamp;
 pub mod store;
 
 pub use asset_key::AssetKey;

@@ -82,7 +82,8 @@ mod tests {
 
     #[test]
     fn prints_and_parses_dollars() {
-        for (micro, text) in [(0, "$0.00"), (40_000, "$0.04"), (1_234_567, "$1.234567"), (5_300_000, "$5.30")] {
+        for (micro, text) in [(0, "$0.00"), (40_000, "$0.04"), (1_234_567, "$1.234567"), (5_300_000, "$5.30")]
+        {
             assert_eq!(MicroUsd(micro).to_string(), text);
             assert_eq!(text.parse(), Ok(MicroUsd(micro)));
         }

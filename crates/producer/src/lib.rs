@@ -1,1 +1,11 @@
 //! What puts work into Pictor or steers it.
+//!
+//! From a manifest to specs ([`manifest`], [`template`]), to a plan with its cost
+//! ([`plan`]), and back to tables of results ([`results`]). Nothing here prints.
+
+pub mod content;
+pub mod manifest;
+pub mod plan;
+pub mod results;
+mod seen;
+pub mod template;

@@ -1,0 +1,51 @@
+# Everything a person or CI runs. Works with GNU make 3.81 and any POSIX sh.
+
+TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
+
+.PHONY: help demo test build tools check fmt clippy doc deny tidy
+
+help:
+	@echo 'make demo         build Pictor and make 200 listing images against the built-in simulator; costs nothing'
+	@echo 'make test         install what the tests need (into target/tools, or with apt/dnf as root) and run every test'
+	@echo 'make build        the binary, in $(TARGET)/debug/pictor'
+	@echo 'make check        format, lints, docs, dependencies, tidiness'
+	@echo 'make tools        only what the tests need: a Redis or Valkey server, SeaweedFS, the Python openai package'
+	@echo 'make prove-NAME   one full-size proof; writes docs/measured/NAME.md'
+
+demo:
+	@tools/preflight.sh demo
+	@tools/install.sh server
+	cargo build --locked --bin pictor
+	$(TARGET)/debug/pictor demo
+
+test: tools
+	cargo test --workspace --locked
+
+build:
+	@tools/preflight.sh build
+	cargo build --locked --bin pictor
+
+tools:
+	@tools/preflight.sh test
+	@tools/install.sh server weed openai
+
+check: fmt tidy clippy doc deny
+
+fmt:
+	cargo fmt --all --check
+
+clippy:
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+doc:
+	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --document-private-items --locked
+
+deny:
+	@tools/deny.sh
+
+tidy:
+	@tools/tidy.sh
+
+# The ignored tests below prove::NAME are the proofs at full size; each takes minutes and writes docs/measured/NAME.md.
+prove-%: tools
+	@tools/prove.sh $*

@@ -1,0 +1,93 @@
+//! How catalogue files are laid over one another, and how `like` copies a model.
+
+use toml::{Table, Value};
+
+use super::CatalogueError;
+
+/// Naming the first drops what the layer below says of the others.
+const RIVALS: &[(&str, &[&str])] = &[
+    ("per_image", &["per_token", "per_token_batch", "output_tokens", "output_grid", "ceiling_grid"]),
+    ("per_token", &["per_image"]),
+    ("output_tokens", &["output_grid", "ceiling_grid"]),
+    ("output_grid", &["output_tokens"]),
+];
+
+/// Lays one catalogue file over another.
+pub(super) fn lay_file(mut base: Table, mut over: Table) -> Table {
+    let models = over.remove("models");
+    for (name, value) in over {
+        base.insert(name, value);
+    }
+    match (base.get_mut("models").and_then(Value::as_table_mut), models) {
+        (Some(below), Some(Value::Table(above))) => {
+            for (id, model) in above {
+                lay_named(below, id, model);
+            }
+        }
+        (_, Some(models)) => {
+            base.insert("models".to_owned(), models);
+        }
+        (_, None) => {}
+    }
+    base
+}
+
+fn lay_named(models: &mut Table, id: String, over: Value) {
+    match (models.remove(&id), over) {
+        (Some(Value::Table(below)), Value::Table(above)) => {
+            models.insert(id, Value::Table(lay_model(below, above)));
+        }
+        (_, over) => {
+            models.insert(id, over);
+        }
+    }
+}
+
+/// One model with everything it is `like` laid below it.
+pub(super) fn resolve(models: &Table, id: &str) -> Result<Table, CatalogueError> {
+    resolve_from(models, id, &mut Vec::new())
+}
+
+fn resolve_from(models: &Table, id: &str, seen: &mut Vec<String>) -> Result<Table, CatalogueError> {
+    if seen.iter().any(|earlier| earlier == id) {
+        return Err(CatalogueError(format!("model {id}: `like` leads back to itself")));
+    }
+    seen.push(id.to_owned());
+    let Some(Value::Table(own)) = models.get(id) else {
+        let asked_by = seen.first().map_or("", String::as_str);
+        return Err(CatalogueError(format!("model {asked_by}: {id:?} is not a model of the catalogue")));
+    };
+    let mut own = own.clone();
+    match own.remove("like") {
+        None => Ok(own),
+        Some(Value::String(parent)) => Ok(lay_model(resolve_from(models, &parent, seen)?, own)),
+        Some(_) => Err(CatalogueError(format!("model {id}: `like` must be the id of a model, as text"))),
+    }
+}
+
+fn lay_model(mut base: Table, over: Table) -> Table {
+    for (name, rivals) in RIVALS {
+        if over.contains_key(*name) {
+            for rival in *rivals {
+                base.remove(*rival);
+            }
+        }
+    }
+    lay(&mut base, over);
+    base
+}
+
+/// Tables merge, an empty table clears, everything else replaces.
+fn lay(base: &mut Table, over: Table) {
+    for (name, value) in over {
+        match (base.get_mut(&name), value) {
+            (_, Value::Table(above)) if above.is_empty() => {
+                base.remove(&name);
+            }
+            (Some(Value::Table(below)), Value::Table(above)) => lay(below, above),
+            (_, value) => {
+                base.insert(name, value);
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Names of every key in Redis.
+//!
+//! A namespace is one hash tag, so that all its keys live on one node of a cluster.
+//! The scripts build the same names from the same prefix (`queue/lua/prelude.lua`).
+
+use std::sync::Arc;
+
+use crate::{
+    AssetKey,
+    batch::{BatchId, NotName, Route, check_name},
+};
+
+/// Builds the key names of one namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keys {
+    prefix: Arc<str>,
+}
+
+impl Keys {
+    /// Takes a namespace's name.
+    pub fn new(namespace: &str) -> Result<Self, NotName> {
+        check_name(namespace)?;
+        Ok(Self { prefix: format!("{{{namespace}}}:").into() })
+    }
+
+    /// What every key starts with.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    fn one(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    fn two(&self, kind: &str, name: &str) -> String {
+        format!("{}{kind}:{name}", self.prefix)
+    }
+
+    /// String: number of the layout.
+    #[must_use]
+    pub fn schema(&self) -> String {
+        self.one("schema")
+    }
+
+    /// Hash: phase, token, route, attempts and the like of an asset.
+    #[must_use]
+    pub fn asset(&self, key: &AssetKey) -> String {
+        self.two("asset", key.as_str())
+    }
+
+    /// String: JSON of an asset's spec.
+    #[must_use]
+    pub fn spec(&self, key: &AssetKey) -> String {
+        self.two("spec", key.as_str())
+    }
+
+    /// String: JSON of what was made.
+    #[must_use]
+    pub fn made(&self, key: &AssetKey) -> String {
+        self.two("made", key.as_str())
+    }
+
+    /// String: JSON of an asset's last failure.
+    #[must_use]
+    pub fn failure(&self, key: &AssetKey) -> String {
+        self.two("failure", key.as_str())
+    }
+
+    /// Sorted set: failed and parked assets by time.
+    #[must_use]
+    pub fn failures(&self) -> String {
+        self.one("failures")
+    }
+
+    /// Sorted set: assets by the time of their next attempt.
+    #[must_use]
+    pub fn later(&self) -> String {
+        self.one("later")
+    }
+
+    /// Sorted set: `token key` by expiry.
+    #[must_use]
+    pub fn leases(&self) -> String {
+        self.one("leases")
+    }
+
+    /// Sorted set: `token key` of orphans by the time of the next look.
+    #[must_use]
+    pub fn doubt(&self) -> String {
+        self.one("doubt")
+    }
+
+    /// Sorted set: batches by creation.
+    #[must_use]
+    pub fn batches(&self) -> String {
+        self.one("batches")
+    }
+
+    /// Hash: one batch.
+    #[must_use]
+    pub fn batch(&self, batch: &BatchId) -> String {
+        self.two("batch", batch.as_str())
+    }
+
+    /// Hash: a batch's lines by row.
+    #[must_use]
+    pub fn lines(&self, batch: &BatchId) -> String {
+        self.two("lines", batch.as_str())
+    }
+
+    /// Sorted set: a batch's distinct assets by row.
+    #[must_use]
+    pub fn members(&self, batch: &BatchId) -> String {
+        self.two("members", batch.as_str())
+    }
+
+    /// Sorted set: a route's active tenants by virtual time.
+    #[must_use]
+    pub fn route(&self, route: &Route) -> String {
+        self.two("route", route.as_str())
+    }
+
+    /// Sorted set: a batch's waiting assets on a route by row.
+    #[must_use]
+    pub fn flow(&self, route: &Route, batch: &BatchId) -> String {
+        format!("{}flow:{route}:{batch}", self.prefix)
+    }
+
+    /// Set: names of the lanes ever declared.
+    #[must_use]
+    pub fn lanes(&self) -> String {
+        self.one("lanes")
+    }
+
+    /// Hash: limits, pauses and pace of a lane.
+    #[must_use]
+    pub fn lane(&self, lane: &str) -> String {
+        self.two("lane", lane)
+    }
+
+    /// Sorted set: tokens in flight on a lane by deadline.
+    #[must_use]
+    pub fn inflight(&self, lane: &str) -> String {
+        self.two("inflight", lane)
+    }
+
+    /// Hash: cap, spent, reserved and unknown money.
+    #[must_use]
+    pub fn budget(&self) -> String {
+        self.one("budget")
+    }
+
+    /// Stream: the ledger.
+    #[must_use]
+    pub fn ledger(&self) -> String {
+        self.one("ledger")
+    }
+
+    /// Stream: wake-up calls for idle workers.
+    #[must_use]
+    pub fn wake(&self) -> String {
+        self.one("wake")
+    }
+
+    /// Hash: live workers by incarnation, JSON each.
+    #[must_use]
+    pub fn workers(&self) -> String {
+        self.one("workers")
+    }
+}

@@ -1,0 +1,130 @@
+//! Connects to Redis and checks that the server can be trusted with money.
+
+use std::time::Duration;
+
+use redis::{
+    Client,
+    aio::{ConnectionManager, ConnectionManagerConfig},
+};
+use tracing::warn;
+
+use super::{QueueError, SCHEMA};
+use crate::keys::Keys;
+
+/// A shared connection that reconnects by itself within a second of the server's return.
+pub type Connection = ConnectionManager;
+
+/// The crate's default of 500 ms gives up on work the server still does.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// One namespace of one Redis server.
+#[derive(Clone)]
+pub struct Queue {
+    pub(super) connection: Connection,
+    pub(super) keys: Keys,
+    pub(super) grace: Duration,
+    client: Client,
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Queue").field("keys", &self.keys).finish_non_exhaustive()
+    }
+}
+
+/// How long live workers get to re-assert their leases after a gap, by default.
+pub(super) const GRACE: Duration = Duration::from_secs(8);
+
+impl Queue {
+    /// Connects, checks version, eviction policy and layout, and warns without persistence.
+    pub async fn connect(client: Client, keys: Keys) -> Result<Self, QueueError> {
+        let connection = client.get_connection_manager_with_config(settings()).await?;
+        let queue = Self { connection, keys, grace: GRACE, client };
+        queue.check_server().await?;
+        queue.check_schema().await?;
+        Ok(queue)
+    }
+
+    /// Sets how long nothing is claimed or reaped after a gap; zero where one process owns the server.
+    #[must_use]
+    pub fn with_grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// The names of this namespace's keys.
+    #[must_use]
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// The same namespace over another connection, driven by the runtime that calls this.
+    pub fn own(&self) -> Result<Self, QueueError> {
+        let connection = ConnectionManager::new_lazy_with_config(self.client.clone(), settings())?;
+        Ok(Self { connection, ..self.clone() })
+    }
+
+    /// A connection of one's own, for calls that block.
+    pub async fn own_connection(&self) -> Result<redis::aio::MultiplexedConnection, QueueError> {
+        let settings = redis::AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(RESPONSE_TIMEOUT));
+        Ok(self.client.get_multiplexed_async_connection_with_config(&settings).await?)
+    }
+
+    async fn check_server(&self) -> Result<(), QueueError> {
+        let info: String = redis::cmd("INFO").query_async(&mut self.connection.clone()).await?;
+        let field = |name: &str| {
+            info.lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+                .unwrap_or("")
+                .trim()
+                .to_owned()
+        };
+        let version = field("redis_version");
+        let major = version.split('.').next().and_then(|m| m.parse::<u32>().ok()).unwrap_or(0);
+        if major < 7 {
+            return Err(QueueError::TooOld { found: version });
+        }
+        let policy = field("maxmemory_policy");
+        if !policy.is_empty() && policy != "noeviction" {
+            return Err(QueueError::Evicts { policy });
+        }
+        if field("aof_enabled") == "0" && field("rdb_last_save_time") == field("server_start_time") {
+            warn!(
+                "Redis keeps no append-only file: a restart can forget what was paid for; set appendonly yes"
+            );
+        } else if field("aof_enabled") == "0" {
+            warn!("Redis keeps snapshots only: a restart can forget minutes of work; set appendonly yes");
+        }
+        Ok(())
+    }
+
+    async fn check_schema(&self) -> Result<(), QueueError> {
+        let name = self.keys.schema();
+        let mut connection = self.connection.clone();
+        let _set: Option<String> =
+            redis::cmd("SET").arg(&name).arg(SCHEMA).arg("NX").query_async(&mut connection).await?;
+        let found: String = redis::cmd("GET").arg(&name).query_async(&mut connection).await?;
+        if found == SCHEMA.to_string() { Ok(()) } else { Err(QueueError::Schema { found }) }
+    }
+
+    pub(super) fn grace_micros(&self) -> u64 {
+        micros(self.grace)
+    }
+}
+
+fn settings() -> ConnectionManagerConfig {
+    ConnectionManagerConfig::new()
+        .set_min_delay(Duration::from_millis(100))
+        .set_max_delay(Duration::from_secs(1))
+        .set_number_of_retries(3)
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+        .set_response_timeout(Some(RESPONSE_TIMEOUT))
+}
+
+/// Whole microseconds, as scripts take them.
+pub(super) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

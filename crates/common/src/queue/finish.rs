@@ -1,0 +1,192 @@
+//! Ends attempts: an image, a failure, or nobody knows.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Queue, QueueError, connection::micros, script};
+use crate::{AssetKey, MicroUsd, batch::Made};
+
+/// One attempt, as its end is recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// The asset.
+    pub key: AssetKey,
+    /// The token it was claimed with.
+    pub token: String,
+    /// Number of the attempt, from 1.
+    pub attempt: u32,
+    /// The batch that pays.
+    pub payer: String,
+    /// The lane it was sent on.
+    pub lane: String,
+    /// The model asked.
+    pub model: String,
+    /// The provider's request id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+/// Whether the provider charges for an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Billed {
+    /// Surely not.
+    No,
+    /// Surely.
+    Yes,
+    /// Nobody can tell.
+    Unknown,
+}
+
+/// What happens to the asset after an attempt without an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Try again after a delay.
+    Retry(Duration),
+    /// Refused by a rate limit: try again, and do not count the attempt.
+    Refused(Duration),
+    /// Ends as a failure.
+    Failed,
+}
+
+/// Why an asset ended, or last stumbled, without an image.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Failure {
+    /// Class, such as `moderation` or `server_error`.
+    pub class: String,
+    /// The provider's words, shortened, or what Pictor found.
+    pub message: String,
+    /// HTTP status, where there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// The provider's error code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The provider's request id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// Model, for grouping.
+    pub model: String,
+    /// Number of the attempt.
+    pub attempt: u32,
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+}
+
+/// A pause of a whole lane that ends by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LanePause {
+    /// The lane.
+    pub lane: String,
+    /// For how long.
+    pub delay: Duration,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// What became of a settled attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// The asset is done by this attempt.
+    Done,
+    /// This attempt was settled before; nothing changed.
+    Again,
+    /// Another attempt's image stands; this one was charged as well.
+    Duplicate,
+}
+
+/// What became of a failed attempt's asset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It will be tried again.
+    Retry,
+    /// It failed for good.
+    Failed,
+    /// Too many unknown outcomes: a person decides.
+    Parked,
+    /// It was not ours any more; money was recorded all the same.
+    Lost,
+}
+
+#[derive(Serialize)]
+struct SettleRequest<'a> {
+    #[serde(flatten)]
+    attempt: &'a Attempt,
+    cost: u64,
+    made: String,
+}
+
+#[derive(Serialize)]
+struct PauseArgs<'a> {
+    lane: &'a str,
+    delay: u64,
+    reason: &'a str,
+}
+
+#[derive(Serialize)]
+struct FailRequest<'a> {
+    #[serde(flatten)]
+    attempt: &'a Attempt,
+    billed: Billed,
+    cost: u64,
+    outcome: &'a str,
+    delay: u64,
+    max_unknown: u32,
+    failure: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pause: Option<PauseArgs<'a>>,
+}
+
+fn json(script: &'static str, value: &impl Serialize) -> Result<String, QueueError> {
+    serde_json::to_string(value).map_err(|source| QueueError::Answer { script, source })
+}
+
+impl Queue {
+    /// Records an image: asset done, reservation to cost, ledger entry, counts. Right also when late.
+    pub async fn settle(&self, attempt: &Attempt, made: &Made) -> Result<Settled, QueueError> {
+        let request = SettleRequest { attempt, cost: made.cost.0, made: json("settle", made)? };
+        let answer: String = script::SETTLE.run(&self.connection, self.keys.prefix(), &request).await?;
+        Ok(match answer.as_str() {
+            "done" => Settled::Done,
+            "again" => Settled::Again,
+            _ => Settled::Duplicate,
+        })
+    }
+
+    /// Records an attempt that made no image. `cost` is what was or may have been charged.
+    pub async fn fail(
+        &self,
+        attempt: &Attempt,
+        billed: Billed,
+        cost: MicroUsd,
+        outcome: Outcome,
+        max_unknown: u32,
+        failure: &Failure,
+        pause: Option<&LanePause>,
+    ) -> Result<Ended, QueueError> {
+        let (word, delay) = match outcome {
+            Outcome::Retry(delay) => ("retry", delay),
+            Outcome::Refused(delay) => ("refused", delay),
+            Outcome::Failed => ("failed", Duration::ZERO),
+        };
+        let request = FailRequest {
+            attempt,
+            billed,
+            cost: cost.0,
+            outcome: word,
+            delay: micros(delay),
+            max_unknown,
+            failure: json("fail", failure)?,
+            pause: pause.map(|p| PauseArgs { lane: &p.lane, delay: micros(p.delay), reason: &p.reason }),
+        };
+        let answer: Vec<String> = script::FAIL.run(&self.connection, self.keys.prefix(), &request).await?;
+        Ok(match answer.first().map_or("", String::as_str) {
+            "retry" => Ended::Retry,
+            "failed" => Ended::Failed,
+            "parked" => Ended::Parked,
+            _ => Ended::Lost,
+        })
+    }
+}

@@ -1,0 +1,15 @@
+-- Gives a batch up: its flow leaves the queue at once, its references are taken away by work-list.
+-- What is sent is finished, stored and charged.
+-- ARGV[1]  {batch, reason}
+-- Returns  "ok" | "missing" | "ended"
+-- Complexity O(routes of the batch)
+
+local name = key('batch', request.batch)
+local state = call('HGET', name, 'state')
+if not state then return 'missing' end
+if state ~= 'open' then return state == 'cancelled' and 'ok' or 'ended' end
+for _, route in ipairs(routes_of(request.batch)) do deactivate(route, request.batch) end
+call('HSET', name, 'state', 'cancelled', 'reason', request.reason, 'completed', int(NOW))
+call('RPUSH', key('work'), cjson.encode({ kind = 'cancel', batch = request.batch, cursor = '0' }))
+event('cancelled', '', request.batch)
+return 'ok'

@@ -1,0 +1,50 @@
+-- Renews the leases of a worker, token by token, and carries their phases.
+-- ARGV[1]  {lease, grace, held: [{key, token, phase, lane, payer, ceiling, attempt, deadline}]}; at most 500
+-- Returns  a list in the same order: "ok", "restored" (Redis forgot, nobody else has it) or "lost"
+-- Complexity O(held * log(leases))
+
+in_grace()
+stamp()
+local RANK = { claimed = 1, sent = 2, received = 3 }
+
+local function mark(h, phase)
+  call('HSET', key('asset', h.key), 'phase', phase, 'token', h.token)
+  call('ZADD', key('leases'), int(NOW + request.lease), h.token .. ' ' .. h.key)
+  call('ZREM', key('doubt'), h.token .. ' ' .. h.key)
+end
+
+local function restore(h)
+  local asset = key('asset', h.key)
+  local attempts = math.max(num(call('HGET', asset, 'attempts')), num(h.attempt))
+  call('HSET', asset, 'lane', h.lane, 'payer', h.payer, 'attempts', int(attempts), 'deadline', int(num(h.deadline)),
+    'slot', int(NOW))
+  mark(h, h.phase)
+  call('ZREM', key('later'), h.key)
+  if call('HEXISTS', key('reservations'), h.token) == 0 then reserve(h.token, num(h.ceiling), h.payer, h.lane) end
+  local until_at = h.phase == 'claimed' and NOW + request.lease + 2000000 or num(h.deadline)
+  call('ZADD', key('inflight', h.lane), int(until_at), h.token)
+  return 'restored'
+end
+
+local answers = {}
+for i, h in ipairs(request.held) do
+  local a = call('HMGET', key('asset', h.key), 'phase', 'token')
+  local phase, token = a[1], a[2]
+  if phase and ENDED[phase] then
+    answers[i] = 'lost'
+  elseif token == h.token then
+    if phase == 'orphan' then phase = 'sent' end
+    local further = (RANK[h.phase] or 0) > (RANK[phase] or 0)
+    if further and phase == 'claimed' then
+      answers[i] = restore(h)
+    else
+      mark(h, further and h.phase or phase)
+      answers[i] = 'ok'
+    end
+  elseif not phase or not set(token) then
+    answers[i] = restore(h)
+  else
+    answers[i] = 'lost'
+  end
+end
+return answers

@@ -1,0 +1,50 @@
+-- Ends an attempt that made no image, or whose outcome is unknown. Safe to repeat.
+-- ARGV[1]  {key, token, billed: "no"|"yes"|"unknown", cost, outcome: "retry"|"refused"|"failed", delay, max_unknown,
+--           failure, attempt, payer, lane, model, request_id?, pause?: {lane, delay, reason}}; times in µs
+-- Returns  {what became of it: "retry"|"failed"|"parked"|"lost", unknowns}
+-- Complexity O(batches that ask, at most 100) * O(log(queue))
+
+local asset = key('asset', request.key)
+local a = call('HMGET', asset, 'phase', 'token', 'unknowns', 'ceiling')
+local phase, owner = a[1], a[2]
+
+if request.pause and request.pause ~= cjson.null then
+  local lane = key('lane', request.pause.lane)
+  local till = NOW + num(request.pause.delay)
+  if till > num(call('HGET', lane, 'pause_until')) then
+    call('HSET', lane, 'pause_until', int(till), 'pause_reason', request.pause.reason)
+  end
+end
+
+local mine = owner == request.token
+local held = free(request.token, request.key)
+local guard = (request.billed == 'yes' and 'paid:' or 'unknown:') .. request.token
+if request.billed ~= 'no' and call('HEXISTS', asset, 'paid:' .. request.token) == 0
+  and call('HSETNX', asset, guard, request.cost) == 1 then
+  spend(request.payer, num(request.cost))
+  if request.billed == 'unknown' then
+    call('HINCRBY', key('budget'), 'unknown', request.cost)
+    call('HINCRBY', asset, 'unknowns', 1)
+  end
+  ledger(request.billed == 'yes' and 'settled' or 'unknown', request.key, request.token, num(request.cost), request)
+end
+local unknowns = num(call('HGET', asset, 'unknowns'))
+if not mine or ENDED[phase] then return { 'lost', int(unknowns) } end
+
+local outcome = request.outcome
+if outcome == 'refused' then
+  if phase ~= 'claimed' then call('HINCRBY', asset, 'attempts', -1) end
+  outcome = 'retry'
+end
+if request.billed == 'unknown' and unknowns > num(request.max_unknown) then outcome = 'parked' end
+call('SET', key('failure', request.key), request.failure)
+if outcome == 'retry' then
+  requeue(request.key, NOW + num(request.delay))
+  if num(request.delay) < 50000 then wake() end
+  return { 'retry', int(unknowns) }
+end
+call('HSET', asset, 'phase', outcome, 'token', '')
+call('ZADD', key('failures'), int(NOW), request.key)
+count(request.key, phase, outcome)
+event(outcome, request.key, request.payer)
+return { outcome, int(unknowns) }

@@ -1,0 +1,299 @@
+-- Shared by every script; put before each of them.
+-- KEYS[1]  the namespace prefix with its hash tag, "{ns}:"; every other key starts with it
+-- ARGV[1]  the request, one JSON object; each script lists its fields
+
+local P = KEYS[1]
+local request = cjson.decode(ARGV[1])
+local call = redis.call
+
+local function key(...) return P .. table.concat({ ... }, ':') end
+local function num(value) return tonumber(value) or 0 end
+local function int(number) return string.format('%.0f', number) end
+local function set(value) return value and value ~= '' and value ~= cjson.null end
+
+local clock = call('TIME')
+local NOW = num(clock[1]) * 1000000 + num(clock[2])
+local MAX_SHARED = 100
+local GRACE_GAP = 3000000
+
+local ENDED = { done = true, failed = true, parked = true, substituted = true }
+
+local function hash(name)
+  local flat, fields = call('HGETALL', name), {}
+  for i = 1, #flat, 2 do fields[flat[i]] = flat[i + 1] end
+  return fields
+end
+
+local function event(kind, asset, batch)
+  call('XADD', key('events'), 'MAXLEN', '~', 10000, '*', 'kind', kind, 'key', asset or '', 'batch', batch or '')
+end
+
+local function wake() call('XADD', key('wake'), 'MAXLEN', '~', 100, '*', 'at', int(NOW)) end
+
+-- Grace -------------------------------------------------------------------
+
+local function server_id()
+  return string.match(call('INFO', 'server'), 'run_id:(%x+)') or ''
+end
+
+-- Finds out whether live workers must be given time to re-assert their leases first.
+local function in_grace()
+  local seen = call('HMGET', key('meta'), 'stamp', 'server', 'grace_until')
+  local stamp, grace = num(seen[1]), num(seen[3])
+  if grace > NOW + request.grace then grace = NOW + request.grace end
+  local server = server_id()
+  if stamp < NOW - GRACE_GAP or stamp > NOW + 1000000 or seen[2] ~= server then
+    grace = NOW + request.grace
+    call('HSET', key('meta'), 'stamp', int(NOW), 'server', server, 'grace_until', int(grace))
+  end
+  return grace > NOW and grace or false
+end
+
+local function stamp() call('HSET', key('meta'), 'stamp', int(NOW)) end
+
+-- Fair queue --------------------------------------------------------------
+
+local FACTOR = { interactive = 1, normal = 4, bulk = 16 }
+
+local function member_of(batch)
+  local b = call('HMGET', key('batch', batch), 'tenant', 'band', 'state', 'held')
+  return (b[1] or '?') .. '|' .. (b[2] or 'normal'), b[3], b[4]
+end
+
+-- Lets a flow be claimed from, unless it is held, cancelled or empty.
+local function activate(route, batch)
+  local member, state, held = member_of(batch)
+  if state == 'cancelled' or set(held) then return end
+  local order = num(call('HGET', key('batch', batch), 'order'))
+  call('ZADD', key('flows', route, member), 'NX', int(order), batch)
+  if not call('ZSCORE', key('route', route), member) then
+    local times = call('HMGET', key('times'), route, route .. '|' .. member)
+    call('ZADD', key('route', route), int(math.max(num(times[1]), num(times[2]))), member)
+  end
+end
+
+local function deactivate(route, batch)
+  local member = member_of(batch)
+  call('ZREM', key('flows', route, member), batch)
+end
+
+local function routes_of(batch)
+  local routes = {}
+  for route in string.gmatch(call('HGET', key('batch', batch), 'routes') or '', '%S+') do
+    routes[#routes + 1] = route
+  end
+  return routes
+end
+
+local function hold(batch, reason)
+  for _, route in ipairs(routes_of(batch)) do deactivate(route, batch) end
+  call('HSET', key('batch', batch), 'held', reason)
+end
+
+local function resume(batch)
+  call('HDEL', key('batch', batch), 'held')
+  for _, route in ipairs(routes_of(batch)) do
+    if call('EXISTS', key('flow', route, batch)) == 1 then activate(route, batch) end
+  end
+end
+
+-- The batches that ask for an asset: the first from its hash, more from a set in the order they joined.
+local function askers(asset)
+  local a = call('HMGET', key('asset', asset), 'batch', 'shared')
+  local list = {}
+  if set(a[1]) then list[1] = a[1] end
+  if set(a[2]) then
+    local more = call('ZRANGE', key('askers', asset), 0, MAX_SHARED, 'WITHSCORES')
+    for i = 1, math.min(#more, 2 * MAX_SHARED), 2 do
+      list[#list + 1], list.last = more[i], more[i + 1]
+    end
+    list.more = #more > 2 * MAX_SHARED
+  end
+  return list
+end
+
+-- Leaves the batches beyond the first hundred to the work-list, up to those that ask now.
+local function rest(asset, list, work)
+  if not list.more then return end
+  local newest = call('ZRANGE', key('askers', asset), -1, -1, 'WITHSCORES')
+  work.asset, work.cursor, work.upto = asset, list.last, newest[2]
+  call('RPUSH', key('work'), cjson.encode(work))
+end
+
+local function enqueue(asset, route, batch)
+  local row = call('ZSCORE', key('members', batch), asset)
+  if not row then return false end
+  call('ZADD', key('flow', route, batch), row, asset)
+  activate(route, batch)
+  return true
+end
+
+-- Makes an asset ready and a member of every flow that asks for it.
+local function requeue(asset, due)
+  local route = call('HGET', key('asset', asset), 'route')
+  call('HSET', key('asset', asset), 'phase', 'ready', 'token', '')
+  if due and due > NOW then
+    call('ZADD', key('later'), int(due), asset)
+    return
+  end
+  call('ZREM', key('later'), asset)
+  local list = askers(asset)
+  if not list[1] and num(call('HGET', key('asset', asset), 'attempts')) == 0 then
+    call('DEL', key('asset', asset), key('spec', asset), key('failure', asset))
+    return
+  end
+  for _, batch in ipairs(list) do enqueue(asset, route, batch) end
+  rest(asset, list, { kind = 'enqueue' })
+end
+
+local function promote(limit)
+  local due = call('ZRANGEBYSCORE', key('later'), '-inf', int(NOW), 'LIMIT', 0, limit)
+  for _, asset in ipairs(due) do
+    call('ZREM', key('later'), asset)
+    if call('HGET', key('asset', asset), 'phase') == 'ready' then requeue(asset) end
+  end
+  return #due
+end
+
+-- Counting ----------------------------------------------------------------
+
+local function close_if_complete(batch)
+  local b = call('HMGET', key('batch', batch), 'sealed', 'done', 'failed', 'parked', 'state')
+  if not set(b[1]) or b[5] ~= 'open' then return end
+  if num(b[2]) + num(b[3]) + num(b[4]) >= call('ZCARD', key('members', batch)) then
+    call('HSET', key('batch', batch), 'state', 'complete', 'completed', int(NOW))
+    event('complete', '', batch)
+  end
+end
+
+local function count_in(batch, from, to)
+  local name = key('batch', batch)
+  if call('EXISTS', name) == 0 then return end
+  if ENDED[from] then
+    call('HINCRBY', name, from, -1)
+    if call('HGET', name, 'state') == 'complete' then call('HSET', name, 'state', 'open') end
+  end
+  if ENDED[to] then
+    call('HINCRBY', name, to, 1)
+    close_if_complete(batch)
+  end
+end
+
+-- Moves an asset's count in every batch that asks for it; beyond a hundred by work-list.
+local function count(asset, from, to)
+  if from == to or not (ENDED[from] or ENDED[to]) then return end
+  local list = askers(asset)
+  for _, batch in ipairs(list) do count_in(batch, from, to) end
+  rest(asset, list, { kind = 'count', from = from, to = to })
+end
+
+-- Money and permits -------------------------------------------------------
+
+local function reserve(token, amount, payer, lane)
+  call('HSET', key('reservations'), token, cjson.encode({ amount = int(amount), payer = payer, lane = lane }))
+  call('HINCRBY', key('budget'), 'reserved', int(amount))
+  call('HINCRBY', key('batch', payer), 'reserved', int(amount))
+end
+
+-- Gives back all that a token holds: reservation, in-flight slot, lease, doubt.
+local function free(token, asset)
+  local held = call('HGET', key('reservations'), token)
+  call('ZREM', key('leases'), token .. ' ' .. asset)
+  call('ZREM', key('doubt'), token .. ' ' .. asset)
+  if not held then return nil end
+  held = cjson.decode(held)
+  call('HDEL', key('reservations'), token)
+  call('HINCRBY', key('budget'), 'reserved', '-' .. held.amount)
+  local payer = key('batch', held.payer)
+  if call('EXISTS', payer) == 1 then
+    call('HINCRBY', payer, 'reserved', '-' .. held.amount)
+    if call('HGET', payer, 'held') == 'cap' then resume(held.payer) end
+  end
+  call('ZREM', key('inflight', held.lane), token)
+  return held
+end
+
+local function spend(payer, amount)
+  call('HINCRBY', key('budget'), 'spent', int(amount))
+  if set(payer) and call('EXISTS', key('batch', payer)) == 1 then
+    call('HINCRBY', key('batch', payer), 'spent', int(amount))
+  end
+end
+
+local function ledger(kind, asset, token, cost, more)
+  local entry = { kind = kind, key = asset, token = token, attempt = int(num(more.attempt)), cost = int(cost),
+    batch = more.payer or '', tenant = more.tenant or '', lane = more.lane or '', model = more.model or '',
+    request_id = set(more.request_id) and more.request_id or '', at = int(NOW) }
+  if set(more.payer) and not set(more.tenant) then
+    entry.tenant = call('HGET', key('batch', more.payer), 'tenant') or ''
+  end
+  call('XADD', key('ledger'), '*', 'entry', cjson.encode(entry))
+  call('HINCRBY', key('totals'), kind .. ':count', 1)
+  call('HINCRBY', key('totals'), kind .. ':cost', int(cost))
+end
+
+-- A lane's limits: dims "requests images", limit:D, window:D and burst:D in microseconds, tat:D.
+local function lane_of(name)
+  local lane = hash(key('lane', name))
+  lane.name, lane.dimensions = name, {}
+  for d in string.gmatch(lane.dims or '', '%S+') do
+    if num(lane['limit:' .. d]) > 0 then
+      local window = num(lane['window:' .. d])
+      lane.dimensions[#lane.dimensions + 1] = { name = d, window = window, burst = num(lane['burst:' .. d]),
+        step = window / num(lane['limit:' .. d]), tat = math.min(num(lane['tat:' .. d]), NOW + window) }
+    end
+  end
+  return lane
+end
+
+local function quantity(dimension, tokens)
+  if dimension.name == 'tokens' then return tokens end
+  return 1
+end
+
+local function pause_of(lane)
+  if set(lane.paused) then return math.huge end
+  return num(lane.pause_until)
+end
+
+-- The first moment at which a request may go out.
+local function slot_for(lane, tokens)
+  local slot = math.max(NOW, pause_of(lane))
+  for _, d in ipairs(lane.dimensions) do
+    if quantity(d, tokens) > 0 then slot = math.max(slot, d.tat - d.burst) end
+  end
+  return slot
+end
+
+local function charge(lane, tokens, slot)
+  for _, d in ipairs(lane.dimensions) do
+    d.tat = math.max(d.tat, slot) + d.step * quantity(d, tokens)
+    d.dirty = true
+  end
+end
+
+local function refund(lane, tokens)
+  for _, d in ipairs(lane.dimensions) do
+    d.tat = d.tat - d.step * quantity(d, tokens)
+    d.dirty = true
+  end
+end
+
+local function save(lane)
+  for _, d in ipairs(lane.dimensions) do
+    if d.dirty then call('HSET', key('lane', lane.name), 'tat:' .. d.name, int(d.tat)) end
+  end
+end
+
+-- Gives an unsent asset back: reservation, permit and place in the queue.
+local function give_back(asset, token, tokens)
+  local held = free(token, asset)
+  if held then
+    local lane = lane_of(held.lane)
+    refund(lane, tokens)
+    save(lane)
+  end
+  requeue(asset)
+end
+
+-- The body of the script follows.

@@ -1,0 +1,104 @@
+-- Looks after what nobody holds: due retries, expired leases, doubt, work-lists. Bounded; run by every worker.
+-- ARGV[1]  {limit, grace, again}: again is how long another reaper leaves an orphan alone, µs
+-- Returns  JSON {look: [{key, token, spec, payer, lane, attempt, ceiling, last}], requeued, orphaned, worked, grace}:
+--          `look` names orphans to look for in the store; with `last` the send deadline has passed
+-- Complexity O(limit * log(queue))
+
+local grace = in_grace()
+stamp()
+local report = { requeued = 0, orphaned = 0, worked = 0, promoted = 0, look = {} }
+local function finish()
+  if #report.look == 0 then report.look = nil end
+  return cjson.encode(report)
+end
+if grace then
+  report.grace = int(grace - NOW)
+  return finish()
+end
+
+local function look(asset, token, last)
+  local a = call('HMGET', key('asset', asset), 'payer', 'lane', 'attempts', 'ceiling')
+  report.look[#report.look + 1] = { key = asset, token = token, spec = call('GET', key('spec', asset)) or '',
+    payer = a[1] or '', lane = a[2] or '', attempt = num(a[3]), ceiling = a[4] or '0', last = last }
+end
+
+local expired = call('ZRANGEBYSCORE', key('leases'), '-inf', int(NOW), 'LIMIT', 0, request.limit)
+for _, member in ipairs(expired) do
+  local token, asset = string.match(member, '^(%S+) (%S+)$')
+  call('ZREM', key('leases'), member)
+  local a = call('HMGET', key('asset', asset), 'phase', 'token', 'tokens', 'deadline')
+  if a[2] == token and a[1] == 'claimed' then
+    give_back(asset, token, num(a[3]))
+    report.requeued = report.requeued + 1
+  elseif a[2] == token and (a[1] == 'sent' or a[1] == 'received') then
+    call('HSET', key('asset', asset), 'phase', 'orphan')
+    call('ZADD', key('doubt'), a[4] or int(NOW), member)
+    report.orphaned = report.orphaned + 1
+    look(asset, token, false)
+  end
+end
+
+local doubtful = call('ZRANGEBYSCORE', key('doubt'), '-inf', int(NOW), 'LIMIT', 0, 20)
+for _, member in ipairs(doubtful) do
+  local token, asset = string.match(member, '^(%S+) (%S+)$')
+  local a = call('HMGET', key('asset', asset), 'phase', 'token')
+  if a[1] == 'orphan' and a[2] == token then
+    call('ZADD', key('doubt'), int(NOW + request.again), member)
+    look(asset, token, true)
+  else
+    call('ZREM', key('doubt'), member)
+  end
+end
+
+local WORK = {}
+
+-- Runs `visit` over the next page of the batches that ask for an asset.
+local function page_of(w, visit)
+  local page = call('ZRANGEBYSCORE', key('askers', w.asset), '(' .. w.cursor, w.upto, 'WITHSCORES', 'LIMIT', 0, request.limit)
+  for i = 1, #page, 2 do visit(page[i]) end
+  if #page < 2 * request.limit then return nil end
+  return page[#page]
+end
+function WORK.count(w)
+  return page_of(w, function(batch) count_in(batch, w.from, w.to) end)
+end
+function WORK.enqueue(w)
+  local a = call('HMGET', key('asset', w.asset), 'phase', 'route')
+  if a[1] ~= 'ready' then return nil end
+  return page_of(w, function(batch) enqueue(w.asset, a[2], batch) end)
+end
+
+-- Takes a cancelled batch's references away; an unsent asset that nobody asks for is given up.
+function WORK.cancel(w)
+  local from = num(w.cursor)
+  local assets = call('ZRANGE', key('members', w.batch), from, from + request.limit - 1)
+  for _, asset in ipairs(assets) do
+    local a = call('HMGET', key('asset', asset), 'phase', 'batch', 'shared', 'attempts', 'route')
+    if a[2] == w.batch then
+      a[2] = set(a[3]) and call('ZPOPMIN', key('askers', asset))[1] or ''
+      call('HSET', key('asset', asset), 'batch', a[2])
+    else
+      call('ZREM', key('askers', asset), w.batch)
+    end
+    call('ZREM', key('flow', a[5] or '', w.batch), asset)
+    if a[1] == 'ready' and not set(a[2]) and num(a[4]) == 0 then
+      call('ZREM', key('later'), asset)
+      call('DEL', key('asset', asset), key('spec', asset), key('failure', asset))
+    end
+  end
+  if #assets < request.limit then return nil end
+  return int(from + #assets)
+end
+
+for _ = 1, 4 do
+  local text = call('LPOP', key('work'))
+  if not text then break end
+  local w = cjson.decode(text)
+  w.cursor = WORK[w.kind](w)
+  report.worked = report.worked + 1
+  if w.cursor then call('RPUSH', key('work'), cjson.encode(w)) end
+end
+
+report.promoted = promote(request.limit)
+if report.requeued + report.promoted > 0 then wake() end
+return finish()

@@ -1,0 +1,23 @@
+-- Makes failed or parked assets ready again, or takes them off the list of failures.
+-- ARGV[1]  {keys, action: "retry"|"discard"}; at most 500
+-- Returns  how many changed
+-- Complexity O(keys * log(queue))
+
+local changed = 0
+for _, asset in ipairs(request.keys) do
+  local phase = call('HGET', key('asset', asset), 'phase')
+  if phase == 'failed' or phase == 'parked' then
+    if request.action == 'discard' then
+      changed = changed + call('ZREM', key('failures'), asset)
+    else
+      changed = changed + 1
+      count(asset, phase, 'ready')
+      call('ZREM', key('failures'), asset)
+      call('DEL', key('failure', asset))
+      call('HSET', key('asset', asset), 'attempts', 0, 'unknowns', 0)
+      requeue(asset)
+    end
+  end
+end
+if changed > 0 and request.action == 'retry' then wake() end
+return changed

@@ -1,0 +1,302 @@
+//! Reads the state of assets, batches, failures and money, without changing it.
+
+use std::collections::HashMap;
+
+use redis::AsyncCommands;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{CHUNK, Failure, Queue, QueueError};
+use crate::{
+    AssetKey, MicroUsd, Spec,
+    batch::{BatchId, Line, Made},
+};
+
+/// An asset as Redis knows it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct AssetState {
+    /// Its phase.
+    pub phase: String,
+    /// Where it waits.
+    pub route: String,
+    /// The lane that has it, if one does.
+    pub lane: Option<String>,
+    /// Requests sent.
+    pub attempts: u32,
+    /// Requests whose outcome is unknown.
+    pub unknowns: u32,
+    /// What decides it.
+    pub spec: Option<Spec>,
+    /// What was made.
+    pub made: Option<Made>,
+    /// Why it failed, or last stumbled.
+    pub failure: Option<Failure>,
+}
+
+/// A batch as Redis knows it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct BatchState {
+    /// Its id.
+    pub id: String,
+    /// Who asks.
+    pub tenant: String,
+    /// How urgent it is.
+    pub band: String,
+    /// `open`, `complete` or `cancelled`.
+    pub state: String,
+    /// Why it is held, if it is.
+    pub held: Option<String>,
+    /// Where its lines came from.
+    pub source: String,
+    /// Column names of the manifest.
+    pub columns: Vec<String>,
+    /// Lines it was sealed with; `None` while it is still being submitted.
+    pub sealed: Option<u64>,
+    /// Distinct assets.
+    pub assets: u64,
+    /// Assets by how they ended.
+    pub counts: Counts,
+    /// Money.
+    pub spent: MicroUsd,
+    /// Money set aside.
+    pub reserved: MicroUsd,
+    /// What it may cost in all.
+    pub cap: Option<MicroUsd>,
+    /// When it was opened, µs since 1970.
+    pub created: u64,
+    /// When it was complete or cancelled, µs since 1970.
+    pub completed: Option<u64>,
+}
+
+/// How the assets of a batch ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Made.
+    pub done: u64,
+    /// Failed for good.
+    pub failed: u64,
+    /// Given up with an unknown outcome.
+    pub parked: u64,
+}
+
+impl BatchState {
+    /// Assets still to be made.
+    #[must_use]
+    pub const fn open_assets(&self) -> u64 {
+        self.assets.saturating_sub(self.counts.done + self.counts.failed + self.counts.parked)
+    }
+
+    /// Whether nothing more will happen by itself.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.state != "open"
+    }
+}
+
+/// One entry of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerEntry {
+    /// `settled`, `unknown`, or `resolved`: an unknown that turned out.
+    pub kind: String,
+    /// The asset.
+    pub key: String,
+    /// The token it was sent with.
+    pub token: String,
+    /// Number of the attempt.
+    pub attempt: String,
+    /// Micro-USD.
+    pub cost: String,
+    /// The batch that paid.
+    pub batch: String,
+    /// Who asked.
+    pub tenant: String,
+    /// The lane.
+    pub lane: String,
+    /// The model.
+    pub model: String,
+    /// The provider's request id.
+    pub request_id: String,
+    /// When, µs since 1970.
+    pub at: String,
+}
+
+/// Money in the namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Charged, or possibly charged.
+    pub spent: MicroUsd,
+    /// Set aside for what is on its way.
+    pub reserved: MicroUsd,
+    /// The part of `spent` whose outcome is unknown.
+    pub unknown: MicroUsd,
+    /// The most that may be spent.
+    pub cap: Option<MicroUsd>,
+}
+
+fn parse<T: DeserializeOwned>(text: Option<&String>) -> Option<T> {
+    text.and_then(|text| serde_json::from_str(text).ok())
+}
+
+fn number(fields: &HashMap<String, String>, name: &str) -> Option<u64> {
+    fields.get(name).and_then(|text| text.parse().ok())
+}
+
+impl Queue {
+    /// Looks assets up; `None` for those Redis does not know. In the order given.
+    pub async fn assets(&self, keys: &[AssetKey]) -> Result<Vec<Option<AssetState>>, QueueError> {
+        let mut states = Vec::with_capacity(keys.len());
+        for chunk in keys.chunks(CHUNK) {
+            let mut pipe = redis::pipe();
+            for key in chunk {
+                pipe.hgetall(self.keys.asset(key));
+                pipe.mget(&[self.keys.spec(key), self.keys.made(key), self.keys.failure(key)]);
+            }
+            type Row = (HashMap<String, String>, Vec<Option<String>>);
+            let flat: Vec<redis::Value> = pipe.query_async(&mut self.connection.clone()).await?;
+            for pair in flat.chunks_exact(2) {
+                let row: Row = redis::from_redis_value(redis::Value::Array(pair.to_vec()))
+                    .map_err(redis::RedisError::from)?;
+                states.push(asset_state(&row.0, &row.1));
+            }
+        }
+        Ok(states)
+    }
+
+    /// Phases only, of many assets; `None` for those Redis does not know.
+    pub async fn phases(&self, keys: &[AssetKey]) -> Result<Vec<Option<String>>, QueueError> {
+        let mut phases = Vec::with_capacity(keys.len());
+        for chunk in keys.chunks(CHUNK) {
+            let mut pipe = redis::pipe();
+            for key in chunk {
+                pipe.hget(self.keys.asset(key), "phase");
+            }
+            let some: Vec<Option<String>> = pipe.query_async(&mut self.connection.clone()).await?;
+            phases.extend(some);
+        }
+        Ok(phases)
+    }
+
+    /// Whether a token is the one an asset is held with now.
+    pub async fn owns(&self, key: &AssetKey, token: &str) -> Result<bool, QueueError> {
+        let owner: Option<String> = self.connection.clone().hget(self.keys.asset(key), "token").await?;
+        Ok(owner.as_deref() == Some(token))
+    }
+
+    /// One batch.
+    pub async fn batch(&self, id: &BatchId) -> Result<Option<BatchState>, QueueError> {
+        let mut connection = self.connection.clone();
+        let (fields, assets): (HashMap<String, String>, u64) = redis::pipe()
+            .hgetall(self.keys.batch(id))
+            .zcard(self.keys.members(id))
+            .query_async(&mut connection)
+            .await?;
+        if fields.is_empty() {
+            return Ok(None);
+        }
+        let text = |name: &str| fields.get(name).cloned().unwrap_or_default();
+        Ok(Some(BatchState {
+            id: id.to_string(),
+            tenant: text("tenant"),
+            band: text("band"),
+            state: text("state"),
+            held: fields.get("held").cloned(),
+            source: text("source"),
+            columns: parse(fields.get("columns")).unwrap_or_default(),
+            sealed: number(&fields, "sealed"),
+            assets,
+            counts: Counts {
+                done: number(&fields, "done").unwrap_or(0),
+                failed: number(&fields, "failed").unwrap_or(0),
+                parked: number(&fields, "parked").unwrap_or(0),
+            },
+            spent: MicroUsd(number(&fields, "spent").unwrap_or(0)),
+            reserved: MicroUsd(number(&fields, "reserved").unwrap_or(0)),
+            cap: number(&fields, "cap").map(MicroUsd),
+            created: number(&fields, "created").unwrap_or(0),
+            completed: number(&fields, "completed"),
+        }))
+    }
+
+    /// Newest batches first.
+    pub async fn batches(&self, limit: usize) -> Result<Vec<BatchState>, QueueError> {
+        let last = isize::try_from(limit).unwrap_or(isize::MAX).saturating_sub(1);
+        let ids: Vec<String> = self.connection.clone().zrevrange(self.keys.batches(), 0, last).await?;
+        let mut batches = Vec::with_capacity(ids.len());
+        for id in ids.iter().filter_map(|id| id.parse().ok()) {
+            batches.extend(self.batch(&id).await?);
+        }
+        Ok(batches)
+    }
+
+    /// Lines of a batch by row, from `first`, at most `limit` rows further.
+    pub async fn lines(&self, batch: &BatchId, first: u64, limit: u64) -> Result<Vec<Line>, QueueError> {
+        let rows: Vec<u64> = (first..first + limit).collect();
+        let texts: Vec<Option<String>> = self.connection.clone().hmget(self.keys.lines(batch), &rows).await?;
+        Ok(texts.iter().filter_map(|text| parse(text.as_ref())).collect())
+    }
+
+    /// Assets of a batch in row order, from position `first`.
+    pub async fn members(
+        &self,
+        batch: &BatchId,
+        first: usize,
+        limit: usize,
+    ) -> Result<Vec<AssetKey>, QueueError> {
+        let end = isize::try_from(first + limit).unwrap_or(isize::MAX).saturating_sub(1);
+        let first = isize::try_from(first).unwrap_or(isize::MAX);
+        let keys: Vec<String> = self.connection.clone().zrange(self.keys.members(batch), first, end).await?;
+        Ok(keys.into_iter().filter_map(|key| AssetKey::try_from(key).ok()).collect())
+    }
+
+    /// Failed and parked assets, newest first, from position `first`.
+    pub async fn failures(
+        &self,
+        first: usize,
+        limit: usize,
+    ) -> Result<Vec<(AssetKey, AssetState)>, QueueError> {
+        let end = isize::try_from(first + limit).unwrap_or(isize::MAX).saturating_sub(1);
+        let first = isize::try_from(first).unwrap_or(isize::MAX);
+        let keys: Vec<String> = self.connection.clone().zrevrange(self.keys.failures(), first, end).await?;
+        let keys: Vec<AssetKey> = keys.into_iter().filter_map(|key| AssetKey::try_from(key).ok()).collect();
+        let states = self.assets(&keys).await?;
+        Ok(keys.into_iter().zip(states).filter_map(|(key, state)| Some((key, state?))).collect())
+    }
+
+    /// How many failed and parked assets are listed.
+    pub async fn failure_count(&self) -> Result<u64, QueueError> {
+        Ok(self.connection.clone().zcard(self.keys.failures()).await?)
+    }
+
+    /// Money in the namespace.
+    pub async fn totals(&self) -> Result<Totals, QueueError> {
+        let fields: HashMap<String, String> = self.connection.clone().hgetall(self.keys.budget()).await?;
+        let amount = |name: &str| MicroUsd(number(&fields, name).unwrap_or(0));
+        Ok(Totals {
+            spent: amount("spent"),
+            reserved: amount("reserved"),
+            unknown: amount("unknown"),
+            cap: number(&fields, "cap").map(MicroUsd),
+        })
+    }
+
+    /// Ledger entries after an id (`-` is the start), with their ids, in order.
+    pub async fn ledger(&self, after: &str, limit: usize) -> Result<Vec<(String, LedgerEntry)>, QueueError> {
+        let start = if after == "-" { after.to_owned() } else { format!("({after}") };
+        let entries: Vec<(String, HashMap<String, String>)> =
+            self.connection.clone().xrange_count(self.keys.ledger(), start, "+", limit).await?;
+        Ok(entries.into_iter().filter_map(|(id, fields)| Some((id, parse(fields.get("entry"))?))).collect())
+    }
+}
+
+fn asset_state(fields: &HashMap<String, String>, texts: &[Option<String>]) -> Option<AssetState> {
+    let text_at = |i: usize| texts.get(i).and_then(Option::as_ref);
+    Some(AssetState {
+        phase: fields.get("phase")?.clone(),
+        route: fields.get("route").cloned().unwrap_or_default(),
+        lane: fields.get("lane").cloned(),
+        attempts: number(fields, "attempts").and_then(|n| n.try_into().ok()).unwrap_or(0),
+        unknowns: number(fields, "unknowns").and_then(|n| n.try_into().ok()).unwrap_or(0),
+        spec: parse(text_at(0)),
+        made: parse(text_at(1)),
+        failure: parse(text_at(2)),
+    })
+}

@@ -1,0 +1,74 @@
+//! The scripts, each put together with the shared prelude.
+
+use std::sync::LazyLock;
+
+use redis::Script;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{Connection, QueueError};
+
+/// A script and its name in errors.
+pub(super) struct Lua {
+    name: &'static str,
+    script: LazyLock<Script>,
+}
+
+macro_rules! lua {
+    ($constant:ident, $name:literal, $flags:literal) => {
+        pub(super) static $constant: Lua = Lua {
+            name: $name,
+            script: LazyLock::new(|| {
+                Script::new(concat!(
+                    "#!lua",
+                    $flags,
+                    "\n",
+                    include_str!("lua/prelude.lua"),
+                    include_str!(concat!("lua/", $name, ".lua"))
+                ))
+            }),
+        };
+    };
+}
+
+// What gives back or finishes must work when the server is out of memory.
+lua!(SUBMIT, "submit", "");
+lua!(SEAL, "seal", " flags=allow-oom");
+lua!(CLAIM, "claim", "");
+lua!(BEGIN, "begin", " flags=allow-oom");
+lua!(EXTEND, "extend", " flags=allow-oom");
+lua!(SETTLE, "settle", " flags=allow-oom");
+lua!(FAIL, "fail", " flags=allow-oom");
+lua!(RELEASE, "release", " flags=allow-oom");
+lua!(REAP, "reap", " flags=allow-oom");
+lua!(CANCEL, "cancel", " flags=allow-oom");
+lua!(HOLD, "hold", " flags=allow-oom");
+lua!(RETRY, "retry", " flags=allow-oom");
+
+impl Lua {
+    /// Runs the script with one JSON request.
+    pub(super) async fn run<T: redis::FromRedisValue>(
+        &self,
+        on: &Connection,
+        prefix: &str,
+        request: &impl Serialize,
+    ) -> Result<T, QueueError> {
+        let request = serde_json::to_string(request).map_err(|source| self.answer_error(source))?;
+        let mut connection = on.clone();
+        Ok(self.script.key(prefix).arg(request).invoke_async(&mut connection).await?)
+    }
+
+    /// Runs the script and reads its JSON answer.
+    pub(super) async fn ask<T: DeserializeOwned>(
+        &self,
+        on: &Connection,
+        prefix: &str,
+        request: &impl Serialize,
+    ) -> Result<T, QueueError> {
+        let answer: String = self.run(on, prefix, request).await?;
+        serde_json::from_str(&answer).map_err(|source| self.answer_error(source))
+    }
+
+    fn answer_error(&self, source: serde_json::Error) -> QueueError {
+        QueueError::Answer { script: self.name, source }
+    }
+}

@@ -1,0 +1,55 @@
+//! What people do to batches and failures.
+
+use serde::Serialize;
+
+use super::{CHUNK, Queue, QueueError, script};
+use crate::{AssetKey, MicroUsd, batch::BatchId};
+
+/// What is done to failed assets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FailureAction {
+    /// Make them ready again, with attempts and unknowns counted anew.
+    Retry,
+    /// Take them off the list of failures.
+    Discard,
+}
+
+impl Queue {
+    /// Cancels an open batch; false when it is unknown or already complete.
+    pub async fn cancel(&self, batch: &BatchId, reason: &str) -> Result<bool, QueueError> {
+        let request = serde_json::json!({ "batch": batch, "reason": reason });
+        let answer: String = script::CANCEL.run(&self.connection, self.keys.prefix(), &request).await?;
+        Ok(answer == "ok")
+    }
+
+    /// Holds a batch with a reason, or with `None` lets it go on; false when it is unknown.
+    pub async fn hold(&self, batch: &BatchId, reason: Option<&str>) -> Result<bool, QueueError> {
+        let request = serde_json::json!({ "batch": batch, "reason": reason.unwrap_or("") });
+        let answer: String = script::HOLD.run(&self.connection, self.keys.prefix(), &request).await?;
+        Ok(answer == "ok")
+    }
+
+    /// Retries or discards failed and parked assets; returns how many changed.
+    pub async fn act_on_failures(&self, keys: &[AssetKey], action: FailureAction) -> Result<u64, QueueError> {
+        let mut changed = 0;
+        for chunk in keys.chunks(CHUNK) {
+            let request = serde_json::json!({ "keys": chunk, "action": action });
+            changed += script::RETRY.run::<u64>(&self.connection, self.keys.prefix(), &request).await?;
+        }
+        Ok(changed)
+    }
+
+    /// Sets the total that may be spent in this namespace; `None` lifts the cap.
+    pub async fn set_total_cap(&self, cap: Option<MicroUsd>) -> Result<(), QueueError> {
+        let mut connection = self.connection.clone();
+        let budget = self.keys.budget();
+        match cap {
+            Some(cap) => {
+                redis::cmd("HSET").arg(budget).arg("cap").arg(cap.0).exec_async(&mut connection).await?
+            }
+            None => redis::cmd("HDEL").arg(budget).arg("cap").exec_async(&mut connection).await?,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,184 @@
+//! Claim, begin, extend, release.
+
+use std::time::Duration;
+
+use pictor_common::{
+    MicroUsd,
+    queue::{Begun, HeldAsset, HeldPhase, Hold, LaneLimits},
+};
+
+use crate::world::{LANE, LEASE, World, head, id, key};
+
+fn held(grant: &pictor_common::queue::Grant, phase: HeldPhase) -> HeldAsset {
+    HeldAsset {
+        key: grant.key.clone(),
+        token: grant.token.clone(),
+        phase,
+        lane: LANE.into(),
+        payer: grant.payer.clone(),
+        ceiling: grant.ceiling,
+        attempt: 1,
+        deadline: 0,
+    }
+}
+
+#[tokio::test]
+async fn the_same_request_id_gets_the_same_answer() {
+    let world = World::new().await;
+    world.submit("b", "shop", 0..10).await;
+    let request = world.claim_request(4);
+    let first = world.queue.claim(&request).await.unwrap();
+    let again = world.queue.claim(&request).await.unwrap();
+    assert_eq!(first.grants.len(), 4);
+    let tokens =
+        |c: &pictor_common::queue::Claimed| c.grants.iter().map(|g| g.token.clone()).collect::<Vec<_>>();
+    assert_eq!(tokens(&first), tokens(&again));
+    assert_eq!(world.queue.totals().await.unwrap().reserved, MicroUsd(80_000));
+}
+
+#[tokio::test]
+async fn rows_are_claimed_in_order_with_their_spec() {
+    let world = World::new().await;
+    world.submit("b", "shop", 0..5).await;
+    let grants = world.claim(5).await.grants;
+    assert_eq!(grants.iter().map(|g| g.key.clone()).collect::<Vec<_>>(), (0..5).map(key).collect::<Vec<_>>());
+    assert_eq!(grants[3].spec, crate::world::spec(3));
+}
+
+#[tokio::test]
+async fn the_limit_spaces_slots_and_stops_at_the_horizon() {
+    let limits = LaneLimits { requests: Some(60), ..LaneLimits::default() };
+    let world = World::with(Duration::ZERO, &limits).await;
+    world.submit("b", "shop", 0..10).await;
+    let claimed = world.claim(10).await;
+    let waits: Vec<u64> = claimed.grants.iter().map(|g| g.wait.as_millis() as u64).collect();
+    assert_eq!(waits, [0, 0, 1_000], "one a second, a second of burst, a second of horizon");
+    assert_eq!(claimed.why, "limit");
+    assert!(claimed.sleep > Duration::from_millis(900) && claimed.sleep <= Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn in_flight_is_the_size_of_a_set_and_never_leaks() {
+    let limits = LaneLimits { in_flight: Some(3), ..LaneLimits::default() };
+    let world = World::with(Duration::ZERO, &limits).await;
+    world.submit("b", "shop", 0..10).await;
+    let first = world.claim(10).await;
+    assert_eq!((first.grants.len(), first.why.as_str()), (3, "empty"));
+    assert_eq!(world.claim(10).await.why, "in_flight");
+    let given: Vec<_> = first.grants.iter().map(|g| (g.key.clone(), g.token.clone())).collect();
+    assert_eq!(world.queue.release(&given[..2]).await.unwrap(), 2);
+    assert_eq!(world.queue.release(&given[..2]).await.unwrap(), 0, "given back once");
+    assert_eq!(world.claim(10).await.grants.len(), 2);
+}
+
+#[tokio::test]
+async fn begin_is_fenced_by_the_token() {
+    let world = World::new().await;
+    world.submit("b", "shop", 0..1).await;
+    let grant = world.one().await;
+    world.expire_leases().await;
+    assert_eq!(world.queue.reap(100).await.unwrap().requeued, 1);
+    let second = world.one().await;
+    assert_eq!(world.begin(&grant).await, Begun::No("lost".into()));
+    assert!(matches!(world.begin(&second).await, Begun::Go { attempt: 1, .. }));
+    assert!(
+        matches!(world.begin(&second).await, Begun::Go { attempt: 1, .. }),
+        "a lost reply is asked for again"
+    );
+}
+
+#[tokio::test]
+async fn begin_refuses_for_a_cancelled_held_or_paused_payer() {
+    let world = World::new().await;
+    for (n, batch) in ["cancelled", "held", "paused"].iter().enumerate() {
+        let n = n as u64;
+        world.submit(batch, "shop", n..n + 1).await;
+        let grant = world.one().await;
+        match *batch {
+            "cancelled" => assert!(world.queue.cancel(&id(batch), "x").await.unwrap()),
+            "held" => assert!(world.queue.hold(&id(batch), Some("x")).await.unwrap()),
+            _ => world.queue.pause_lane(LANE, Some("x")).await.unwrap(),
+        }
+        assert_eq!(world.begin(&grant).await, Begun::No((*batch).into()));
+        assert!(world.claim(5).await.grants.is_empty(), "{batch}");
+    }
+    world.queue.pause_lane(LANE, None).await.unwrap();
+    assert_eq!(world.one().await.key, key(2));
+    assert_eq!(world.queue.totals().await.unwrap().reserved, MicroUsd(20_000), "only the last is reserved");
+}
+
+#[tokio::test]
+async fn extend_keeps_restores_and_loses() {
+    let world = World::new().await;
+    world.submit("b", "shop", 0..3).await;
+    let grants = world.claim(3).await.grants;
+    // Redis forgets the first, and gives the second to another.
+    let mut redis = world.redis.clone();
+    let name = world.queue.keys().asset(&grants[0].key);
+    redis::cmd("HSET")
+        .arg(&name)
+        .arg("phase")
+        .arg("ready")
+        .arg("token")
+        .arg("")
+        .exec_async(&mut redis)
+        .await
+        .unwrap();
+    world.queue.release(&[(grants[1].key.clone(), grants[1].token.clone())]).await.unwrap();
+    let other = world.one().await;
+    assert_eq!(other.key, grants[1].key);
+    let all = [
+        held(&grants[0], HeldPhase::Sent),
+        held(&grants[1], HeldPhase::Claimed),
+        held(&grants[2], HeldPhase::Claimed),
+    ];
+    assert_eq!(world.queue.extend(&all, LEASE).await.unwrap(), [Hold::Restored, Hold::Lost, Hold::Ok]);
+    assert_eq!(world.phase(&grants[0].key).await, "sent");
+}
+
+#[tokio::test]
+async fn a_wiped_server_learns_again_what_is_in_hand() {
+    let world = World::new().await;
+    world.submit("b", "shop", 0..1).await;
+    let grant = world.sent().await;
+    let mut redis = world.redis.clone();
+    let names: Vec<String> = redis::cmd("KEYS")
+        .arg(format!("{}*", world.queue.keys().prefix().replace(['[', ']'], "?")))
+        .query_async(&mut redis)
+        .await
+        .unwrap();
+    redis::cmd("DEL").arg(names).exec_async(&mut redis).await.unwrap();
+    assert_eq!(world.queue.extend(&[held(&grant, HeldPhase::Sent)], LEASE).await.unwrap(), [Hold::Restored]);
+    assert_eq!(world.submit("b", "shop", 0..1).await.queued, 1);
+    assert!(world.claim(5).await.grants.is_empty(), "what is in hand is not sent again");
+    crate::ending::settle(&world, &grant, 5).await;
+    assert_eq!(world.queue.batch(&id("b")).await.unwrap().unwrap().counts.done, 1);
+}
+
+#[tokio::test]
+async fn the_total_cap_holds_to_the_cent() {
+    let world = World::new().await;
+    world.queue.set_total_cap(Some(MicroUsd(70_000))).await.unwrap();
+    world.submit("b", "shop", 0..10).await;
+    let claimed = world.claim(10).await;
+    assert_eq!((claimed.grants.len(), claimed.why.as_str()), (3, "budget"));
+    world.queue.set_total_cap(None).await.unwrap();
+    assert_eq!(world.claim(10).await.grants.len(), 7);
+}
+
+#[tokio::test]
+async fn a_batch_over_its_cap_is_held_and_goes_on_when_money_comes_back() {
+    let world = World::new().await;
+    let mut capped = head("capped", "shop");
+    capped.cap = Some(MicroUsd(40_000));
+    let assets: Vec<_> = (0..5).map(|n| (n, crate::world::asset(n))).collect();
+    world.queue.submit(&capped, &assets, &[], false).await.unwrap();
+    world.submit("free", "shop", 10..12).await;
+    let grants = world.claim(10).await.grants;
+    assert_eq!(grants.iter().filter(|g| g.payer == "capped").count(), 2);
+    assert_eq!(grants.iter().filter(|g| g.payer == "free").count(), 2, "an over-cap flow blocks nobody");
+    let first = grants.iter().find(|g| g.payer == "capped").unwrap();
+    assert!(matches!(world.begin(first).await, Begun::Go { .. }));
+    crate::ending::settle(&world, first, 0).await;
+    assert_eq!(world.claim(10).await.grants.len(), 1, "what was cheaper than its ceiling makes room");
+}

@@ -1,0 +1,53 @@
+//! After a gap, live workers re-assert their leases before anything is claimed or reaped.
+
+use std::time::Duration;
+
+use pictor_common::queue::LaneLimits;
+
+use crate::world::World;
+
+const GRACE: Duration = Duration::from_millis(400);
+
+async fn set_meta(world: &World, field: &str, value: &str) {
+    let name = format!("{}meta", world.queue.keys().prefix());
+    redis::cmd("HSET").arg(name).arg(field).arg(value).exec_async(&mut world.redis.clone()).await.unwrap();
+}
+
+async fn past_grace(world: &World) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
+    while world.claim(1).await.why == "grace" {
+        assert!(tokio::time::Instant::now() < deadline, "grace never ends");
+        world.queue.extend(&[], crate::world::LEASE).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_gap_a_clock_gone_back_or_another_server_start_grace() {
+    let world = World::with(GRACE, &LaneLimits::default()).await;
+    world.submit("b", "shop", 0..10).await;
+    assert_eq!(world.claim(1).await.why, "grace", "a namespace nobody looked after");
+    past_grace(&world).await;
+    for (field, value) in [("stamp", "1"), ("stamp", "9000000000000000"), ("server", "another")] {
+        let before = world.claim(1).await;
+        assert_ne!(before.why, "grace", "{field}");
+        set_meta(&world, field, value).await;
+        let claimed = world.claim(1).await;
+        assert_eq!((claimed.why.as_str(), claimed.grants.len()), ("grace", 0), "{field} {value}");
+        assert!(claimed.sleep <= GRACE);
+        past_grace(&world).await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_reaped_in_grace() {
+    let world = World::with(GRACE, &LaneLimits::default()).await;
+    world.submit("b", "shop", 0..1).await;
+    world.claim(1).await;
+    past_grace(&world).await;
+    world.expire_leases().await;
+    set_meta(&world, "stamp", "1").await;
+    assert_eq!(world.queue.reap(100).await.unwrap().requeued, 0);
+    past_grace(&world).await;
+    assert_eq!(world.queue.reap(100).await.unwrap().requeued, 1);
+}

@@ -1,0 +1,49 @@
+//! A row as it stands in the file, before anything is made of it.
+
+use minijinja::Value;
+
+/// One row; an empty text is an absent cell.
+#[derive(Debug, Default)]
+pub(super) struct RawRow {
+    /// Data row, from 1.
+    pub(super) row: u64,
+    /// One text a column.
+    pub(super) cells: Vec<String>,
+    /// What each cell was in the file; shorter than `cells` where all the rest is text.
+    pub(super) kinds: Vec<Kind>,
+}
+
+/// What a cell was in the file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Kind {
+    #[default]
+    Text,
+    Number,
+    Bool,
+}
+
+impl RawRow {
+    /// The trimmed text of a column; none where it is empty or the row ends before it.
+    pub(super) fn get(&self, column: usize) -> Option<&str> {
+        self.cells.get(column).map(|cell| cell.trim()).filter(|cell| !cell.is_empty())
+    }
+
+    /// Whether every cell is empty, as in the rows spreadsheets leave below a table.
+    pub(super) fn is_blank(&self) -> bool {
+        self.cells.iter().all(|cell| cell.trim().is_empty())
+    }
+
+    /// A cell as a template sees it.
+    pub(super) fn variable(&self, column: usize) -> Option<Value> {
+        let text = self.get(column)?;
+        Some(match self.kinds.get(column).copied().unwrap_or_default() {
+            Kind::Text => Value::from(text),
+            Kind::Bool => Value::from(text == "true"),
+            Kind::Number => text
+                .parse::<i64>()
+                .map(Value::from)
+                .or_else(|_not_whole| text.parse::<f64>().map(Value::from))
+                .unwrap_or_else(|_no_number| Value::from(text)),
+        })
+    }
+}

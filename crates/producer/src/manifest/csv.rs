@@ -1,0 +1,267 @@
+//! Reads CSV: one row at a time, with the mistakes of real exports named.
+
+use std::io::Read;
+
+use ::csv::{ByteRecord, ReaderBuilder};
+
+use super::{
+    RowError,
+    cell::RawRow,
+    columns::normalized,
+    input::{Input, Stop},
+    quotes::{QuoteWatch, Stray},
+};
+
+const BUFFER: usize = 64 * 1024;
+/// Stands behind the file. A quote that is never closed swallows it; a NUL keeps it apart from any cell.
+const TAIL: &[u8] = b"\n\0end of manifest\0\n";
+const END: &[u8] = b"\0end of manifest\0";
+
+#[derive(Debug)]
+pub(super) struct CsvRows<R> {
+    reader: ::csv::Reader<Input<R>>,
+    record: ByteRecord,
+    titles: Vec<String>,
+    row: u64,
+    done: bool,
+}
+
+impl<R: Read> CsvRows<R> {
+    /// Opens a file and reads the column names.
+    pub(super) fn open(manifest: R) -> Result<Self, Vec<RowError>> {
+        let mut input = Input::new(manifest, TAIL);
+        input.quotes = Some(QuoteWatch::default());
+        let reader =
+            ReaderBuilder::new().has_headers(false).flexible(true).buffer_capacity(BUFFER).from_reader(input);
+        let mut rows = Self { reader, record: ByteRecord::new(), titles: Vec::new(), row: 0, done: false };
+        match rows.read() {
+            Ok(true) => {}
+            Ok(false) => {
+                return Err(vec![RowError::file("the file is empty; its first row names the columns")]);
+            }
+            Err(error) => return Err(vec![error]),
+        }
+        if let Some(stray) = rows.stray() {
+            return Err(vec![RowError::file(after_quote(stray))]);
+        }
+        rows.titles = titles(&rows.record)?;
+        Ok(rows)
+    }
+
+    pub(super) fn titles(&self) -> &[String] {
+        &self.titles
+    }
+
+    /// The next row; errors of a row do not end the reading unless [`Self::done`] says so.
+    pub(super) fn next(&mut self) -> Option<Result<RawRow, Vec<RowError>>> {
+        loop {
+            if self.done {
+                return None;
+            }
+            let begun = self.line();
+            match self.read() {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(error) => return Some(Err(vec![error])),
+            }
+            if self.record.iter().all(|cell| cell.iter().all(u8::is_ascii_whitespace)) {
+                // A blank line, or the empty rows a spreadsheet leaves; counted, so that rows keep their number.
+                self.row += u64::from(self.record.len() > 1);
+                continue;
+            }
+            self.row += 1;
+            return Some(self.raw_row(begun));
+        }
+    }
+
+    /// Line at which the next record begins.
+    fn line(&self) -> u64 {
+        let at = self.reader.position();
+        let behind = self.reader.get_ref().quotes.as_ref().is_some_and(|quotes| quotes.two_byte_ends);
+        at.line() + u64::from(behind && at.byte() > 0)
+    }
+
+    /// Text after a closing quote in the record just read.
+    fn stray(&mut self) -> Option<Stray> {
+        let end = self.reader.position().byte();
+        self.reader.get_mut().quotes.as_mut()?.stray_before(end)
+    }
+
+    /// Reads a record; false at the end of the file.
+    fn read(&mut self) -> Result<bool, RowError> {
+        let begun = self.line();
+        self.reader.get_mut().row_begins(BUFFER);
+        let read = self.reader.read_byte_record(&mut self.record);
+        let last = self.record.iter().next_back().unwrap_or_default();
+        match read {
+            Ok(true) if self.record.len() == 1 && last == END => {
+                self.done = true;
+                Ok(false)
+            }
+            Ok(true) if last.ends_with(TAIL) => Err(self.open_quote(begun, "before the end of the file")),
+            Ok(more) => Ok(more),
+            Err(error) => Err(self.failed(begun, &error)),
+        }
+    }
+
+    fn open_quote(&mut self, begun: u64, where_to: &str) -> RowError {
+        self.done = true;
+        let message = format!(
+            "a double quote opened in this row (line {begun}) is not closed {where_to}; close it, or write \"\" for a quote inside a cell"
+        );
+        self.in_next_row(message)
+    }
+
+    fn failed(&mut self, begun: u64, error: &::csv::Error) -> RowError {
+        self.done = true;
+        match self.reader.get_ref().stop {
+            Some(Stop::RowTooLong) => self.open_quote(begun, "within 1 MiB"),
+            Some(stop) => RowError::file(stop.message()),
+            None => self.in_next_row(format!("cannot be read: {error}")),
+        }
+    }
+
+    fn in_next_row(&self, message: String) -> RowError {
+        if self.titles.is_empty() { RowError::file(message) } else { RowError::row(self.row + 1, message) }
+    }
+
+    fn raw_row(&mut self, begun: u64) -> Result<RawRow, Vec<RowError>> {
+        if let Some(stray) = self.stray() {
+            return Err(vec![RowError::row(self.row, after_quote(stray))]);
+        }
+        let (has, wanted) = (self.record.len(), self.titles.len());
+        if has != wanted {
+            return Err(vec![RowError::row(self.row, self.ragged(has, wanted, begun))]);
+        }
+        let mut errors = Vec::new();
+        let mut cells = Vec::with_capacity(wanted);
+        for (cell, title) in self.record.iter().zip(&self.titles) {
+            match std::str::from_utf8(cell) {
+                Ok(text) => cells.push(text.to_owned()),
+                Err(error) => errors.push(not_utf8(Some(self.row), title, cell, error.valid_up_to())),
+            }
+        }
+        if errors.is_empty() { Ok(RawRow { row: self.row, cells, kinds: Vec::new() }) } else { Err(errors) }
+    }
+
+    fn ragged(&self, has: usize, wanted: usize, begun: u64) -> String {
+        let ended = self.line();
+        let cells = if has == 1 { "cell" } else { "cells" };
+        let hint = if ended > begun + 1 {
+            format!("it spans lines {begun} to {}: is a double quote left open?", ended - 1)
+        } else if has > wanted {
+            "a cell with a comma in it needs double quotes around it".to_owned()
+        } else {
+            "is a comma missing?".to_owned()
+        };
+        format!("it has {has} {cells} and the header has {wanted}; {hint}")
+    }
+}
+
+fn after_quote(stray: Stray) -> String {
+    format!(
+        "text follows a closing double quote in line {}; close the quote opened before it, \
+         or write \"\" for a quote inside a cell",
+        stray.line
+    )
+}
+
+fn not_utf8(row: Option<u64>, title: &str, cell: &[u8], at: usize) -> RowError {
+    let message =
+        format!("byte {} of the cell (0x{:02X}) is not UTF-8; save the file as UTF-8", at + 1, cell[at]);
+    let value = String::from_utf8_lossy(cell);
+    match row {
+        Some(row) => RowError::cell(row, title, &value, message),
+        None => RowError { column: Some(title.to_owned()), ..RowError::file(message) },
+    }
+}
+
+fn titles(header: &ByteRecord) -> Result<Vec<String>, Vec<RowError>> {
+    let mut titles: Vec<String> = Vec::with_capacity(header.len());
+    let mut errors = Vec::new();
+    for (i, cell) in header.iter().enumerate() {
+        let title = String::from_utf8_lossy(cell).trim().to_owned();
+        if let Err(error) = std::str::from_utf8(cell) {
+            errors.push(not_utf8(None, &title, cell, error.valid_up_to()));
+        }
+        let name = normalized(&title);
+        if let Some(first) = titles.iter().position(|other| !name.is_empty() && normalized(other) == name) {
+            let message =
+                format!("columns {} and {} have the same name; rename or remove one", first + 1, i + 1);
+            errors.push(RowError { column: Some(title.clone()), ..RowError::file(message) });
+        }
+        titles.push(title);
+    }
+    if let [only] = titles.as_slice()
+        && let Some(separator) = only.chars().find(|c| matches!(c, ';' | '\t' | '|'))
+    {
+        let message = format!("the cells seem to be separated by {separator:?}; save the file with commas");
+        errors.push(RowError::file(message));
+    }
+    if errors.is_empty() { Ok(titles) } else { Err(errors) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn all(bytes: &[u8]) -> (Vec<String>, Vec<Result<Vec<String>, String>>) {
+        let mut rows = CsvRows::open(bytes).unwrap();
+        let mut out = Vec::new();
+        while let Some(row) = rows.next() {
+            out.push(row.map(|raw| raw.cells).map_err(|errors| errors[0].to_string()));
+        }
+        (rows.titles().to_vec(), out)
+    }
+
+    fn cells(texts: &[&str]) -> Result<Vec<String>, String> {
+        Ok(texts.iter().map(|text| (*text).to_owned()).collect())
+    }
+
+    #[test]
+    fn reads_what_spreadsheets_write() {
+        let (titles, rows) =
+            all(b"\xEF\xBB\xBFid , Prompt\r\n1,\"a \"\"red\"\" mug,\nlarge\"\r\n\r\n,\r\n4,5\" nail");
+        assert_eq!(titles, ["id", "Prompt"]);
+        assert_eq!(rows, [cells(&["1", "a \"red\" mug,\nlarge"]), cells(&["4", "5\" nail"])]);
+    }
+
+    #[test]
+    fn a_quote_left_open_does_not_eat_the_file() {
+        let (_, rows) = all(b"id,prompt\n1,mug\n2,\"cup\n3,jug\n");
+        assert_eq!(rows[0], cells(&["1", "mug"]));
+        assert!(
+            rows[1].as_ref().unwrap_err().starts_with("row 2: a double quote opened in this row (line 3)")
+        );
+        assert_eq!(rows.len(), 2);
+
+        let mut long = b"id,prompt\n1,\"mug\n".to_vec();
+        long.extend(std::iter::repeat_n(b"2,cup\n", 500_000).flatten());
+        let (_, rows) = all(&long);
+        assert!(rows[0].as_ref().unwrap_err().contains("not closed within 1 MiB"));
+        assert_eq!(rows.len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn cells_come_back_as_they_were_written(
+            rows in prop::collection::vec(prop::collection::vec("[a-z\",;'\n\r é=\u{feff}]{0,12}", 3), 0..20),
+            line_end in prop::sample::select(vec!["\n", "\r\n"]),
+        ) {
+            let terminator = if line_end == "\n" { ::csv::Terminator::Any(b'\n') } else { ::csv::Terminator::CRLF };
+            let mut writer = ::csv::WriterBuilder::new().terminator(terminator).from_writer(Vec::new());
+            writer.write_record(["a", "b", "c"]).unwrap();
+            for row in &rows {
+                writer.write_record(row).unwrap();
+            }
+            let (_, read) = all(&writer.into_inner().unwrap());
+            let expected: Vec<_> = rows
+                .into_iter()
+                .filter(|row| !row.iter().all(|cell| cell.bytes().all(|byte| byte.is_ascii_whitespace())))
+                .map(Ok)
+                .collect();
+            prop_assert_eq!(read, expected);
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What is wrong with a manifest, in words that say where and what would be right.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// Errors of one file that are kept; the rest are only counted.
+const KEPT: usize = 1_000;
+
+/// One thing wrong with a manifest.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RowError {
+    /// Data row, from 1; none when it is about the whole file or a default.
+    pub row: Option<u64>,
+    /// The column's title, where a column is to blame.
+    pub column: Option<String>,
+    /// The spec field it is about, where there is one.
+    pub field: Option<String>,
+    /// What stood there, shortened.
+    pub value: Option<String>,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+impl RowError {
+    pub(super) fn file(message: impl Into<String>) -> Self {
+        Self { message: message.into(), ..Self::default() }
+    }
+
+    pub(super) fn row(row: u64, message: impl Into<String>) -> Self {
+        Self { row: Some(row), message: message.into(), ..Self::default() }
+    }
+
+    pub(super) fn cell(row: u64, column: &str, value: &str, message: impl Into<String>) -> Self {
+        Self { column: Some(column.to_owned()), value: Some(shortened(value)), ..Self::row(row, message) }
+    }
+
+    pub(super) fn of_default(name: &str, value: &str, message: impl Into<String>) -> Self {
+        Self { field: Some(name.to_owned()), value: Some(shortened(value)), ..Self::file(message) }
+    }
+}
+
+impl fmt::Display for RowError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(row) = self.row {
+            write!(f, "row {row}")?;
+        }
+        let comma = if self.row.is_some() { ", " } else { "" };
+        match (&self.column, &self.field) {
+            (Some(column), _) => write!(f, "{comma}column {:?}: ", shortened(column))?,
+            (None, Some(field)) if self.row.is_some() => write!(f, ", {field}: ")?,
+            (None, Some(field)) => write!(f, "default {field}: ")?,
+            (None, None) if self.row.is_some() => write!(f, ": ")?,
+            (None, None) => {}
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// Shortens a text for a message.
+pub(super) fn shortened(text: &str) -> String {
+    const LONGEST: usize = 60;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// Gathers the errors of one file.
+#[derive(Debug, Default)]
+pub struct Findings {
+    of_file: Vec<RowError>,
+    of_rows: Vec<RowError>,
+    total: u64,
+}
+
+impl Findings {
+    /// Adds errors; of those that name a row the first thousand are kept.
+    pub fn add(&mut self, errors: impl IntoIterator<Item = RowError>) {
+        for error in errors {
+            self.total += 1;
+            if error.row.is_none() {
+                self.of_file.push(error);
+            } else if self.of_rows.len() < KEPT {
+                self.of_rows.push(error);
+            }
+        }
+    }
+
+    /// Fails when anything was found.
+    pub fn into_result(self, source: &str) -> Result<(), BadInput> {
+        if self.total == 0 {
+            return Ok(());
+        }
+        let mut errors = self.of_file;
+        errors.extend(self.of_rows);
+        Err(BadInput { source_name: source.to_owned(), errors, total: self.total })
+    }
+}
+
+/// Everything wrong with one file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BadInput {
+    /// The file's name as it was given, or `-`.
+    #[serde(rename = "source")]
+    pub source_name: String,
+    /// Errors of the file as a whole, then those of its rows in order, at most a thousand.
+    pub errors: Vec<RowError>,
+    /// How many there are in all.
+    pub total: u64,
+}
+
+impl std::error::Error for BadInput {}
+
+impl fmt::Display for BadInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, error) in self.errors.iter().enumerate() {
+            let newline = if i == 0 { "" } else { "\n" };
+            write!(f, "{newline}{}: {error}", self.source_name)?;
+        }
+        match self.total - self.errors.len() as u64 {
+            0 => Ok(()),
+            more => write!(f, "\n{}: and {more} more errors", self.source_name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_a_thousand_and_counts_all() {
+        let mut findings = Findings::default();
+        findings.add((1..=1_500).map(|row| RowError::row(row, "no")));
+        findings.add([RowError::file("late, but about the whole file")]);
+        let bad = findings.into_result("a.csv").unwrap_err();
+        assert_eq!((bad.errors.len(), bad.total), (1_001, 1_501));
+        let text = bad.to_string();
+        assert!(text.starts_with("a.csv: late, but about the whole file\na.csv: row 1: no\n"), "{text}");
+        assert!(text.ends_with("\na.csv: row 1000: no\na.csv: and 500 more errors"), "{text}");
+    }
+
+    #[test]
+    fn shortens_by_characters() {
+        assert_eq!(shortened(&"é".repeat(61)), format!("{}…", "é".repeat(60)));
+        assert_eq!(shortened("mug"), "mug");
+    }
+}

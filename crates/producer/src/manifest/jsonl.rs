@@ -1,0 +1,333 @@
+//! Reads JSON objects, one a line.
+//!
+//! The columns are the names of all objects, in the order they first appear; every
+//! row has as many cells as there were columns by then.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    io::{BufRead as _, BufReader, Read},
+};
+
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::error::Category;
+
+use super::{
+    RowError,
+    cell::{Kind, RawRow},
+    columns::normalized,
+    input::Input,
+};
+
+const BUFFER: usize = 64 * 1024;
+const MOST_COLUMNS: usize = 1_000;
+
+#[derive(Debug)]
+pub(super) struct JsonlRows<R> {
+    reader: BufReader<Input<R>>,
+    line: Vec<u8>,
+    columns: Columns,
+    row: u64,
+    done: bool,
+}
+
+#[derive(Debug, Default)]
+struct Columns {
+    titles: Vec<String>,
+    by_title: HashMap<String, usize>,
+}
+
+impl<R: Read> JsonlRows<R> {
+    /// Opens a file whose columns are known from an earlier pass, or not yet.
+    pub(super) fn open(manifest: R, known: &[String]) -> Self {
+        let mut columns = Columns::default();
+        for title in known {
+            columns.of(title);
+        }
+        let reader = BufReader::with_capacity(BUFFER, Input::new(manifest, b""));
+        Self { reader, line: Vec::new(), columns, row: 0, done: false }
+    }
+
+    pub(super) fn titles(&self) -> &[String] {
+        &self.columns.titles
+    }
+
+    pub(super) fn next(&mut self) -> Option<Result<RawRow, Vec<RowError>>> {
+        loop {
+            if self.done {
+                return None;
+            }
+            self.line.clear();
+            self.reader.get_mut().row_begins(BUFFER);
+            if let Err(error) = self.reader.read_until(b'\n', &mut self.line) {
+                self.done = true;
+                let stop = self.reader.get_ref().stop.map(|stop| stop.message().to_owned());
+                let message = stop.unwrap_or_else(|| format!("cannot be read: {error}"));
+                let failure = if self.row == 0 {
+                    RowError::file(message)
+                } else {
+                    RowError::row(self.row + 1, message)
+                };
+                return Some(Err(vec![failure]));
+            }
+            if self.line.is_empty() {
+                return None;
+            }
+            if self.line.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
+            self.row += 1;
+            return Some(self.parse());
+        }
+    }
+
+    fn parse(&mut self) -> Result<RawRow, Vec<RowError>> {
+        let row = self.row;
+        let text = std::str::from_utf8(&self.line).map_err(|error| {
+            let at = error.valid_up_to();
+            let byte = self.line[at];
+            vec![RowError::row(
+                row,
+                format!("byte {} of the line (0x{byte:02X}) is not UTF-8; save the file as UTF-8", at + 1),
+            )]
+        })?;
+        if row == 1 && text.trim_start().starts_with('[') {
+            self.done = true;
+            return Err(vec![RowError::file(
+                "the file is one JSON array; write one object a line, without [ ] and commas between",
+            )]);
+        }
+        let mut raw = RawRow { row, ..RawRow::default() };
+        let mut errors = Vec::new();
+        let mut json = serde_json::Deserializer::from_str(text);
+        let seed = Object { columns: &mut self.columns, raw: &mut raw, errors: &mut errors };
+        let parsed = seed.deserialize(&mut json).and_then(|()| json.end());
+        if let Err(error) = parsed {
+            errors.push(RowError::row(row, not_an_object(&error)));
+        }
+        raw.cells.resize(self.columns.titles.len(), String::new());
+        if errors.is_empty() { Ok(raw) } else { Err(errors) }
+    }
+}
+
+fn not_an_object(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let plain = text.rfind(" at line ").map_or(text.as_str(), |end| &text[..end]);
+    match error.classify() {
+        Category::Eof => "not one JSON object: the line ends before the object does".to_owned(),
+        Category::Syntax => format!("not one JSON object: {plain} at byte {} of the line", error.column()),
+        Category::Data | Category::Io => format!("not one JSON object: {plain}"),
+    }
+}
+
+impl Columns {
+    /// The column of a title; titles that differ in spelling only are one column.
+    fn of(&mut self, title: &str) -> Option<usize> {
+        if let Some(column) = self.by_title.get(title) {
+            return Some(*column);
+        }
+        let name = normalized(title);
+        let spelt = self.titles.iter().position(|other| normalized(other) == name);
+        if spelt.is_none() && self.titles.len() == MOST_COLUMNS {
+            return None;
+        }
+        let column = spelt.unwrap_or(self.titles.len());
+        if spelt.is_none() {
+            self.titles.push(title.trim().to_owned());
+        }
+        // Spellings are few in a sane file; a mad one is looked up the slow way.
+        if self.by_title.len() < 4 * MOST_COLUMNS {
+            self.by_title.insert(title.to_owned(), column);
+        }
+        Some(column)
+    }
+}
+
+struct Object<'a> {
+    columns: &'a mut Columns,
+    raw: &'a mut RawRow,
+    errors: &'a mut Vec<RowError>,
+}
+
+impl<'de> DeserializeSeed<'de> for Object<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Object<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut given = Vec::new();
+        while let Some(column) = map.next_key_seed(ColumnOf(self.columns))? {
+            let value = map.next_value_seed(Cell)?;
+            let title = &self.columns.titles[column];
+            if given.contains(&column) {
+                self.errors.push(RowError::cell(self.raw.row, title, "", "given twice in one object"));
+            }
+            given.push(column);
+            match value {
+                Ok((text, kind)) => self.raw.put(column, text, kind),
+                Err(message) => self.errors.push(RowError::cell(self.raw.row, title, "", message)),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl RawRow {
+    fn put(&mut self, column: usize, text: String, kind: Kind) {
+        if self.cells.len() <= column {
+            self.cells.resize(column + 1, String::new());
+        }
+        self.cells[column] = text;
+        if kind != Kind::Text {
+            if self.kinds.len() <= column {
+                self.kinds.resize(column + 1, Kind::Text);
+            }
+            self.kinds[column] = kind;
+        }
+    }
+}
+
+struct ColumnOf<'a>(&'a mut Columns);
+
+impl<'de> DeserializeSeed<'de> for ColumnOf<'_> {
+    type Value = usize;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<usize, D::Error> {
+        json.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for ColumnOf<'_> {
+    type Value = usize;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a column name")
+    }
+
+    fn visit_str<E: Error>(self, title: &str) -> Result<usize, E> {
+        let too_many = || E::custom(format_args!("more than {MOST_COLUMNS} different names in one file"));
+        self.0.of(title).ok_or_else(too_many)
+    }
+}
+
+/// A cell's text and kind, or why the value cannot be a cell.
+struct Cell;
+
+impl<'de> DeserializeSeed<'de> for Cell {
+    type Value = Result<(String, Kind), &'static str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Cell {
+    type Value = Result<(String, Kind), &'static str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text, number or boolean")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Ok((text.to_owned(), Kind::Text)))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
+        Ok(Ok((value.to_string(), Kind::Bool)))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
+        Ok(Ok((value.to_string(), Kind::Number)))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
+        Ok(Ok((value.to_string(), Kind::Number)))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        if value.abs() >= EXACT {
+            return Ok(Err("a number too large to be kept exactly; write it as text, in double quotes"));
+        }
+        Ok(Ok((value.to_string(), Kind::Number)))
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Ok((String::new(), Kind::Text)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Err("an object inside an object; give each value a name of its own"))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Err("a list; give a text, number or boolean"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(text: &str) -> (Vec<String>, Vec<Result<RawRow, String>>) {
+        let mut rows = JsonlRows::open(text.as_bytes(), &[]);
+        let mut out = Vec::new();
+        while let Some(row) = rows.next() {
+            out.push(
+                row.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ")),
+            );
+        }
+        (rows.titles().to_vec(), out)
+    }
+
+    #[test]
+    fn columns_are_the_names_of_all_objects() {
+        let (titles, rows) = rows(
+            "\u{feff}{\"id\":1,\"Prompt\":\"mug\"}\n\n{\"prompt\":null,\"gift\":true,\"price\":2.50}\r\n",
+        );
+        assert_eq!(titles, ["id", "Prompt", "gift", "price"]);
+        assert_eq!(rows[0].as_ref().unwrap().cells, ["1", "mug"]);
+        let second = rows[1].as_ref().unwrap();
+        assert_eq!(
+            (second.row, second.cells.as_slice()),
+            (2, ["", "", "true", "2.5"].map(str::to_owned).as_slice())
+        );
+        assert_eq!(second.variable(2), Some(true.into()));
+        assert_eq!(second.variable(3), Some(2.5.into()));
+        assert_eq!(second.variable(1), None);
+    }
+
+    #[test]
+    fn everything_wrong_with_a_line_is_told() {
+        let (_, rows) = rows("{\"a\":{\"b\":[1]},\"a \":1,\"id\":12345678901234567890123}\n{\"a\":1} x\n");
+        assert_eq!(
+            rows[0].as_ref().unwrap_err(),
+            "row 1, column \"a\": an object inside an object; give each value a name of its own | \
+             row 1, column \"a\": given twice in one object | \
+             row 1, column \"id\": a number too large to be kept exactly; write it as text, in double quotes"
+        );
+        assert_eq!(
+            rows[1].as_ref().unwrap_err(),
+            "row 2: not one JSON object: trailing characters at byte 9 of the line"
+        );
+    }
+
+    #[test]
+    fn an_endless_line_is_given_up() {
+        let long = format!("{{\"prompt\":\"{}\"}}\n", "a".repeat(2_000_000));
+        let (_, rows) = rows(&format!("{{\"prompt\":\"mug\"}}\n{long}"));
+        assert_eq!(rows[1].as_ref().unwrap_err(), "row 2: a row is longer than 1 MiB");
+    }
+}

@@ -1,0 +1,23 @@
+//! Manifests: tables of prompts, read row by row and never held whole.
+//!
+//! [`check`] reads a manifest once, finds everything wrong with it and hands over its good
+//! rows; [`Rows`] is the same pass as an iterator, for a caller that works in between.
+
+mod cell;
+mod columns;
+mod csv;
+mod error;
+mod field;
+mod format;
+mod input;
+mod jsonl;
+mod quotes;
+mod row;
+mod rows;
+mod rules;
+
+pub use columns::{IgnoreColumns, normalized};
+pub use error::{BadInput, Findings, RowError};
+pub use format::Format;
+pub use rows::{Checked, RowSpecs, Rows, check};
+pub use rules::{Hosts, Rules, Setup};

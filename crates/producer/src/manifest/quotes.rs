@@ -1,0 +1,101 @@
+//! Watches the quotes of a CSV file while it is read.
+//!
+//! The parser forgives text after a closing quote. We do not: most often a quote opened
+//! rows before was left open, and what looks like one cell is several paid rows.
+
+use std::collections::VecDeque;
+
+/// Text that follows a closing quote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stray {
+    /// Bytes before it.
+    pub(super) offset: u64,
+    /// Its line, from 1.
+    pub(super) line: u64,
+}
+
+/// Sees every byte once, ahead of the parser.
+#[derive(Debug, Default)]
+pub(super) struct QuoteWatch {
+    place: Place,
+    offset: u64,
+    lines: u64,
+    carriage_return: bool,
+    strays: VecDeque<Stray>,
+    /// Whether lines end in two bytes; the parser counts such a line only when the next begins.
+    pub(super) two_byte_ends: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Place {
+    #[default]
+    CellStart,
+    Plain,
+    Quoted,
+    AfterQuote,
+}
+
+impl QuoteWatch {
+    pub(super) fn see(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.place = match (self.place, byte) {
+                (Place::Quoted, b'"') => Place::AfterQuote,
+                (Place::Quoted, _) | (Place::AfterQuote, b'"') => Place::Quoted,
+                (_, b',' | b'\n' | b'\r') => Place::CellStart,
+                (Place::CellStart, b'"') => Place::Quoted,
+                (Place::AfterQuote, _) => {
+                    self.strays.push_back(Stray { offset: self.offset, line: self.lines + 1 });
+                    Place::Plain
+                }
+                (Place::CellStart | Place::Plain, _) => Place::Plain,
+            };
+            if byte == b'\n' {
+                self.two_byte_ends |= self.lines == 0 && self.carriage_return;
+                self.lines += 1;
+            }
+            self.carriage_return = byte == b'\r';
+            self.offset += 1;
+        }
+    }
+
+    /// The first stray text before an offset that was not told yet.
+    pub(super) fn stray_before(&mut self, offset: u64) -> Option<Stray> {
+        let first = *self.strays.front().filter(|stray| stray.offset < offset)?;
+        while self.strays.front().is_some_and(|stray| stray.offset < offset) {
+            self.strays.pop_front();
+        }
+        Some(first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn strays(text: &str) -> Vec<(u64, u64)> {
+        let mut watch = QuoteWatch::default();
+        for byte in text.bytes() {
+            watch.see(&[byte]);
+        }
+        watch.strays.iter().map(|stray| (stray.offset, stray.line)).collect()
+    }
+
+    #[test]
+    fn finds_text_after_a_closing_quote() {
+        assert_eq!(strays("a,\"b\"\n\"c\"\"\",5\" d\n\"\",e\"\"\r\n"), []);
+        assert_eq!(strays("a,\"b\nc,\"d\"\ne,\"f\" g\n"), [(8, 2), (18, 3)]);
+    }
+
+    proptest! {
+        #[test]
+        fn never_blames_a_writer(rows in prop::collection::vec(prop::collection::vec("[a\",\n\r]{0,8}", 3), 0..9)) {
+            let mut writer = ::csv::Writer::from_writer(Vec::new());
+            for row in &rows {
+                writer.write_record(row).unwrap();
+            }
+            let text = String::from_utf8(writer.into_inner().unwrap()).unwrap();
+            prop_assert_eq!(strays(&text), []);
+        }
+    }
+}

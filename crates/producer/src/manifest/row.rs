@@ -1,0 +1,249 @@
+//! One row: its cells become specs, or everything wrong with it is told.
+
+use std::collections::HashMap;
+
+use minijinja::Value;
+use pictor_common::{
+    Spec,
+    batch::Route,
+    catalogue::Model,
+    price::{self, Estimate},
+    spec::Operation,
+};
+
+use super::{RowError, cell::RawRow, columns::Use, error::shortened, field, rules::Rules};
+
+/// What the columns of a file mean, worked out once.
+#[derive(Debug, Default)]
+pub(super) struct Layout {
+    pub(super) uses: Vec<Use>,
+    /// Column of each variable of the template.
+    pub(super) variables: Vec<Option<usize>>,
+    pub(super) id: Option<usize>,
+    pub(super) count: Option<usize>,
+    /// No row can be rendered, which was told once and for all.
+    pub(super) lacks_variables: bool,
+}
+
+/// A model as it stands on its host today.
+#[derive(Debug)]
+pub(super) struct Known<'c> {
+    model: &'c Model,
+    retired: Option<String>,
+}
+
+pub(super) type Models<'c> = HashMap<String, Known<'c>>;
+
+/// What one row asks for, all its takes alike.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) id: String,
+    pub(super) spec: Spec,
+    pub(super) count: u32,
+    pub(super) estimate: Estimate,
+    pub(super) route: Route,
+}
+
+/// The work on one row.
+pub(super) struct RowWork<'w, 'r> {
+    pub(super) rules: &'w Rules<'r>,
+    pub(super) layout: &'w Layout,
+    pub(super) titles: &'w [String],
+    pub(super) models: &'w mut Models<'r>,
+    pub(super) raw: &'w RawRow,
+    pub(super) errors: Vec<RowError>,
+}
+
+impl<'r> RowWork<'_, 'r> {
+    pub(super) fn run(mut self) -> Result<Asked, Vec<RowError>> {
+        let id = self.id();
+        let mut spec = self.rules.base.clone();
+        self.fields(&mut spec);
+        if self.rules.template.is_some() {
+            spec.prompt = self.rendered(&id);
+        }
+        let count = self.count();
+        if count > 1 {
+            spec.take = 0;
+        }
+        self.prompt_given(&spec);
+        let Some((estimate, route)) = self.judged(&spec) else { return Err(self.errors) };
+        if self.errors.is_empty() { Ok(Asked { id, spec, count, estimate, route }) } else { Err(self.errors) }
+    }
+
+    fn id(&mut self) -> String {
+        let Some((column, id)) = self.layout.id.and_then(|column| Some((column, self.raw.get(column)?)))
+        else {
+            return self.raw.row.to_string();
+        };
+        if let Err(message) = field::check_id(id) {
+            self.blame(column, message);
+        }
+        id.to_owned()
+    }
+
+    fn fields(&mut self, spec: &mut Spec) {
+        for (column, what) in self.layout.uses.iter().enumerate() {
+            let Some(text) = self.raw.get(column) else { continue };
+            match what {
+                Use::Field(field) => {
+                    if let Err(message) = field::set(spec, field, text) {
+                        self.blame(column, message);
+                    }
+                }
+                Use::Unnamed => {
+                    let message =
+                        format!("column {} has no name in the header; name it or empty it", column + 1);
+                    self.errors.push(RowError::row(self.raw.row, message));
+                }
+                Use::Id | Use::Count | Use::Other => {}
+            }
+        }
+    }
+
+    fn rendered(&mut self, id: &str) -> Option<String> {
+        let template = self.rules.template.filter(|_| !self.layout.lacks_variables)?;
+        let of_row = |(i, name): (usize, &String)| {
+            let in_cell =
+                self.layout.variables.get(i).copied().flatten().and_then(|column| self.raw.variable(column));
+            match in_cell {
+                Some(value) => value,
+                None if name == "id" => Value::from(id),
+                None => self.rules.variables[i].clone(),
+            }
+        };
+        let values: Vec<_> = template.variables().iter().enumerate().map(of_row).collect();
+        let mut spec = Spec::default();
+        let set = template.render(values).map_err(|error| error.to_string()).and_then(|prompt| match prompt
+            .trim()
+        {
+            "" => Err("the template gives an empty prompt for this row".to_owned()),
+            prompt => field::set(&mut spec, "prompt", prompt),
+        });
+        if let Err(message) = set {
+            self.errors
+                .push(RowError { field: Some("prompt".to_owned()), ..RowError::row(self.raw.row, message) });
+        }
+        spec.prompt
+    }
+
+    fn count(&mut self) -> u32 {
+        let take = self.layout.uses.iter().position(|what| *what == Use::Field("take"));
+        let take_given = take.is_some_and(|column| self.raw.get(column).is_some());
+        let Some((column, text)) = self.layout.count.and_then(|column| Some((column, self.raw.get(column)?)))
+        else {
+            return if take_given { 1 } else { self.rules.count };
+        };
+        match field::count(text) {
+            Ok(count) if count > 1 && take_given => {
+                self.blame(
+                    column,
+                    "n and take are both given; n asks for takes 0 to n-1, take for one of them".to_owned(),
+                );
+                1
+            }
+            Ok(count) => count,
+            Err(message) => {
+                self.blame(column, message);
+                1
+            }
+        }
+    }
+
+    fn prompt_given(&mut self, spec: &Spec) {
+        let needless = spec.prompt.is_some() || spec.operation == Operation::Variation;
+        if needless || self.has_error_on("prompt") {
+            return;
+        }
+        let column = self.column_of("prompt");
+        let message = match column {
+            Some(_) => "the prompt is empty",
+            None => "there is no prompt; add a column named prompt, or give a template",
+        };
+        self.errors.push(RowError {
+            column: column.map(|column| self.titles[column].clone()),
+            field: Some("prompt".to_owned()),
+            ..RowError::row(self.raw.row, message)
+        });
+    }
+
+    /// Asks the catalogue what the model thinks of the spec; none when the model is not usable.
+    fn judged(&mut self, spec: &Spec) -> Option<(Estimate, Route)> {
+        if !self.models.contains_key(&spec.model) {
+            let known = self.look_up(&spec.model)?;
+            self.models.insert(spec.model.clone(), known);
+        }
+        let Known { model, retired } = &self.models[&spec.model];
+        let model: &'r Model = model;
+        if let Some(message) = retired.clone() {
+            self.problem("model", &spec.model, message);
+            return None;
+        }
+        for problem in model.check(spec) {
+            if !self.has_error_on(problem.field) {
+                self.problem(problem.field, &value_of(spec, problem.field), problem.message);
+            }
+        }
+        if !self.errors.is_empty() {
+            return None;
+        }
+        match price::estimate(model, spec) {
+            Ok(estimate) => Some((estimate, Route::new(&model.family, spec.operation))),
+            Err(error) => {
+                self.problem("model", &spec.model, error.to_string());
+                None
+            }
+        }
+    }
+
+    fn look_up(&mut self, id: &str) -> Option<Known<'r>> {
+        let Some(model) = self.rules.catalogue.model(id) else {
+            let hint = self.rules.catalogue.nearest(id).map(|near| format!("; did you mean {near:?}?"));
+            let message = format!("unknown model {:?}{}", shortened(id), hint.unwrap_or_default());
+            self.problem("model", id, message);
+            return None;
+        };
+        let host = self.rules.hosts.of(&model.family);
+        Some(Known { model, retired: host.and_then(|host| model.retired(host, self.rules.today)) })
+    }
+
+    fn column_of(&self, field: &str) -> Option<usize> {
+        self.layout.uses.iter().position(|what| matches!(what, Use::Field(name) if *name == field))
+    }
+
+    fn has_error_on(&self, field: &str) -> bool {
+        (field == "prompt" && self.layout.lacks_variables)
+            || self.errors.iter().any(|error| error.field.as_deref() == Some(field))
+    }
+
+    fn problem(&mut self, field: &str, value: &str, message: String) {
+        let given = self.column_of(field).filter(|column| self.raw.get(*column).is_some());
+        self.errors.push(RowError {
+            column: given.map(|column| self.titles[column].clone()),
+            field: Some(field.to_owned()),
+            value: Some(shortened(value)),
+            ..RowError::row(self.raw.row, message)
+        });
+    }
+
+    fn blame(&mut self, column: usize, message: String) {
+        let value = self.raw.get(column).unwrap_or_default();
+        let field = match self.layout.uses[column] {
+            Use::Field(field) => Some(field.to_owned()),
+            _ => None,
+        };
+        self.errors
+            .push(RowError { field, ..RowError::cell(self.raw.row, &self.titles[column], value, message) });
+    }
+}
+
+fn value_of(spec: &Spec, field: &str) -> String {
+    match serde_json::to_value(spec)
+        .ok()
+        .and_then(|mut fields| fields.get_mut(field).map(serde_json::Value::take))
+    {
+        Some(serde_json::Value::String(text)) => text,
+        Some(other) => other.to_string(),
+        None => String::new(),
+    }
+}

@@ -1,0 +1,167 @@
+//! What is said once for all rows of a manifest: models, hosts, template, defaults.
+
+use std::collections::BTreeMap;
+
+use minijinja::Value;
+use pictor_common::{Spec, catalogue::Catalogue};
+
+use super::{
+    RowError,
+    columns::{IgnoreColumns, field_named, nearest, normalized},
+    field,
+};
+use crate::template::Template;
+
+/// Which host answers for each model family, as the accounts say.
+#[derive(Clone, Debug, Default)]
+pub struct Hosts(pub BTreeMap<String, String>);
+
+impl Hosts {
+    /// The host of a family; none where no account serves it, which is not the manifest's fault.
+    #[must_use]
+    pub fn of(&self, family: &str) -> Option<&str> {
+        self.0.get(family).map(String::as_str)
+    }
+}
+
+/// What the rules are made from.
+#[derive(Debug)]
+pub struct Setup<'a> {
+    /// The models there are.
+    pub catalogue: &'a Catalogue,
+    /// Where they are asked.
+    pub hosts: &'a Hosts,
+    /// The day, `YYYY-MM-DD`.
+    pub today: &'a str,
+    /// The prompt template, if any.
+    pub template: Option<&'a Template>,
+    /// Values for cells that are empty: spec fields, `n` and variables of the template.
+    pub defaults: &'a BTreeMap<String, String>,
+    /// Columns that may stand there unused.
+    pub ignore: IgnoreColumns,
+}
+
+/// How rows become specs.
+#[derive(Debug)]
+pub struct Rules<'a> {
+    pub(super) catalogue: &'a Catalogue,
+    pub(super) hosts: &'a Hosts,
+    pub(super) today: &'a str,
+    pub(super) template: Option<&'a Template>,
+    pub(super) ignore: IgnoreColumns,
+    /// A spec with all defaults set.
+    pub(super) base: Spec,
+    /// Takes of a row that says nothing of it.
+    pub(super) count: u32,
+    /// Default of each variable of the template.
+    pub(super) variables: Vec<Value>,
+    defaults: BTreeMap<String, String>,
+}
+
+impl<'a> Rules<'a> {
+    /// Checks what is said for all rows.
+    pub fn new(setup: Setup<'a>) -> Result<Self, Vec<RowError>> {
+        let model = setup.catalogue.default_model();
+        let mut rules = Self {
+            catalogue: setup.catalogue,
+            hosts: setup.hosts,
+            today: setup.today,
+            template: setup.template,
+            ignore: setup.ignore,
+            base: Spec { model: model.to_owned(), ..Spec::default() },
+            count: 1,
+            variables: vec![
+                Value::UNDEFINED;
+                setup.template.map_or(0, |template| template.variables().len())
+            ],
+            defaults: BTreeMap::from([("model".to_owned(), model.to_owned())]),
+        };
+        let mut errors = Vec::new();
+        for (title, text) in setup.defaults {
+            let (name, text) = (normalized(title), text.trim());
+            if let Err(message) = rules.set_default(&name, text) {
+                errors.push(RowError::of_default(title, text, message));
+            }
+            rules.defaults.insert(name, text.to_owned());
+        }
+        if errors.is_empty() { Ok(rules) } else { Err(errors) }
+    }
+
+    /// The defaults as they apply, with the model that rows get when they name none.
+    #[must_use]
+    pub const fn defaults(&self) -> &BTreeMap<String, String> {
+        &self.defaults
+    }
+
+    fn set_default(&mut self, name: &str, text: &str) -> Result<(), String> {
+        if text.is_empty() {
+            return Err("has no value".to_owned());
+        }
+        let variable = self.template.and_then(|template| template.variables().iter().position(|v| v == name));
+        if let Some(variable) = variable {
+            self.variables[variable] = Value::from(text);
+        }
+        match (name, field_named(name)) {
+            ("n", _) => self.count = field::count(text)?,
+            ("prompt", _) if self.template.is_some() => {
+                return variable
+                    .map(|_| ())
+                    .ok_or_else(|| "the template makes the prompt; leave this out".to_owned());
+            }
+            (_, Some(field)) => field::set(&mut self.base, field, text)?,
+            (_, None) if variable.is_some() => {}
+            (_, None) => {
+                let hint = nearest(name, self.template).map(|near| format!("; did you mean {near:?}?"));
+                return Err(format!(
+                    "not a spec field or variable of the template{}",
+                    hint.unwrap_or_default()
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(template: Option<&str>, defaults: &[(&str, &str)]) -> Result<(Spec, u32), Vec<String>> {
+        let catalogue = Catalogue::embedded();
+        let template = template.map(|source| Template::new(source).unwrap());
+        let setup = Setup {
+            catalogue: &catalogue,
+            hosts: &Hosts::default(),
+            today: "2026-11-21",
+            template: template.as_ref(),
+            defaults: &defaults.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect(),
+            ignore: IgnoreColumns::None,
+        };
+        Rules::new(setup)
+            .map(|rules| (rules.base, rules.count))
+            .map_err(|errors| errors.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn defaults_fill_the_spec() {
+        let (base, count) =
+            rules(Some("{{ brand }}"), &[("Input Fidelity", "High"), ("n", "3"), ("brand", "Acme")]).unwrap();
+        assert_eq!(base.input_fidelity.as_deref(), Some("high"));
+        assert_eq!((base.model.as_str(), count), ("gpt-image-2", 3));
+    }
+
+    #[test]
+    fn wrong_defaults_are_all_told() {
+        let wrong = [("n", "0"), ("prompt", "x"), ("qualty", "high"), ("size", ""), ("verbatim", "ja")];
+        assert_eq!(
+            rules(Some("a mug"), &wrong).unwrap_err(),
+            [
+                "default n: \"0\" is not a whole number from 1 to 100",
+                "default prompt: the template makes the prompt; leave this out",
+                "default qualty: not a spec field or variable of the template; did you mean \"quality\"?",
+                "default size: has no value",
+                "default verbatim: \"ja\" is neither yes nor no; write yes, no, true, false, 1 or 0",
+            ]
+        );
+    }
+}

@@ -1,0 +1,124 @@
+//! Writes what became of a batch: its own columns and, beside them, ours.
+
+mod csv;
+mod jsonl;
+
+use pictor_common::{AssetKey, MicroUsd};
+
+use crate::manifest::normalized;
+
+pub use self::{csv::write_csv, jsonl::write_jsonl};
+
+/// One line and take of a batch, and what became of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResultRow {
+    /// The line's cells, in the order of the batch's columns.
+    pub cells: Vec<String>,
+    /// Which of the line's images, from 0.
+    pub take: u32,
+    /// Where the image is: a path or a URL; none while there is none.
+    pub place: Option<String>,
+    /// Key of the asset.
+    pub key: Option<AssetKey>,
+    /// What it cost; none while that is not known.
+    pub cost: Option<MicroUsd>,
+    /// The model that was asked.
+    pub model: String,
+    /// The prompt as the model rewrote it.
+    pub revised_prompt: Option<String>,
+    /// Why there is no image.
+    pub error: Option<String>,
+}
+
+/// Whether images are files or URLs; names the column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Files in a directory.
+    File,
+    /// Objects behind a URL.
+    Url,
+}
+
+/// Which columns results have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape {
+    titles: Vec<String>,
+    with_take: bool,
+    originals: usize,
+}
+
+impl Shape {
+    /// Works the columns out: the batch's own, then ours. A column of the batch that is named like
+    /// one of ours gets a suffix; `with_take` says that some line has more than one image.
+    #[must_use]
+    pub fn new(columns: &[String], place: Place, with_take: bool) -> Self {
+        let mut ours = vec!["take"];
+        if !with_take {
+            ours.clear();
+        }
+        ours.push(match place {
+            Place::File => "file",
+            Place::Url => "url",
+        });
+        ours.extend(["key", "cost", "model", "revised_prompt", "error"]);
+        let mut titles: Vec<String> = Vec::with_capacity(columns.len() + ours.len());
+        for (i, column) in columns.iter().enumerate() {
+            let wanted = if column.trim().is_empty() { format!("column_{}", i + 1) } else { column.clone() };
+            let taken = |title: &str| {
+                let name = normalized(title);
+                let elsewhere = columns.iter().enumerate().filter(|(other, _)| *other != i);
+                ours.contains(&name.as_str())
+                    || titles.iter().any(|other| normalized(other) == name)
+                    || (title != wanted && elsewhere.into_iter().any(|(_, other)| normalized(other) == name))
+            };
+            let suffixes = std::iter::once(String::new())
+                .chain(std::iter::once("_original".to_owned()))
+                .chain((2..).map(|n| format!("_original_{n}")));
+            let title = suffixes.map(|suffix| format!("{wanted}{suffix}")).find(|title| !taken(title));
+            titles.push(title.expect("the numbers do not end"));
+        }
+        let originals = titles.len();
+        titles.extend(ours.into_iter().map(str::to_owned));
+        Self { titles, with_take, originals }
+    }
+
+    /// All column titles, in order.
+    #[must_use]
+    pub fn titles(&self) -> &[String] {
+        &self.titles
+    }
+}
+
+/// Dollars as a plain decimal number, so that a spreadsheet can add them up.
+fn dollars(amount: MicroUsd) -> String {
+    amount.to_string().trim_start_matches('$').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_that_clash_get_a_suffix() {
+        let columns = ["id", "Key", "key-original", "cost", "", "Take"].map(str::to_owned);
+        let shape = Shape::new(&columns, Place::Url, false);
+        assert_eq!(
+            shape.titles(),
+            [
+                "id",
+                "Key_original_2",
+                "key-original",
+                "cost_original",
+                "column_5",
+                "Take",
+                "url",
+                "key",
+                "cost",
+                "model",
+                "revised_prompt",
+                "error"
+            ]
+        );
+        assert_eq!(Shape::new(&columns, Place::File, true).titles()[5..8], ["Take_original", "take", "file"]);
+    }
+}

@@ -1,0 +1,125 @@
+//! Results as CSV, safe to open in a spreadsheet.
+
+use std::{borrow::Cow, io};
+
+use super::{ResultRow, Shape, dollars};
+
+/// Writes a header and one row a result; returns how many.
+pub fn write_csv(
+    out: impl io::Write,
+    shape: &Shape,
+    rows: impl IntoIterator<Item = ResultRow>,
+) -> io::Result<u64> {
+    let mut writer = ::csv::Writer::from_writer(out);
+    for title in shape.titles() {
+        writer.write_field(safe(title).as_bytes())?;
+    }
+    writer.write_record(None::<&[u8]>)?;
+    let mut count = 0;
+    for row in rows {
+        let mut field = |text: &str| writer.write_field(safe(text).as_bytes());
+        for i in 0..shape.originals {
+            field(row.cells.get(i).map_or("", String::as_str))?;
+        }
+        if shape.with_take {
+            field(&row.take.to_string())?;
+        }
+        field(row.place.as_deref().unwrap_or_default())?;
+        field(row.key.as_ref().map_or("", |key| key.as_str()))?;
+        field(&row.cost.map(dollars).unwrap_or_default())?;
+        field(&row.model)?;
+        field(row.revised_prompt.as_deref().unwrap_or_default())?;
+        field(row.error.as_deref().unwrap_or_default())?;
+        writer.write_record(None::<&[u8]>)?;
+        count += 1;
+    }
+    writer.flush()?;
+    Ok(count)
+}
+
+/// Keeps a spreadsheet from running a cell as a formula; plain numbers stay numbers.
+fn safe(text: &str) -> Cow<'_, str> {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) && !is_number(text) {
+        Cow::Owned(format!("'{text}"))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    let plain = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    plain(whole) && plain(fraction)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Place;
+    use super::*;
+    use pictor_common::{AssetKey, MicroUsd, Spec};
+    use proptest::prelude::*;
+
+    #[test]
+    fn formulas_are_defused_and_numbers_are_not() {
+        for (text, expected) in [
+            ("=1+1", "'=1+1"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("-2+3", "'-2+3"),
+            ("\tx", "'\tx"),
+            ("-", "'-"),
+            ("-5", "-5"),
+            ("+49.50", "+49.50"),
+            ("a=b", "a=b"),
+            ("", ""),
+        ] {
+            assert_eq!(safe(text), expected);
+        }
+    }
+
+    #[test]
+    fn a_row_holds_the_original_cells_and_ours() {
+        let key = AssetKey::of(&Spec::default());
+        let made = ResultRow {
+            cells: vec!["1".to_owned(), "a \"red\" mug,\nlarge".to_owned()],
+            take: 1,
+            place: Some("out/1.png".to_owned()),
+            key: Some(key.clone()),
+            cost: Some(MicroUsd(40_000)),
+            model: "dall-e-3".to_owned(),
+            ..ResultRow::default()
+        };
+        let failed = ResultRow {
+            cells: vec!["2".to_owned()],
+            model: "dall-e-3".to_owned(),
+            error: Some("-1 is refused".to_owned()),
+            ..ResultRow::default()
+        };
+        let shape = Shape::new(&["id", "prompt"].map(str::to_owned), Place::File, true);
+        let mut out = Vec::new();
+        assert_eq!(write_csv(&mut out, &shape, [made, failed]).unwrap(), 2);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            format!(
+                "id,prompt,take,file,key,cost,model,revised_prompt,error\n\
+                 1,\"a \"\"red\"\" mug,\nlarge\",1,out/1.png,{key},0.04,dall-e-3,,\n\
+                 2,,0,,,,dall-e-3,,'-1 is refused\n"
+            )
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn cells_come_back(cells in prop::collection::vec("[a-z\",;=+@'\n\r\té-]{0,8}", 3)) {
+            let shape = Shape::new(&["a", "b", "c"].map(str::to_owned), Place::Url, false);
+            let mut out = Vec::new();
+            write_csv(&mut out, &shape, [ResultRow { cells: cells.clone(), ..ResultRow::default() }]).unwrap();
+            let mut reader = ::csv::Reader::from_reader(out.as_slice());
+            let record = reader.records().next().unwrap().unwrap();
+            for (read, cell) in record.iter().zip(&cells) {
+                prop_assert!(read == cell || read.strip_prefix('\'') == Some(cell.as_str()));
+                prop_assert!(!read.starts_with(['=', '+', '-', '@', '\t', '\r']) || is_number(read));
+            }
+        }
+    }
+}

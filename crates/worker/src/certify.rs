@@ -1,0 +1,122 @@
+//! Death certificates: whoever can take the lock of another incarnation's spool knows that its
+//! process is dead, delivers the images that had arrived and says what is unknown.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context;
+use pictor_common::{
+    queue::{Billed, Failure, Outcome},
+    stamp::Stamp,
+    store::image_name,
+};
+use tracing::{error, info, warn};
+
+use crate::{
+    deliver::{Delivery, remove},
+    engine::{Engine, wall_ms},
+    reaper::declare_unknown,
+    spool::{DeadSpool, Image, Open},
+};
+
+/// Deaths of a worker with an image in hand after which the image is given up.
+const POISON: usize = 3;
+
+/// Looks for the dead until the worker drains.
+pub(crate) async fn run(engine: Arc<Engine>) {
+    loop {
+        match engine.spool.dead() {
+            Ok(dead) => {
+                for spool in dead {
+                    let incarnation = spool.incarnation.clone();
+                    if let Err(error) = replay(&engine, spool).await {
+                        error!(error = format!("{error:#}"), incarnation, "cannot replay the spool of a dead worker; trying again");
+                    }
+                }
+            }
+            Err(error) => error!(%error, "cannot look for the spools of dead workers"),
+        }
+        tokio::select! {
+            () = engine.draining.cancelled() => return,
+            () = tokio::time::sleep(Duration::from_millis(1_500)) => {}
+        }
+    }
+}
+
+async fn replay(engine: &Arc<Engine>, spool: DeadSpool) -> anyhow::Result<()> {
+    let open = spool.open().context("cannot read its journal")?;
+    if !open.is_empty() {
+        info!(incarnation = spool.incarnation, intents = open.len(), "a worker died; its spool is replayed");
+    }
+    // What has no image is declared first, so that its work resumes at once.
+    let (arrived, missing): (Vec<_>, Vec<_>) =
+        open.into_iter().partition(|intent| spool.image(&intent.attempt.token).is_some());
+    for intent in missing {
+        certify(engine, &intent).await?;
+    }
+    for intent in arrived {
+        deliver(engine, &spool, intent).await?;
+    }
+    spool.remove().context("cannot remove it")
+}
+
+/// The owner is dead and left no image: unsent goes back, sent is unknown unless the store has it.
+async fn certify(engine: &Engine, intent: &Open) -> anyhow::Result<()> {
+    let attempt = &intent.attempt;
+    let key = attempt.key.clone();
+    let unsent = !intent.sent && engine.queue.release(&[(key, attempt.token.clone())]).await? > 0;
+    if unsent {
+        return Ok(());
+    }
+    if !intent.sent && !engine.queue.owns(&attempt.key, &attempt.token).await? {
+        return Ok(());
+    }
+    let found = engine.store.head(&image_name(&attempt.key, &intent.spec)).await?;
+    let stamp = found.as_ref().and_then(Stamp::of);
+    if let Some(stamp) = &stamp {
+        engine.queue.settle(&stamp.attempt, &stamp.made).await?;
+    }
+    if stamp.is_none_or(|stamp| stamp.attempt.token != attempt.token) {
+        declare_unknown(engine, attempt, intent.ceiling, "the worker died before the answer came").await?;
+    }
+    Ok(())
+}
+
+async fn deliver(engine: &Engine, spool: &DeadSpool, intent: Open) -> anyhow::Result<()> {
+    let token = intent.attempt.token.clone();
+    let Some(file) = spool.image(&token) else { return Ok(()) };
+    if spool.take_up(&token)? >= POISON {
+        warn!(key = %intent.attempt.key, token, "workers died over this image three times; it is given up");
+        let failure = Failure {
+            class: "poison".to_owned(),
+            message: "workers died three times while they verified or stored this image".to_owned(),
+            model: intent.attempt.model.clone(),
+            attempt: intent.attempt.attempt,
+            at_ms: wall_ms(),
+            ..Failure::default()
+        };
+        engine.fail_until_done(&intent.attempt, Billed::Yes, intent.ceiling, Outcome::Failed, &failure).await;
+        remove(&file);
+        return Ok(());
+    }
+    let image = match intent.image {
+        Some(image) => image,
+        None => measured(&file)?,
+    };
+    let mut attempt = intent.attempt;
+    attempt.request_id.clone_from(&image.request_id);
+    let delivery = Delivery { attempt, spec: intent.spec, ceiling: intent.ceiling, file: file.clone(), image };
+    engine.deliver(&delivery).await?;
+    remove(&file);
+    Ok(())
+}
+
+/// The process died between the image and the line about it: digest and length are taken anew.
+fn measured(file: &std::path::Path) -> anyhow::Result<Image> {
+    use sha2::Digest as _;
+    let bytes = std::fs::read(file)?;
+    Ok(Image {
+        digest: pictor_common::asset_key::hex(&sha2::Sha256::digest(&bytes)),
+        bytes: bytes.len() as u64,
+        ..Image::default()
+    })
+}

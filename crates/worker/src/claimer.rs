@@ -1,0 +1,167 @@
+//! Claims work while there are free places, and sleeps as long as Redis says.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use pictor_common::queue::{Attempt, Billed, Claim, Claimed, Failure, LaneOffer, Outcome, QueueError};
+use rand::Rng as _;
+use redis::aio::MultiplexedConnection;
+use tokio::sync::{Semaphore, mpsc};
+use tracing::{debug, error, warn};
+
+use crate::{
+    engine::{Engine, HORIZON, LEASE, wall_ms},
+    leases::Renewals,
+    source::Work,
+};
+
+/// Most assets per call: keeps one call short for everybody else.
+const MOST: usize = 64;
+const MOST_LANES: usize = 16;
+
+pub(crate) struct Claimer {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) places: Arc<Semaphore>,
+    pub(crate) work: mpsc::Sender<Work>,
+    pub(crate) renewals: Renewals,
+    pub(crate) sequence: u64,
+    pub(crate) calls: u64,
+    pub(crate) waker: Option<MultiplexedConnection>,
+}
+
+impl Claimer {
+    /// Claims until the worker drains.
+    pub(crate) async fn run(mut self) {
+        let draining = self.engine.draining.clone();
+        let mut begun = Instant::now();
+        self.renewals.after(begun).await;
+        loop {
+            tokio::select! {
+                () = draining.cancelled() => return,
+                place = self.places.acquire() => drop(place),
+            }
+            let free = self.places.available_permits().min(MOST);
+            begun = Instant::now();
+            match self.claim(free).await {
+                Ok(claimed) => {
+                    let taken = claimed.grants.len();
+                    let (sleep, why, wake) = (claimed.sleep, claimed.why.clone(), claimed.wake.clone());
+                    self.hand_over(claimed).await;
+                    if taken < free {
+                        tokio::select! {
+                            () = draining.cancelled() => return,
+                            () = self.rest(sleep, &why, &wake) => {}
+                        }
+                    }
+                }
+                Err(error) => {
+                    warn!(%error, "cannot claim: waiting for Redis");
+                    tokio::select! {
+                        () = draining.cancelled() => return,
+                        () = self.renewals.after(begun) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    async fn claim(&mut self, free: usize) -> Result<Claimed, QueueError> {
+        self.calls += 1;
+        let claim = Claim {
+            request: format!("{}-c{}", self.engine.incarnation, self.calls),
+            incarnation: self.engine.incarnation.clone(),
+            sequence: self.sequence,
+            lease: LEASE,
+            horizon: HORIZON,
+            free,
+            lanes: self.offers(),
+        };
+        self.sequence += free as u64;
+        let first = self.engine.queue.claim(&claim).await;
+        // A lost reply must not leak what it granted: the same id gets the same answer.
+        let claimed = match first {
+            Err(QueueError::Redis(error)) if error.is_timeout() || error.is_connection_dropped() => {
+                self.engine.queue.claim(&claim).await?
+            }
+            other => other?,
+        };
+        debug!(taken = claimed.grants.len(), asked = free, why = claimed.why, "claimed");
+        Ok(claimed)
+    }
+
+    fn offers(&self) -> Vec<LaneOffer> {
+        let mut lanes: Vec<_> = self.engine.lanes.values().collect();
+        lanes.sort_by(|a, b| a.name.cmp(&b.name));
+        let turn = usize::try_from(self.calls).unwrap_or(0) % lanes.len().max(1);
+        lanes.rotate_left(turn);
+        lanes.truncate(MOST_LANES);
+        lanes
+            .into_iter()
+            .map(|lane| LaneOffer {
+                lane: lane.name.clone(),
+                routes: lane.routes.iter().map(|route| route.as_str().to_owned()).collect(),
+            })
+            .collect()
+    }
+
+    async fn hand_over(&self, claimed: Claimed) {
+        for grant in claimed.grants {
+            self.engine.held.claimed(&grant);
+            let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+                error!(key = %grant.key, "claimed more than there are places; it is given back when its lease ends");
+                self.engine.held.ended(&grant.token);
+                continue;
+            };
+            let slot = tokio::time::Instant::now() + grant.wait;
+            if let Err(unsent) = self.work.send(Work { grant, slot, place }).await {
+                debug!(key = %unsent.0.grant.key, "the worker has closed; the drain gives this back");
+            }
+        }
+        for (key, token, why) in claimed.unreadable {
+            let failure = Failure {
+                class: "bad_spec".to_owned(),
+                message: format!("this version of Pictor cannot read the spec: {why}"),
+                at_ms: wall_ms(),
+                ..Failure::default()
+            };
+            let attempt = Attempt {
+                key,
+                token,
+                attempt: 0,
+                payer: String::new(),
+                lane: String::new(),
+                model: String::new(),
+                request_id: None,
+            };
+            let zero = pictor_common::MicroUsd::ZERO;
+            let failed = self.engine.queue.fail(&attempt, Billed::No, zero, Outcome::Failed, 0, &failure, None).await;
+            if let Err(error) = failed {
+                warn!(%error, key = %attempt.key, "cannot record an unreadable spec");
+            }
+        }
+    }
+
+    /// Sleeps until work may be had: a wake-up call when the queue is empty, a free place, or the time Redis named.
+    async fn rest(&mut self, sleep: Duration, why: &str, wake: &str) {
+        if why != "empty" {
+            tokio::time::sleep(sleep.max(Duration::from_millis(2))).await;
+            return;
+        }
+        if self.waker.is_none() {
+            self.waker = self.engine.queue.own_connection().await.ok();
+        }
+        let Some(connection) = self.waker.as_mut() else {
+            tokio::time::sleep(sleep).await;
+            return;
+        };
+        if self.engine.queue.wait_for_wake(connection, wake, sleep).await.is_err() {
+            self.waker = None;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        // Not everybody at once.
+        let jitter = rand::rng().random_range(0..10);
+        tokio::time::sleep(Duration::from_millis(jitter)).await;
+    }
+}

@@ -1,0 +1,227 @@
+//! Takes an image from the spool to the bucket and the books: verify, store, settle.
+//!
+//! The same path serves live handlers and the replay of a dead worker's spool. Outages of
+//! Redis and the store make it wait, never give up: what was paid for is not dropped.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use bytes::Bytes;
+use pictor_common::{
+    MicroUsd, Spec,
+    batch::Made,
+    price,
+    queue::{Attempt, Billed, Failure, Outcome, Settled},
+    stamp::Stamp,
+    store::{Body, NewObject, Put, StoreError, StoreErrorKind, image_name, rejected_name, sidecar_name},
+};
+use tracing::{error, info, warn};
+
+use crate::{
+    backoff_delay::retry_delay,
+    engine::{Engine, wall_ms},
+    spool::Image,
+    verify::{Verified, verify},
+};
+
+/// An image that lies on this disk and is on its way to the store.
+#[derive(Clone, Debug)]
+pub(crate) struct Delivery {
+    pub(crate) attempt: Attempt,
+    pub(crate) spec: Spec,
+    pub(crate) ceiling: MicroUsd,
+    pub(crate) file: PathBuf,
+    pub(crate) image: Image,
+}
+
+impl Engine {
+    /// Verifies, stores and settles an image; returns when it is in the store and the books, or
+    /// kept as rejected.
+    pub(crate) async fn deliver(&self, delivery: &Delivery) -> anyhow::Result<()> {
+        let spec = delivery.spec.clone();
+        let file = delivery.file.clone();
+        let verified = tokio::task::spawn_blocking(move || verify(&file, &spec)).await.context("cannot verify")?;
+        match verified {
+            Ok(verified) => self.keep(delivery, &verified).await,
+            Err(reason) => self.reject(delivery, &reason.to_string()).await,
+        }
+        Ok(())
+    }
+
+    async fn keep(&self, delivery: &Delivery, verified: &Verified) {
+        let attempt = delivery.attempt.clone();
+        let made = self.made(delivery, verified);
+        if let Some(mismatch) = &made.mismatch {
+            warn!(key = %attempt.key, mismatch, "the image is not exactly what was asked for; it is kept");
+        }
+        let mut stamp = Stamp { attempt, made };
+        let object = NewObject {
+            name: stamp.made.object.clone(),
+            body: Body::File(delivery.file.clone()),
+            content_type: stamp.made.content_type.clone(),
+            metadata: stamp.to_metadata(),
+        };
+        let put = self.store_until_done(&object, true).await;
+        if let Some(Put::Exists(existing)) = put {
+            self.compare(&mut stamp, Stamp::of(&existing)).await;
+        }
+        self.put_sidecar(&stamp, &delivery.spec).await;
+        self.settle_until_done(&stamp).await;
+    }
+
+    /// An object stands under our name: ours after a lost reply, or a rival's image.
+    async fn compare(&self, ours: &mut Stamp, existing: Option<Stamp>) {
+        let Some(existing) = existing else {
+            warn!(key = %ours.attempt.key, "an object that Pictor did not write stands under the image's name; it is left alone");
+            return;
+        };
+        if existing.attempt.token == ours.attempt.token || existing.made.digest == ours.made.digest {
+            return;
+        }
+        warn!(key = %ours.attempt.key, token = ours.attempt.token, first = existing.attempt.token, "another attempt's image stands; both were paid for");
+        let cost = ours.made.cost;
+        ours.made = existing.made.clone();
+        self.settle_until_done(&existing).await;
+        ours.made.cost = cost;
+    }
+
+    fn made(&self, delivery: &Delivery, verified: &Verified) -> Made {
+        let model = self.catalogue.model(&delivery.spec.model);
+        let cost = model.and_then(|m| price::actual(m, &delivery.spec, delivery.image.usage.as_ref()).ok());
+        Made {
+            object: image_name(&delivery.attempt.key, &delivery.spec),
+            digest: delivery.image.digest.clone(),
+            content_type: verified.content_type.to_string(),
+            bytes: delivery.image.bytes,
+            width: verified.width,
+            height: verified.height,
+            cost: cost.unwrap_or(delivery.ceiling),
+            request_id: delivery.image.request_id.clone(),
+            revised_prompt: delivery.image.revised_prompt.clone(),
+            mismatch: verified.mismatch.clone(),
+            at_ms: wall_ms(),
+        }
+    }
+
+    /// Bytes that cost money and are no image: kept for a person to see, tried once more at most.
+    async fn reject(&self, delivery: &Delivery, reason: &str) {
+        let attempt = &delivery.attempt;
+        warn!(key = %attempt.key, token = attempt.token, reason, "what was received is no image; the bytes are kept");
+        let object = NewObject {
+            name: rejected_name(&attempt.key, &attempt.token),
+            body: Body::File(delivery.file.clone()),
+            content_type: "application/octet-stream".to_owned(),
+            metadata: std::collections::BTreeMap::new(),
+        };
+        self.store_until_done(&object, false).await;
+        let model = self.catalogue.model(&delivery.spec.model);
+        let cost = model.and_then(|m| price::actual(m, &delivery.spec, delivery.image.usage.as_ref()).ok());
+        let outcome = if attempt.attempt < 2 {
+            Outcome::Retry(retry_delay(attempt.attempt, rand::random()))
+        } else {
+            Outcome::Failed
+        };
+        let failure = Failure {
+            class: "bad_answer".to_owned(),
+            message: format!("the answer was no image: {reason}"),
+            request_id: delivery.image.request_id.clone(),
+            model: attempt.model.clone(),
+            attempt: attempt.attempt,
+            at_ms: wall_ms(),
+            ..Failure::default()
+        };
+        self.fail_until_done(attempt, Billed::Yes, cost.unwrap_or(delivery.ceiling), outcome, &failure).await;
+    }
+
+    /// Writes an object, waiting out every outage. Gives up only on what can never succeed.
+    async fn store_until_done(&self, object: &NewObject, once: bool) -> Option<Put> {
+        let mut tries = 0;
+        loop {
+            let result = if once {
+                self.store.put_if_absent(object.clone()).await
+            } else {
+                self.store.put(object.clone()).await.map(|()| Put::Created)
+            };
+            match result {
+                Ok(put) => {
+                    if tries > 0 {
+                        info!(name = object.name, "the store takes images again");
+                    }
+                    return Some(put);
+                }
+                Err(problem) => {
+                    if tries == 0 {
+                        report(&object.name, &problem);
+                    }
+                    Self::pause(&mut tries).await;
+                }
+            }
+        }
+    }
+
+    async fn put_sidecar(&self, stamp: &Stamp, spec: &Spec) {
+        let body = serde_json::json!({ "key": stamp.attempt.key, "spec": spec, "made": stamp.made, "attempt": stamp.attempt });
+        let sidecar = NewObject {
+            name: sidecar_name(&stamp.attempt.key),
+            body: Body::Bytes(Bytes::from(body.to_string())),
+            content_type: "application/json".to_owned(),
+            metadata: std::collections::BTreeMap::new(),
+        };
+        if let Err(problem) = self.store.put(sidecar).await {
+            warn!(error = %problem, key = %stamp.attempt.key, "cannot write the JSON beside an image; it can be derived again");
+        }
+    }
+
+    /// Settles, waiting out Redis.
+    pub(crate) async fn settle_until_done(&self, stamp: &Stamp) {
+        let mut tries = 0;
+        loop {
+            match self.queue.settle(&stamp.attempt, &stamp.made).await {
+                Ok(Settled::Duplicate) => {
+                    warn!(key = %stamp.attempt.key, token = stamp.attempt.token, "paid twice: another attempt's image was settled first");
+                    return;
+                }
+                Ok(Settled::Done | Settled::Again) => return,
+                Err(error) => {
+                    if tries == 0 {
+                        warn!(%error, key = %stamp.attempt.key, "cannot settle yet: waiting for Redis");
+                    }
+                    Self::pause(&mut tries).await;
+                }
+            }
+        }
+    }
+
+    /// Records a failed attempt, waiting out Redis.
+    pub(crate) async fn fail_until_done(
+        &self,
+        attempt: &Attempt,
+        billed: Billed,
+        cost: MicroUsd,
+        outcome: Outcome,
+        failure: &Failure,
+    ) {
+        let mut tries = 0;
+        let max_unknown = self.settings.max_unknown;
+        while let Err(error) = self.queue.fail(attempt, billed, cost, outcome, max_unknown, failure, None).await {
+            if tries == 0 {
+                warn!(%error, key = %attempt.key, "cannot record a failed attempt yet: waiting for Redis");
+            }
+            Self::pause(&mut tries).await;
+        }
+    }
+}
+
+fn report(name: &str, problem: &StoreError) {
+    match problem.kind {
+        StoreErrorKind::Unavailable => warn!(name, error = %problem, "the store is away: images wait in the spool"),
+        _ => error!(name, error = %problem, "the store refuses images: they wait in the spool until this is mended"),
+    }
+}
+
+/// Removes an image from the spool; what stays behind is only replayed once more.
+pub(crate) fn remove(file: &Path) {
+    if let Err(error) = std::fs::remove_file(file) {
+        warn!(%error, file = %file.display(), "cannot remove a spool file");
+    }
+}

@@ -1,0 +1,108 @@
+//! What every part of a running worker shares.
+
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+
+use pictor_common::{
+    batch::Route,
+    catalogue::Catalogue,
+    queue::{Attempt, Queue},
+    store::Store,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    held::Held,
+    provider::Provider,
+    spool::{Journal, Spool},
+};
+
+/// How long a lease lasts unless it is renewed.
+pub(crate) const LEASE: Duration = Duration::from_secs(15);
+/// How often leases are renewed.
+pub(crate) const EXTEND_EVERY: Duration = Duration::from_secs(5);
+/// How far ahead slots are claimed.
+pub(crate) const HORIZON: Duration = Duration::from_secs(1);
+/// What the send deadline allows beyond the model's timeout.
+pub(crate) const SEND_MARGIN: Duration = Duration::from_secs(30);
+
+/// An account × a limit domain, with the provider that sends for it.
+#[derive(Clone, Debug)]
+pub struct Lane {
+    /// Its name, `account.family`.
+    pub name: String,
+    /// The routes it serves.
+    pub routes: Vec<Route>,
+    /// What sends.
+    pub provider: Arc<dyn Provider>,
+}
+
+/// How a worker works.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Requests on their way at once in this process.
+    pub concurrency: usize,
+    /// The spool directory, on a local disk or a volume shared by workers.
+    pub spool: PathBuf,
+    /// Requests sent for an asset before it fails.
+    pub max_attempts: u32,
+    /// Unknown outcomes of an asset that are retried; one more and it is parked.
+    pub max_unknown: u32,
+    /// How long a stopping worker waits for what was sent.
+    pub drain: Duration,
+}
+
+/// What a worker is made of.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// The queue.
+    pub queue: Queue,
+    /// Where images go.
+    pub store: Arc<dyn Store>,
+    /// Timeouts and prices.
+    pub catalogue: Arc<Catalogue>,
+    /// What may send.
+    pub lanes: Vec<Lane>,
+    /// How to work.
+    pub settings: Settings,
+}
+
+/// A running worker's shared state.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) queue: Queue,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) lanes: HashMap<String, Lane>,
+    pub(crate) settings: Settings,
+    pub(crate) incarnation: String,
+    pub(crate) spool: Spool,
+    pub(crate) journal: Journal,
+    pub(crate) held: Held,
+    /// Cancelled when the worker takes nothing new and sends nothing more.
+    pub(crate) draining: CancellationToken,
+}
+
+impl Engine {
+    /// How long one request for a model may take.
+    pub(crate) fn timeout(&self, model: &str) -> Duration {
+        self.catalogue.model(model).map_or(Duration::from_secs(600), |m| m.timeout())
+    }
+
+    /// Waits before a step is tried again, longer each time, at most two seconds.
+    pub(crate) async fn pause(tries: &mut u32) {
+        let delay = Duration::from_millis(100 << (*tries).min(4)).min(Duration::from_secs(2));
+        *tries += 1;
+        tokio::time::sleep(delay).await;
+    }
+}
+
+/// Names the id under which an attempt is sent and can be found in the provider's records.
+pub(crate) fn client_request_id(attempt: &Attempt) -> String {
+    format!("{}:{}", attempt.token, attempt.attempt)
+}
+
+/// Milliseconds since 1970 by this host's clock; for people, never for decisions.
+pub(crate) fn wall_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+}

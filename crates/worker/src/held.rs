@@ -1,0 +1,71 @@
+//! The assets this worker holds: what the lease thread re-asserts and the drain gives back.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use pictor_common::{
+    AssetKey,
+    queue::{Grant, HeldAsset, HeldPhase},
+};
+
+/// Assets in hand, by token.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    by_token: Mutex<HashMap<String, HeldAsset>>,
+}
+
+impl Held {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, HeldAsset>> {
+        self.by_token.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of a claimed asset.
+    pub(crate) fn claimed(&self, grant: &Grant) {
+        let held = HeldAsset {
+            key: grant.key.clone(),
+            token: grant.token.clone(),
+            phase: HeldPhase::Claimed,
+            lane: grant.lane.clone(),
+            payer: grant.payer.clone(),
+            ceiling: grant.ceiling,
+            attempt: grant.attempts,
+            deadline: 0,
+        };
+        self.lock().insert(grant.token.clone(), held);
+    }
+
+    /// Takes note that the request goes out.
+    pub(crate) fn sent(&self, token: &str, attempt: u32, deadline: u64) {
+        if let Some(held) = self.lock().get_mut(token) {
+            held.phase = HeldPhase::Sent;
+            held.attempt = attempt;
+            held.deadline = deadline;
+        }
+    }
+
+    /// Takes note that the image is on disk.
+    pub(crate) fn received(&self, token: &str) {
+        if let Some(held) = self.lock().get_mut(token) {
+            held.phase = HeldPhase::Received;
+        }
+    }
+
+    /// Lets an asset go.
+    pub(crate) fn ended(&self, token: &str) {
+        self.lock().remove(token);
+    }
+
+    /// All that is held now.
+    pub(crate) fn all(&self) -> Vec<HeldAsset> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// What is held and not sent.
+    pub(crate) fn unsent(&self) -> Vec<(AssetKey, String)> {
+        let lock = self.lock();
+        let unsent = lock.values().filter(|held| held.phase == HeldPhase::Claimed);
+        unsent.map(|held| (held.key.clone(), held.token.clone())).collect()
+    }
+}

@@ -1,0 +1,88 @@
+//! Renews the leases of all that this worker holds, on a thread of its own, so that neither
+//! a busy runtime nor a long decode lets them lapse.
+
+use std::{
+    sync::{Arc, Weak},
+    thread,
+    time::{Duration, Instant},
+};
+
+use pictor_common::queue::{HeldAsset, Hold, Queue};
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::engine::{EXTEND_EVERY, Engine, LEASE};
+
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Tells when leases were last renewed.
+#[derive(Clone, Debug)]
+pub(crate) struct Renewals(watch::Receiver<Option<Instant>>);
+
+impl Renewals {
+    /// Waits until leases were renewed after a moment: live work is re-asserted before new is claimed.
+    pub(crate) async fn after(&mut self, moment: Instant) {
+        // The sender goes only when the worker ends, and then nothing is claimed any more.
+        let _ended = self.0.wait_for(|at| at.is_some_and(|at| at > moment)).await;
+    }
+}
+
+/// Starts the lease thread; it ends when the engine is gone.
+pub(crate) fn start(engine: &Arc<Engine>) -> std::io::Result<Renewals> {
+    let (renewed, receiver) = watch::channel(None);
+    let engine = Arc::downgrade(engine);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    thread::Builder::new().name("leases".to_owned()).spawn(move || runtime.block_on(renew(&engine, &renewed)))?;
+    Ok(Renewals(receiver))
+}
+
+async fn renew(engine: &Weak<Engine>, renewed: &watch::Sender<Option<Instant>>) {
+    let mut queue: Option<Queue> = None;
+    let mut away = false;
+    loop {
+        let Some(live) = engine.upgrade() else { return };
+        if queue.is_none() {
+            queue = live.queue.own().ok();
+        }
+        let held = live.held.all();
+        drop(live);
+        let began = Instant::now();
+        let answer = match &queue {
+            Some(queue) => Some(queue.extend(&held, LEASE).await),
+            None => None,
+        };
+        match answer {
+            Some(Ok(answers)) => {
+                if away {
+                    info!("Redis is back");
+                }
+                away = false;
+                report(&held, &answers);
+                renewed.send_replace(Some(began));
+                tokio::time::sleep(EXTEND_EVERY).await;
+            }
+            Some(Err(error)) => {
+                if !away {
+                    warn!(%error, held = held.len(), "cannot renew leases: Redis is away; what was sent goes on");
+                }
+                away = true;
+                tokio::time::sleep(RETRY).await;
+            }
+            None => tokio::time::sleep(RETRY).await,
+        }
+    }
+}
+
+fn report(held: &[HeldAsset], answers: &[Hold]) {
+    let count = |hold| answers.iter().filter(|&&a| a == hold).count();
+    let (restored, lost) = (count(Hold::Restored), count(Hold::Lost));
+    if restored > 0 {
+        warn!(restored, "Redis had forgotten assets in our hands; they are ours again");
+    }
+    for (asset, _) in held.iter().zip(answers).filter(|(_, hold)| **hold == Hold::Lost) {
+        info!(key = %asset.key, token = asset.token, phase = ?asset.phase, "lost the lease; what was sent is finished all the same");
+    }
+    if lost > 0 {
+        warn!(lost, "leases were lost to others");
+    }
+}

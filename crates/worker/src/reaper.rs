@@ -1,0 +1,92 @@
+//! Looks after what nobody holds any more, and after the spools of dead workers.
+
+use std::{sync::Arc, time::Duration};
+
+use pictor_common::{
+    MicroUsd,
+    queue::{Attempt, Billed, Failure, Orphan, Outcome, QueueError},
+    stamp::Stamp,
+    store::image_name,
+};
+use rand::Rng as _;
+use tracing::{info, warn};
+
+use crate::engine::{Engine, wall_ms};
+
+const LIMIT: u32 = 100;
+
+/// Runs rounds, staggered, until the worker drains.
+pub(crate) async fn run(engine: Arc<Engine>) {
+    let mut away = false;
+    loop {
+        let pause = rand::rng().random_range(1_000..2_000);
+        tokio::select! {
+            () = engine.draining.cancelled() => return,
+            () = tokio::time::sleep(Duration::from_millis(pause)) => {}
+        }
+        match round(&engine).await {
+            Ok(()) => away = false,
+            Err(error) if !away => {
+                warn!(%error, "cannot look after orphans: waiting for Redis");
+                away = true;
+            }
+            Err(_still_away) => {}
+        }
+    }
+}
+
+async fn round(engine: &Engine) -> Result<(), QueueError> {
+    let reaped = engine.queue.reap(LIMIT).await?;
+    if reaped.requeued + reaped.orphaned > 0 {
+        info!(given_back = reaped.requeued, orphaned = reaped.orphaned, "leases ended without their owner");
+    }
+    for orphan in &reaped.orphans {
+        judge(engine, orphan).await?;
+    }
+    Ok(())
+}
+
+/// An orphan is done if the store has its image; past its deadline, and nothing found, it is unknown.
+async fn judge(engine: &Engine, orphan: &Orphan) -> Result<(), QueueError> {
+    let Some(spec) = &orphan.spec else { return Ok(()) };
+    let name = image_name(&orphan.attempt.key, spec);
+    let found = match engine.store.head(&name).await {
+        Ok(found) => found.as_ref().and_then(Stamp::of),
+        Err(error) => {
+            // Without a look at the store nothing may be decided.
+            warn!(%error, name, "cannot look for an orphan's image");
+            return Ok(());
+        }
+    };
+    let mine = found.as_ref().is_some_and(|stamp| stamp.attempt.token == orphan.attempt.token);
+    if let Some(stamp) = &found {
+        info!(key = %orphan.attempt.key, "an orphan's image is in the store");
+        engine.queue.settle(&stamp.attempt, &stamp.made).await?;
+    }
+    if !mine && (orphan.last || found.is_some()) {
+        declare_unknown(engine, &orphan.attempt, orphan.ceiling, "no answer came before the send deadline").await?;
+    }
+    Ok(())
+}
+
+/// Records that nobody knows whether an attempt was billed.
+pub(crate) async fn declare_unknown(
+    engine: &Engine,
+    attempt: &Attempt,
+    ceiling: MicroUsd,
+    why: &str,
+) -> Result<(), QueueError> {
+    warn!(key = %attempt.key, token = attempt.token, why, "outcome unknown: it may have been billed");
+    let failure = Failure {
+        class: "unknown_outcome".to_owned(),
+        message: why.to_owned(),
+        model: attempt.model.clone(),
+        attempt: attempt.attempt,
+        at_ms: wall_ms(),
+        ..Failure::default()
+    };
+    let outcome = Outcome::Retry(Duration::ZERO);
+    let max_unknown = engine.settings.max_unknown;
+    engine.queue.fail(attempt, Billed::Unknown, ceiling, outcome, max_unknown, &failure, None).await?;
+    Ok(())
+}

@@ -1,0 +1,128 @@
+//! Starts a worker, and drains it.
+
+use std::{collections::HashMap, sync::Arc};
+
+use anyhow::Context;
+use apalis::prelude::{Data, WorkerBuilder, WorkerBuilderExt};
+use pictor_common::queue::{Attempt, HeldPhase};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{
+    certify,
+    claimer::Claimer,
+    engine::{Engine, Parts},
+    generate::generate,
+    leases, reaper,
+    reaper::declare_unknown,
+    source::Source,
+    spool::{Journal, Record, Spool, read_journal},
+};
+
+/// Works until `stop` is cancelled, then drains: nothing new is claimed, what was not sent is
+/// given back, what was sent is waited for, and the rest is recorded as unknown.
+pub async fn run(parts: Parts, stop: CancellationToken) -> anyhow::Result<()> {
+    let engine = Arc::new(assemble(parts)?);
+    let renewals = leases::start(&engine).context("cannot start the lease thread")?;
+    let places = Arc::new(Semaphore::new(engine.settings.concurrency.max(1)));
+    let (work, incoming) = mpsc::channel(engine.settings.concurrency.max(1));
+    let claimer = Claimer {
+        engine: Arc::clone(&engine),
+        places: Arc::clone(&places),
+        work,
+        renewals,
+        sequence: 1,
+        calls: 0,
+        waker: None,
+    };
+    let background = [
+        tokio::spawn(claimer.run()),
+        tokio::spawn(reaper::run(Arc::clone(&engine))),
+        tokio::spawn(certify::run(Arc::clone(&engine))),
+    ];
+    let worker = WorkerBuilder::new(format!("pictor-{}", engine.incarnation))
+        .backend(Source::new(incoming, Arc::clone(&engine)))
+        .data(Arc::clone(&engine))
+        .concurrency(engine.settings.concurrency.max(1))
+        .build(generate);
+    info!(incarnation = engine.incarnation, concurrency = engine.settings.concurrency, "working");
+    let signal = stop.clone();
+    let working = tokio::spawn(worker.run_until(async move {
+        signal.cancelled().await;
+        Ok::<(), std::io::Error>(())
+    }));
+    stop.cancelled().await;
+    engine.draining.cancel();
+    drain(&engine, working).await;
+    for task in background {
+        // A round that still waits for Redis has nothing left to do.
+        task.abort();
+    }
+    leave(engine).await
+}
+
+fn assemble(parts: Parts) -> anyhow::Result<Engine> {
+    let incarnation = ulid::Ulid::generate().to_string();
+    let spool = Spool::create(&parts.settings.spool, &incarnation)?;
+    let journal = Journal::open(&spool.dir()).context("cannot open the journal in the spool")?;
+    let lanes: HashMap<_, _> = parts.lanes.into_iter().map(|lane| (lane.name.clone(), lane)).collect();
+    Ok(Engine {
+        queue: parts.queue,
+        store: parts.store,
+        catalogue: parts.catalogue,
+        lanes,
+        settings: parts.settings,
+        incarnation,
+        spool,
+        journal,
+        held: crate::held::Held::default(),
+        draining: CancellationToken::new(),
+    })
+}
+
+async fn drain<T>(engine: &Engine, working: tokio::task::JoinHandle<T>) {
+    let unsent = engine.held.unsent();
+    let sent = engine.held.all().len() - unsent.len();
+    info!(unsent = unsent.len(), sent, "stopping: giving back what was not sent, waiting for what was");
+    if let Err(error) = engine.queue.release(&unsent).await {
+        warn!(%error, "cannot give back unsent assets; their leases end by themselves");
+    }
+    if tokio::time::timeout(engine.settings.drain, working).await.is_ok() {
+        return;
+    }
+    for held in engine.held.all() {
+        // An image on disk is not unknown: whoever takes up this spool delivers it.
+        if held.phase != HeldPhase::Sent {
+            continue;
+        }
+        let attempt = Attempt {
+            key: held.key,
+            token: held.token,
+            attempt: held.attempt,
+            payer: held.payer,
+            lane: held.lane,
+            model: String::new(),
+            request_id: None,
+        };
+        let recorded = declare_unknown(engine, &attempt, held.ceiling, "the worker was stopped before the answer came");
+        if let Err(error) = recorded.await {
+            warn!(%error, key = %attempt.key, "cannot record an unknown outcome; the spool tells it");
+        }
+    }
+}
+
+/// Removes the spool when nothing is left in it; otherwise whoever takes it up replays it.
+async fn leave(engine: Arc<Engine>) -> anyhow::Result<()> {
+    // The writer works in order: when this line is on disk, all lines before it are.
+    let last = Record::Ended { token: String::new() };
+    engine.journal.sync(last).await.context("cannot close the journal")?;
+    let open = read_journal(&engine.spool.dir().join("journal")).context("cannot read the journal")?;
+    if open.is_empty() {
+        engine.spool.remove().context("cannot remove the empty spool")?;
+    } else {
+        warn!(open = open.len(), "stopped with work in the spool; the next worker on it goes on");
+    }
+    info!("stopped");
+    Ok(())
+}

@@ -1,0 +1,141 @@
+//! The spool: a worker's own disk, where intents are written before sending and images
+//! lie until the store has them.
+//!
+//! Layout: `<spool>/<incarnation>/{lock,journal,<token>.img}`. Whoever can take the lock
+//! of another incarnation knows that its process is dead.
+
+mod journal;
+mod record;
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+pub(crate) use journal::Journal;
+pub(crate) use record::{Image, Open, Record, read_journal};
+use rustix::fs::{FlockOperation, flock};
+
+/// This process's part of the spool, locked while it lives.
+#[derive(Debug)]
+pub(crate) struct Spool {
+    root: PathBuf,
+    incarnation: String,
+    _lock: File,
+}
+
+impl Spool {
+    /// Makes the directory of a new incarnation and takes its lock.
+    pub(crate) fn create(root: &Path, incarnation: &str) -> anyhow::Result<Self> {
+        let create = || -> io::Result<File> {
+            make_dir(root)?;
+            // Locked before it gets its name, so that nobody takes it for a dead one.
+            let fresh = root.join(format!(".{incarnation}.new"));
+            make_dir(&fresh)?;
+            let lock = lock_file(&fresh)?;
+            flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+            fs::rename(&fresh, root.join(incarnation))?;
+            File::open(root)?.sync_all()?;
+            Ok(lock)
+        };
+        let lock = create().with_context(|| format!("cannot use the spool directory {}", root.display()))?;
+        Ok(Self { root: root.to_owned(), incarnation: incarnation.to_owned(), _lock: lock })
+    }
+
+    /// The incarnation's directory.
+    pub(crate) fn dir(&self) -> PathBuf {
+        self.root.join(&self.incarnation)
+    }
+
+    /// Where the image of an attempt is received.
+    pub(crate) fn image(&self, token: &str) -> PathBuf {
+        image_in(&self.dir(), token)
+    }
+
+    /// Takes the locks of incarnations whose process is dead.
+    pub(crate) fn dead(&self) -> io::Result<Vec<DeadSpool>> {
+        let mut dead = Vec::new();
+        for entry in fs::read_dir(&self.root)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with('.') || name == self.incarnation || !entry.file_type()?.is_dir() {
+                continue;
+            }
+            match DeadSpool::take(&entry.path(), &name) {
+                Ok(Some(spool)) => dead.push(spool),
+                Ok(None) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(dead)
+    }
+
+    /// Removes the directory, once nothing in it is needed.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        fs::remove_dir_all(self.dir())
+    }
+}
+
+/// The spool of a process that is certainly dead; held by its lock.
+#[derive(Debug)]
+pub(crate) struct DeadSpool {
+    /// The dead incarnation.
+    pub(crate) incarnation: String,
+    dir: PathBuf,
+    _lock: File,
+}
+
+impl DeadSpool {
+    fn take(dir: &Path, incarnation: &str) -> io::Result<Option<Self>> {
+        let lock = OpenOptions::new().read(true).write(true).open(dir.join("lock"))?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) if dir.exists() => {
+                Ok(Some(Self { incarnation: incarnation.to_owned(), dir: dir.to_owned(), _lock: lock }))
+            }
+            Ok(()) | Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What had begun and not ended.
+    pub(crate) fn open(&self) -> io::Result<Vec<Open>> {
+        read_journal(&self.dir.join("journal"))
+    }
+
+    /// The complete image of an attempt, if it had arrived.
+    pub(crate) fn image(&self, token: &str) -> Option<PathBuf> {
+        let path = image_in(&self.dir, token);
+        path.exists().then_some(path)
+    }
+
+    /// Counts that an image is taken up once more; returns how often before. Three deaths make poison.
+    pub(crate) fn take_up(&self, token: &str) -> io::Result<usize> {
+        let path = self.dir.join(format!("{token}.deaths"));
+        let before = fs::metadata(&path).map(|m| m.len()).unwrap_or(0);
+        let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+        io::Write::write_all(&mut file, b"x")?;
+        file.sync_all()?;
+        Ok(usize::try_from(before).unwrap_or(usize::MAX))
+    }
+
+    /// Removes the directory, once all of it was replayed.
+    pub(crate) fn remove(self) -> io::Result<()> {
+        fs::remove_dir_all(&self.dir)
+    }
+}
+
+fn image_in(dir: &Path, token: &str) -> PathBuf {
+    dir.join(format!("{token}.img"))
+}
+
+fn make_dir(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+fn lock_file(dir: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(dir.join("lock"))
+}

@@ -17,7 +17,8 @@ def asset_key(spec, frozen):
     defaults = {**frozen["always"], **(of_model[0] if of_model else {})}
     kept = {name: value for name, value in spec.items() if name not in defaults or value != defaults[name]}
     canonical = json.dumps({**kept, "v": 1}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return canonical, hashlib.sha256(canonical.encode()).hexdigest()
+    key = hashlib.sha256(canonical.encode("utf-8")).hexdigest()
+    return canonical, key
 # End of the ten lines.
 
 

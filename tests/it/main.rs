@@ -1,1 +1,4 @@
 //! Whole-system tests.
+
+mod store_contract;
+mod support;

@@ -1,6 +1,6 @@
 //! What decides an image.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// What is asked of the image API.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -36,6 +36,7 @@ impl Operation {
 #[serde(default, deny_unknown_fields)]
 pub struct Spec {
     /// What is asked of the API.
+    #[serde(deserialize_with = "null_is_absent")]
     pub operation: Operation,
     /// Model id as the API names it.
     pub model: String,
@@ -43,7 +44,7 @@ pub struct Spec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt: Option<String>,
     /// SHA-256 (hex) of each input image, in order.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_absent")]
     pub inputs: Vec<String>,
     /// SHA-256 (hex) of the mask.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,10 +92,20 @@ pub struct Spec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub svg_effort: Option<String>,
     /// Asks the model not to rewrite the prompt.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not", deserialize_with = "null_is_absent")]
     pub verbatim: bool,
     /// Which of several images of one prompt: 0, 1, 2 …
+    #[serde(deserialize_with = "null_is_absent")]
     pub take: u32,
+}
+
+/// Reads `null` as absent, which is the same to the asset key.
+fn null_is_absent<'de, D, T>(from: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 /// Names of the spec fields a manifest may set, in the order they are documented.

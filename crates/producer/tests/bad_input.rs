@@ -260,6 +260,50 @@ fn cells_that_are_no_values() {
 }
 
 #[test]
+fn what_a_model_refuses() {
+    assert_refused([
+        case(
+            "a.csv",
+            "prompt,model\nmug,dalle-3\ncup,midjourney\n",
+            "F: row 1, column \"model\": unknown model \"dalle-3\"; did you mean \"dall-e-3\"?\n\
+             F: row 2, column \"model\": unknown model \"midjourney\"",
+        ),
+        case(
+            "a.csv",
+            "prompt,model,size,n,quality\nmug,dall-e-3,512x512,3,high\n",
+            "F: row 1, column \"size\": dall-e-3 makes 1024x1024, 1024x1792 or 1792x1024, not 512x512\n\
+             F: row 1, column \"quality\": dall-e-3 takes quality standard or hd, not high",
+        ),
+        Case {
+            host: Some("api.openai.com"),
+            ..case(
+                "a.csv",
+                "prompt,model\nmug,dall-e-3\n",
+                "F: row 1, column \"model\": dall-e-3 was retired on api.openai.com on 2026-05-12; use gpt-image-2.5-sunburst",
+            )
+        },
+        case(
+            "a.csv",
+            format!("prompt,model\n{},dall-e-3\n", "mug ".repeat(1_001)),
+            "F: row 1, column \"prompt\": dall-e-3 takes at most 4000 characters, not 4003",
+        ),
+        Case {
+            defaults: &[("style", "vivid")],
+            ..case(
+                "a.csv",
+                "prompt,compression\nmug,80\n",
+                "F: row 1, style: gpt-image-2 takes no style; leave it out\n\
+                 F: row 1, column \"compression\": compression is for format jpeg or webp, not png; leave it out",
+            )
+        },
+        case("a.csv", "prompt,operation\nmug,edit\n", "F: row 1, inputs: an edit needs an input image"),
+    ]);
+    let elsewhere =
+        Case { host: Some("images.example.com"), ..case("a.csv", "prompt,model\nmug,dall-e-3\n", "") };
+    assert_eq!(verdict(&elsewhere).unwrap(), ["mug"]);
+}
+
+#[test]
 fn prompts_a_template_cannot_make() {
     assert_refused([
         Case {

@@ -182,7 +182,7 @@ impl Store for S3Store {
             let page = request.send().await.map_err(|error| failed("LIST", &self.location(prefix), error))?;
             let keys = page.contents().iter().filter_map(|object| object.key());
             let found = keys.filter_map(|key| key.strip_prefix(&self.prefix));
-            names.extend(found.filter(|name| after.is_none_or(|after| *name > after)).map(str::to_owned));
+            names.extend(found.filter(|name| after != Some(*name)).map(str::to_owned));
             next = page.next_continuation_token().map(str::to_owned);
             if next.is_none() {
                 break;

@@ -134,6 +134,20 @@ async fn an_object_cannot_replace_a_folder() {
 }
 
 #[tokio::test]
+async fn names_come_in_the_order_of_bytes() {
+    let (_folder, store) = store().await;
+    // A walk by folders would put `a/x` before `a-b`.
+    let expected = ["a-b", "a/x", "a/y/z", "a0", "b", "é"];
+    for name in ["é", "a/y/z", "a0", "a-b", "b", "a/x"] {
+        store.put(object(name, b"x")).await.unwrap();
+    }
+    assert_eq!(store.list("", None, 100).await.unwrap(), expected);
+    for (after, left) in [("a/", 1), ("a/x/", 2), ("a/y", 2), ("a-", 0), ("zebra", 5), ("ü", 6)] {
+        assert_eq!(store.list("", Some(after), 100).await.unwrap(), expected[left..], "after {after}");
+    }
+}
+
+#[tokio::test]
 async fn urls_open_stores() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("with space");

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use pictor_common::{
-    queue::{Billed, Failure, Outcome},
+    queue::{Billed, Failure, Outcome, Unmade},
     stamp::Stamp,
     store::image_name,
 };
@@ -29,7 +29,10 @@ pub(crate) async fn run(engine: Arc<Engine>) {
                 for spool in dead {
                     let incarnation = spool.incarnation.clone();
                     if let Err(error) = replay(&engine, spool).await {
-                        error!(error = format!("{error:#}"), incarnation, "cannot replay the spool of a dead worker; trying again");
+                        error!(
+                            error = format!("{error:#}"),
+                            incarnation, "cannot replay the spool of a dead worker; trying again"
+                        );
                     }
                 }
             }
@@ -94,7 +97,15 @@ async fn deliver(engine: &Engine, spool: &DeadSpool, intent: Open) -> anyhow::Re
             at_ms: wall_ms(),
             ..Failure::default()
         };
-        engine.fail_until_done(&intent.attempt, Billed::Yes, intent.ceiling, Outcome::Failed, &failure).await;
+        let unmade = Unmade {
+            billed: Billed::Yes,
+            cost: intent.ceiling,
+            outcome: Outcome::Failed,
+            max_unknown: 0,
+            failure: &failure,
+            pause: None,
+        };
+        engine.fail_until_done(&intent.attempt, &unmade).await;
         remove(&file);
         return Ok(());
     }
@@ -104,7 +115,14 @@ async fn deliver(engine: &Engine, spool: &DeadSpool, intent: Open) -> anyhow::Re
     };
     let mut attempt = intent.attempt;
     attempt.request_id.clone_from(&image.request_id);
-    let delivery = Delivery { attempt, spec: intent.spec, ceiling: intent.ceiling, file: file.clone(), image };
+    let delivery = Delivery {
+        attempt,
+        spec: intent.spec,
+        ceiling: intent.ceiling,
+        file: file.clone(),
+        image,
+        bad_answers: 0,
+    };
     engine.deliver(&delivery).await?;
     remove(&file);
     Ok(())

@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pictor_common::queue::{Attempt, Billed, Claim, Claimed, Failure, LaneOffer, Outcome, QueueError};
+use pictor_common::{
+    MicroUsd,
+    queue::{Attempt, Billed, Claim, Claimed, Failure, LaneOffer, Outcome, QueueError, Unmade},
+};
 use rand::Rng as _;
 use redis::aio::MultiplexedConnection;
 use tokio::sync::{Semaphore, mpsc};
@@ -135,9 +138,15 @@ impl Claimer {
                 model: String::new(),
                 request_id: None,
             };
-            let zero = pictor_common::MicroUsd::ZERO;
-            let failed = self.engine.queue.fail(&attempt, Billed::No, zero, Outcome::Failed, 0, &failure, None).await;
-            if let Err(error) = failed {
+            let unmade = Unmade {
+                billed: Billed::No,
+                cost: MicroUsd::ZERO,
+                outcome: Outcome::Failed,
+                max_unknown: 0,
+                failure: &failure,
+                pause: None,
+            };
+            if let Err(error) = self.engine.queue.fail(&attempt, &unmade).await {
                 warn!(%error, key = %attempt.key, "cannot record an unreadable spec");
             }
         }

@@ -11,7 +11,7 @@ use pictor_common::{
     MicroUsd, Spec,
     batch::Made,
     price,
-    queue::{Attempt, Billed, Failure, Outcome, Settled},
+    queue::{Attempt, Billed, Failure, Outcome, Settled, Unmade},
     stamp::Stamp,
     store::{Body, NewObject, Put, StoreError, StoreErrorKind, image_name, rejected_name, sidecar_name},
 };
@@ -19,9 +19,10 @@ use tracing::{error, info, warn};
 
 use crate::{
     backoff_delay::retry_delay,
-    engine::{Engine, wall_ms},
+    engine::{Engine, Settings, wall_ms},
     spool::Image,
-    verify::{Verified, verify},
+    verdict::{Next, Patience, Tries, judge_undecodable},
+    verify::{Checked, VerifyError, verify},
 };
 
 /// An image that lies on this disk and is on its way to the store.
@@ -32,6 +33,8 @@ pub(crate) struct Delivery {
     pub(crate) ceiling: MicroUsd,
     pub(crate) file: PathBuf,
     pub(crate) image: Image,
+    /// Earlier attempts that were paid for and brought nothing usable.
+    pub(crate) bad_answers: u32,
 }
 
 impl Engine {
@@ -40,15 +43,17 @@ impl Engine {
     pub(crate) async fn deliver(&self, delivery: &Delivery) -> anyhow::Result<()> {
         let spec = delivery.spec.clone();
         let file = delivery.file.clone();
-        let verified = tokio::task::spawn_blocking(move || verify(&file, &spec)).await.context("cannot verify")?;
+        let verified =
+            tokio::task::spawn_blocking(move || verify(&file, &spec)).await.context("cannot verify")?;
         match verified {
             Ok(verified) => self.keep(delivery, &verified).await,
-            Err(reason) => self.reject(delivery, &reason.to_string()).await,
+            Err(VerifyError::Undecodable(reason)) => self.reject(delivery, &reason).await,
+            Err(error @ VerifyError::Read(_)) => return Err(error.into()),
         }
         Ok(())
     }
 
-    async fn keep(&self, delivery: &Delivery, verified: &Verified) {
+    async fn keep(&self, delivery: &Delivery, verified: &Checked) {
         let attempt = delivery.attempt.clone();
         let made = self.made(delivery, verified);
         if let Some(mismatch) = &made.mismatch {
@@ -85,7 +90,7 @@ impl Engine {
         ours.made.cost = cost;
     }
 
-    fn made(&self, delivery: &Delivery, verified: &Verified) -> Made {
+    fn made(&self, delivery: &Delivery, verified: &Checked) -> Made {
         let model = self.catalogue.model(&delivery.spec.model);
         let cost = model.and_then(|m| price::actual(m, &delivery.spec, delivery.image.usage.as_ref()).ok());
         Made {
@@ -116,13 +121,14 @@ impl Engine {
         self.store_until_done(&object, false).await;
         let model = self.catalogue.model(&delivery.spec.model);
         let cost = model.and_then(|m| price::actual(m, &delivery.spec, delivery.image.usage.as_ref()).ok());
-        let outcome = if attempt.attempt < 2 {
-            Outcome::Retry(retry_delay(attempt.attempt, rand::random()))
-        } else {
-            Outcome::Failed
+        let tries = Tries { attempt: attempt.attempt, bad_answers: delivery.bad_answers, ..Tries::default() };
+        let verdict = judge_undecodable(reason, &tries, &self.patience());
+        let outcome = match verdict.next {
+            Next::Retry => Outcome::Retry(retry_delay(attempt.attempt, rand::random())),
+            _ => Outcome::Failed,
         };
         let failure = Failure {
-            class: "bad_answer".to_owned(),
+            class: verdict.class.map(|class| class.to_string()).unwrap_or_default(),
             message: format!("the answer was no image: {reason}"),
             request_id: delivery.image.request_id.clone(),
             model: attempt.model.clone(),
@@ -130,7 +136,20 @@ impl Engine {
             at_ms: wall_ms(),
             ..Failure::default()
         };
-        self.fail_until_done(attempt, Billed::Yes, cost.unwrap_or(delivery.ceiling), outcome, &failure).await;
+        let unmade = Unmade {
+            billed: Billed::Yes,
+            cost: cost.unwrap_or(delivery.ceiling),
+            outcome,
+            max_unknown: self.settings.max_unknown,
+            failure: &failure,
+            pause: None,
+        };
+        self.fail_until_done(attempt, &unmade).await;
+    }
+
+    pub(crate) fn patience(&self) -> Patience {
+        let Settings { max_attempts, max_unknown, .. } = self.settings;
+        Patience { max_attempts, max_unknown, ..Patience::default() }
     }
 
     /// Writes an object, waiting out every outage. Gives up only on what can never succeed.
@@ -192,18 +211,10 @@ impl Engine {
         }
     }
 
-    /// Records a failed attempt, waiting out Redis.
-    pub(crate) async fn fail_until_done(
-        &self,
-        attempt: &Attempt,
-        billed: Billed,
-        cost: MicroUsd,
-        outcome: Outcome,
-        failure: &Failure,
-    ) {
+    /// Records an attempt that made no image, waiting out Redis.
+    pub(crate) async fn fail_until_done(&self, attempt: &Attempt, unmade: &Unmade<'_>) {
         let mut tries = 0;
-        let max_unknown = self.settings.max_unknown;
-        while let Err(error) = self.queue.fail(attempt, billed, cost, outcome, max_unknown, failure, None).await {
+        while let Err(error) = self.queue.fail(attempt, unmade).await {
             if tries == 0 {
                 warn!(%error, key = %attempt.key, "cannot record a failed attempt yet: waiting for Redis");
             }
@@ -214,8 +225,12 @@ impl Engine {
 
 fn report(name: &str, problem: &StoreError) {
     match problem.kind {
-        StoreErrorKind::Unavailable => warn!(name, error = %problem, "the store is away: images wait in the spool"),
-        _ => error!(name, error = %problem, "the store refuses images: they wait in the spool until this is mended"),
+        StoreErrorKind::Unavailable => {
+            warn!(name, error = %problem, "the store is away: images wait in the spool")
+        }
+        _ => {
+            error!(name, error = %problem, "the store refuses images: they wait in the spool until this is mended")
+        }
     }
 }
 

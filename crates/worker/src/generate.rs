@@ -7,8 +7,9 @@ use std::{sync::Arc, time::Duration};
 use apalis_core::{error::BoxDynError, task::data::Data};
 use pictor_common::{
     MicroUsd,
-    queue::{Attempt, Begun, Billed, Failure, Grant, LanePause, Outcome},
+    queue::{Attempt, Begun, Billed, Failure, Grant, LanePause, Outcome, Unmade},
 };
+use tokio::time::Instant;
 use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
 use crate::{
@@ -18,22 +19,28 @@ use crate::{
     provider::{Answer, Ask, Received},
     source::Work,
     spool::{Image, Record},
-    verdict::{Next, Verdict, verdict},
+    verdict::{self, Next, Tries, Verdict, judge},
 };
 
 /// The apalis handler.
 pub(crate) async fn generate(work: Work, engine: Data<Arc<Engine>>) -> Result<(), BoxDynError> {
     let engine = Arc::clone(&engine);
     let span = info_span!("asset", key = %work.grant.key.short(), token = work.grant.token);
-    let task = tokio::spawn(async move { perform(&engine, &work).await }.instrument(span));
+    let task = tokio::spawn(
+        async move {
+            let Work { grant, slot, place } = work;
+            perform(&engine, &grant, slot).await;
+            drop(place);
+        }
+        .instrument(span),
+    );
     if let Err(panicked) = task.await {
         error!(error = %panicked, "a handler panicked; its asset is judged when the lease ends");
     }
     Ok(())
 }
 
-async fn perform(engine: &Engine, work: &Work) {
-    let grant = &work.grant;
+async fn perform(engine: &Engine, grant: &Grant, slot: Instant) {
     let mut attempt = Attempt {
         key: grant.key.clone(),
         token: grant.token.clone(),
@@ -43,14 +50,17 @@ async fn perform(engine: &Engine, work: &Work) {
         model: grant.spec.model.clone(),
         request_id: None,
     };
-    let intent =
-        Record::Intent { attempt: attempt.clone(), spec: Box::new(grant.spec.clone()), ceiling: grant.ceiling };
+    let intent = Record::Intent {
+        attempt: attempt.clone(),
+        spec: Box::new(grant.spec.clone()),
+        ceiling: grant.ceiling,
+    };
     if engine.journal.sync(intent).await.is_err() {
         give_back(engine, grant).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
         return;
     }
-    let Some(number) = begin(engine, work).await else {
+    let Some(number) = begin(engine, grant, slot).await else {
         engine.journal.note(Record::Ended { token: attempt.token });
         return;
     };
@@ -59,10 +69,9 @@ async fn perform(engine: &Engine, work: &Work) {
 }
 
 /// Waits for the slot and asks Redis whether this request may go out; the number of the attempt, or none.
-async fn begin(engine: &Engine, work: &Work) -> Option<u32> {
-    let grant = &work.grant;
+async fn begin(engine: &Engine, grant: &Grant, slot: Instant) -> Option<u32> {
     let allowance = engine.timeout(&grant.spec.model) + SEND_MARGIN;
-    let mut wait = work.slot.saturating_duration_since(tokio::time::Instant::now());
+    let mut wait = slot.saturating_duration_since(Instant::now());
     let mut tries = 0;
     loop {
         tokio::select! {
@@ -111,9 +120,15 @@ async fn give_back(engine: &Engine, grant: &Grant) {
                 request_id: None,
             };
             let failure = Failure { class: "given_back".to_owned(), at_ms: wall_ms(), ..Failure::default() };
-            let outcome = Outcome::Refused(Duration::ZERO);
-            let unsent = engine.queue.fail(&attempt, Billed::No, MicroUsd::ZERO, outcome, 0, &failure, None).await;
-            if let Err(error) = unsent {
+            let unmade = Unmade {
+                billed: Billed::No,
+                cost: MicroUsd::ZERO,
+                outcome: Outcome::Refused(Duration::ZERO),
+                max_unknown: 0,
+                failure: &failure,
+                pause: None,
+            };
+            if let Err(error) = engine.queue.fail(&attempt, &unmade).await {
                 debug!(%error, "not given back; the lease ends by itself");
             }
         }
@@ -121,7 +136,7 @@ async fn give_back(engine: &Engine, grant: &Grant) {
     }
 }
 
-async fn send(engine: &Engine, grant: &Grant, attempt: Attempt) {
+async fn send(engine: &Engine, grant: &Grant, mut attempt: Attempt) {
     let Some(lane) = engine.lanes.get(&grant.lane) else {
         error!(lane = grant.lane, "claimed for a lane this worker does not have");
         give_back(engine, grant).await;
@@ -138,8 +153,16 @@ async fn send(engine: &Engine, grant: &Grant, attempt: Attempt) {
     if let Answer::Image(received) = answer {
         received_image(engine, grant, attempt, *received).await;
     } else {
-        let verdict = verdict(&answer, attempt.attempt, engine.settings.max_attempts);
-        no_image(engine, grant, attempt, &verdict).await;
+        let tries = Tries {
+            attempt: attempt.attempt,
+            unknowns: grant.unknowns,
+            bad_answers: grant.bad_answers,
+            unsent: grant.unsent,
+        };
+        let verdict = judge(&answer, &tries, &engine.patience());
+        let (status, request_id) = seen(&answer);
+        attempt.request_id = request_id;
+        no_image(engine, grant, attempt, &verdict, status).await;
     }
 }
 
@@ -155,51 +178,81 @@ async fn received_image(engine: &Engine, grant: &Grant, mut attempt: Attempt, re
     engine.journal.note(Record::Received { token: attempt.token.clone(), image: image.clone() });
     attempt.request_id.clone_from(&image.request_id);
     let token = attempt.token.clone();
-    let delivery =
-        Delivery { attempt, spec: grant.spec.clone(), ceiling: grant.ceiling, file: received.file, image };
+    let delivery = Delivery {
+        attempt,
+        spec: grant.spec.clone(),
+        ceiling: grant.ceiling,
+        file: received.file,
+        image,
+        bad_answers: grant.bad_answers,
+    };
     if let Err(error) = engine.deliver(&delivery).await {
-        error!(error = format!("{error:#}"), "an image stays in the spool; it is delivered when this worker is started again");
+        error!(
+            error = format!("{error:#}"),
+            "an image stays in the spool; it is delivered when this worker is started again"
+        );
         return;
     }
     remove(&delivery.file);
     engine.journal.note(Record::Ended { token });
 }
 
-async fn no_image(engine: &Engine, grant: &Grant, mut attempt: Attempt, verdict: &Verdict) {
-    attempt.request_id.clone_from(&verdict.request_id);
+/// HTTP status and request id of an answer without an image.
+fn seen(answer: &Answer) -> (Option<u16>, Option<String>) {
+    match answer {
+        Answer::Refused(error) => (Some(error.status), error.headers.request_id.clone()),
+        Answer::Unusable(unusable) => (None, unusable.headers.request_id.clone()),
+        Answer::Image(_) | Answer::Unsent(_) | Answer::Lost { .. } => (None, None),
+    }
+}
+
+async fn no_image(engine: &Engine, grant: &Grant, attempt: Attempt, verdict: &Verdict, status: Option<u16>) {
     let failure = Failure {
-        class: verdict.class.as_str().to_owned(),
+        class: verdict.class.map(|class| class.to_string()).unwrap_or_default(),
         message: verdict.message.clone(),
-        status: verdict.status,
+        status,
         code: verdict.code.clone(),
-        request_id: verdict.request_id.clone(),
+        request_id: attempt.request_id.clone(),
         model: attempt.model.clone(),
         attempt: attempt.attempt,
         at_ms: wall_ms(),
     };
-    let backoff = || retry_delay(attempt.attempt, rand::random());
-    let pause = |reason: &str, delay| LanePause { lane: grant.lane.clone(), delay, reason: reason.to_owned() };
-    let (outcome, lane_pause) = match &verdict.next {
-        Next::Retry { after } => (Outcome::Retry(after.unwrap_or_else(backoff)), None),
-        Next::Refused { wait } => (Outcome::Refused(*wait), Some(pause(&verdict.message, *wait))),
-        Next::PauseLane { reason, wait } => (Outcome::Refused(*wait), Some(pause(reason, *wait))),
-        Next::Fail => (Outcome::Failed, None),
-    };
-    let cost = match verdict.billed {
-        Billed::No => MicroUsd::ZERO,
-        Billed::Yes | Billed::Unknown => grant.ceiling,
+    let (outcome, lane_pause) = consequence(verdict, grant, attempt.attempt);
+    let (billed, cost) = match verdict.billed {
+        verdict::Billed::No => (Billed::No, MicroUsd::ZERO),
+        verdict::Billed::Yes => (Billed::Yes, grant.ceiling),
+        verdict::Billed::Unknown => (Billed::Unknown, grant.ceiling),
     };
     info!(class = failure.class, billed = ?verdict.billed, next = ?verdict.next, message = failure.message, "no image");
-    let mut tries = 0;
-    let max_unknown = engine.settings.max_unknown;
-    let queue = &engine.queue;
-    while let Err(error) =
-        queue.fail(&attempt, verdict.billed, cost, outcome, max_unknown, &failure, lane_pause.as_ref()).await
-    {
-        if tries == 0 {
-            warn!(%error, "cannot record a failed attempt yet: waiting for Redis");
-        }
-        Engine::pause(&mut tries).await;
-    }
+    let unmade = Unmade {
+        billed,
+        cost,
+        outcome,
+        max_unknown: engine.settings.max_unknown,
+        failure: &failure,
+        pause: lane_pause.as_ref(),
+    };
+    engine.fail_until_done(&attempt, &unmade).await;
     engine.journal.note(Record::Ended { token: attempt.token });
+}
+
+/// What a verdict means for the asset and for its lane.
+fn consequence(verdict: &Verdict, grant: &Grant, attempt: u32) -> (Outcome, Option<LanePause>) {
+    let pause = |delay| Some(LanePause { lane: grant.lane.clone(), delay, reason: verdict.message.clone() });
+    match &verdict.next {
+        Next::Retry | Next::Done => (Outcome::Retry(retry_delay(attempt, rand::random())), None),
+        Next::RetryAfter(wait) => (Outcome::Retry(*wait), None),
+        Next::GiveBack => (Outcome::Unsent(retry_delay(grant.unsent + 1, rand::random())), None),
+        Next::Refused(limit) => {
+            let wait = limit.wait.unwrap_or_else(|| retry_delay(attempt, rand::random()));
+            (Outcome::Refused(wait), pause(Some(wait)))
+        }
+        Next::PauseLane { expires } if verdict.billed == verdict::Billed::No => {
+            (Outcome::Refused(Duration::ZERO), pause(*expires))
+        }
+        // Paid for: not to be tried over and over while people mend the lane.
+        Next::PauseLane { expires } => (Outcome::Failed, pause(*expires)),
+        Next::Fail => (Outcome::Failed, None),
+        Next::Park => (Outcome::Parked, None),
+    }
 }

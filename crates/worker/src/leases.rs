@@ -32,7 +32,9 @@ pub(crate) fn start(engine: &Arc<Engine>) -> std::io::Result<Renewals> {
     let (renewed, receiver) = watch::channel(None);
     let engine = Arc::downgrade(engine);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    thread::Builder::new().name("leases".to_owned()).spawn(move || runtime.block_on(renew(&engine, &renewed)))?;
+    thread::Builder::new()
+        .name("leases".to_owned())
+        .spawn(move || runtime.block_on(renew(&engine, &renewed)))?;
     Ok(Renewals(receiver))
 }
 

@@ -1,7 +1,22 @@
 //! What performs Pictor's work.
 
 pub mod backoff_delay;
+mod certify;
+mod claimer;
+mod deliver;
+mod duration_text;
+mod engine;
+mod generate;
+mod held;
+mod leases;
 pub mod provider;
+mod reaper;
+mod run;
 pub mod scan;
+mod source;
+mod spool;
 pub mod verdict;
 pub mod verify;
+
+pub use engine::{Lane, Parts, Settings};
+pub use run::run;

@@ -22,7 +22,8 @@ use async_trait::async_trait;
 use pictor_common::Spec;
 
 pub use answer::{
-    Answer, ApiError, BodyShape, Echo, Moderation, ModerationStage, Received, Stage, Unsent, Unusable, UnusableReason,
+    Answer, ApiError, BodyShape, Echo, Moderation, ModerationStage, Received, Stage, Unsent, Unusable,
+    UnusableReason,
 };
 pub use headers::{AnswerHeaders, HeaderLimit};
 

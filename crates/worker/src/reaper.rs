@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use pictor_common::{
     MicroUsd,
-    queue::{Attempt, Billed, Failure, Orphan, Outcome, QueueError},
+    queue::{Attempt, Billed, Failure, Orphan, Outcome, QueueError, Unmade},
     stamp::Stamp,
     store::image_name,
 };
@@ -64,7 +64,8 @@ async fn judge(engine: &Engine, orphan: &Orphan) -> Result<(), QueueError> {
         engine.queue.settle(&stamp.attempt, &stamp.made).await?;
     }
     if !mine && (orphan.last || found.is_some()) {
-        declare_unknown(engine, &orphan.attempt, orphan.ceiling, "no answer came before the send deadline").await?;
+        declare_unknown(engine, &orphan.attempt, orphan.ceiling, "no answer came before the send deadline")
+            .await?;
     }
     Ok(())
 }
@@ -85,8 +86,14 @@ pub(crate) async fn declare_unknown(
         at_ms: wall_ms(),
         ..Failure::default()
     };
-    let outcome = Outcome::Retry(Duration::ZERO);
-    let max_unknown = engine.settings.max_unknown;
-    engine.queue.fail(attempt, Billed::Unknown, ceiling, outcome, max_unknown, &failure, None).await?;
+    let unmade = Unmade {
+        billed: Billed::Unknown,
+        cost: ceiling,
+        outcome: Outcome::Retry(Duration::ZERO),
+        max_unknown: engine.settings.max_unknown,
+        failure: &failure,
+        pause: None,
+    };
+    engine.queue.fail(attempt, &unmade).await?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use anyhow::Context;
-use apalis::prelude::{Data, WorkerBuilder, WorkerBuilderExt};
+use apalis::prelude::{WorkerBuilder, WorkerBuilderExt};
 use pictor_common::queue::{Attempt, HeldPhase};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -105,7 +105,8 @@ async fn drain<T>(engine: &Engine, working: tokio::task::JoinHandle<T>) {
             model: String::new(),
             request_id: None,
         };
-        let recorded = declare_unknown(engine, &attempt, held.ceiling, "the worker was stopped before the answer came");
+        let recorded =
+            declare_unknown(engine, &attempt, held.ceiling, "the worker was stopped before the answer came");
         if let Err(error) = recorded.await {
             warn!(%error, key = %attempt.key, "cannot record an unknown outcome; the spool tells it");
         }

@@ -139,7 +139,8 @@ impl Scanner {
     #[must_use]
     pub fn finish(self) -> Scanned {
         let image = self.image_text();
-        let images = self.images + u32::from(matches!(self.state, State::Image) && !self.base64.is_untouched());
+        let images =
+            self.images + u32::from(matches!(self.state, State::Image) && !self.base64.is_untouched());
         let (skeleton, skeleton_cut) = self.skeleton.into_parts();
         Scanned { image, images, skeleton, skeleton_cut }
     }
@@ -210,8 +211,11 @@ impl Scanner {
     }
 
     fn target_of_key(&self) -> Target {
-        let unescaped: Option<String> =
-            if self.key.contains(&b'\\') { serde_json::from_slice(&[b"\"", &*self.key, b"\""].concat()).ok() } else { None };
+        let unescaped: Option<String> = if self.key.contains(&b'\\') {
+            serde_json::from_slice(&[b"\"", &*self.key, b"\""].concat()).ok()
+        } else {
+            None
+        };
         match unescaped.as_deref().map_or(&*self.key, str::as_bytes) {
             b"b64_json" => Target::Image,
             b"url" => Target::Url,

@@ -68,6 +68,10 @@ pub struct Grant {
     pub attempts: u32,
     /// How many of them ended unknown.
     pub unknowns: u32,
+    /// How many of them were paid for and brought no usable image.
+    pub bad_answers: u32,
+    /// How often in a row nothing could be sent.
+    pub unsent: u32,
 }
 
 /// The answer to a claim.
@@ -106,6 +110,8 @@ struct GrantAnswer {
     payer: String,
     attempts: u32,
     unknowns: u32,
+    bad: u32,
+    unsent: u32,
 }
 
 /// Phase of an asset in a worker's hands.
@@ -206,6 +212,8 @@ impl Queue {
                     payer: grant.payer,
                     attempts: grant.attempts,
                     unknowns: grant.unknowns,
+                    bad_answers: grant.bad,
+                    unsent: grant.unsent,
                 }),
                 Err(error) => claimed.unreadable.push((grant.key, grant.token, error.to_string())),
             }

@@ -46,8 +46,12 @@ pub enum Outcome {
     Retry(Duration),
     /// Refused by a rate limit: try again, and do not count the attempt.
     Refused(Duration),
+    /// Nothing could be sent: try again, and do not count the attempt.
+    Unsent(Duration),
     /// Ends as a failure.
     Failed,
+    /// Perhaps paid already: a person decides.
+    Parked,
 }
 
 /// Why an asset ended, or last stumbled, without an image.
@@ -75,15 +79,32 @@ pub struct Failure {
     pub at_ms: u64,
 }
 
-/// A pause of a whole lane that ends by itself.
+/// A pause of a whole lane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LanePause {
     /// The lane.
     pub lane: String,
-    /// For how long.
-    pub delay: Duration,
+    /// For how long; `None` until a person lifts it.
+    pub delay: Option<Duration>,
     /// Why, for people.
     pub reason: String,
+}
+
+/// How an attempt ended that made no image.
+#[derive(Clone, Debug)]
+pub struct Unmade<'a> {
+    /// Whether it is charged.
+    pub billed: Billed,
+    /// What was or may have been charged.
+    pub cost: MicroUsd,
+    /// What happens to the asset.
+    pub outcome: Outcome,
+    /// Unknown outcomes that are retried before the asset is parked.
+    pub max_unknown: u32,
+    /// Why there is no image.
+    pub failure: &'a Failure,
+    /// A pause for the whole lane.
+    pub pause: Option<&'a LanePause>,
 }
 
 /// What became of a settled attempt.
@@ -121,7 +142,8 @@ struct SettleRequest<'a> {
 #[derive(Serialize)]
 struct PauseArgs<'a> {
     lane: &'a str,
-    delay: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delay: Option<u64>,
     reason: &'a str,
 }
 
@@ -155,31 +177,28 @@ impl Queue {
         })
     }
 
-    /// Records an attempt that made no image. `cost` is what was or may have been charged.
-    pub async fn fail(
-        &self,
-        attempt: &Attempt,
-        billed: Billed,
-        cost: MicroUsd,
-        outcome: Outcome,
-        max_unknown: u32,
-        failure: &Failure,
-        pause: Option<&LanePause>,
-    ) -> Result<Ended, QueueError> {
-        let (word, delay) = match outcome {
+    /// Records an attempt that made no image.
+    pub async fn fail(&self, attempt: &Attempt, unmade: &Unmade<'_>) -> Result<Ended, QueueError> {
+        let (word, delay) = match unmade.outcome {
             Outcome::Retry(delay) => ("retry", delay),
             Outcome::Refused(delay) => ("refused", delay),
+            Outcome::Unsent(delay) => ("unsent", delay),
             Outcome::Failed => ("failed", Duration::ZERO),
+            Outcome::Parked => ("parked", Duration::ZERO),
         };
         let request = FailRequest {
             attempt,
-            billed,
-            cost: cost.0,
+            billed: unmade.billed,
+            cost: unmade.cost.0,
             outcome: word,
             delay: micros(delay),
-            max_unknown,
-            failure: json("fail", failure)?,
-            pause: pause.map(|p| PauseArgs { lane: &p.lane, delay: micros(p.delay), reason: &p.reason }),
+            max_unknown: unmade.max_unknown,
+            failure: json("fail", unmade.failure)?,
+            pause: unmade.pause.map(|p| PauseArgs {
+                lane: &p.lane,
+                delay: p.delay.map(micros),
+                reason: &p.reason,
+            }),
         };
         let answer: Vec<String> = script::FAIL.run(&self.connection, self.keys.prefix(), &request).await?;
         Ok(match answer.first().map_or("", String::as_str) {

@@ -15,7 +15,7 @@ mod submit;
 
 pub use claim::{Begun, Claim, Claimed, Grant, HeldAsset, HeldPhase, Hold, LaneOffer};
 pub use connection::{Connection, Queue};
-pub use finish::{Attempt, Billed, Ended, Failure, LanePause, Outcome, Settled};
+pub use finish::{Attempt, Billed, Ended, Failure, LanePause, Outcome, Settled, Unmade};
 pub use lane::{LaneLimits, LaneState};
 pub use read::{AssetState, BatchState, Counts, LedgerEntry, Totals};
 pub use reap::{Orphan, Reaped};

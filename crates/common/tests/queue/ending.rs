@@ -5,7 +5,7 @@ use std::time::Duration;
 use pictor_common::{
     MicroUsd,
     batch::Made,
-    queue::{Billed, Ended, Failure, FailureAction, Grant, Outcome, Settled},
+    queue::{Billed, Ended, Failure, FailureAction, Grant, Outcome, Settled, Unmade},
 };
 
 use crate::world::{World, attempt, id, key};
@@ -18,7 +18,8 @@ pub(crate) async fn settle(world: &World, grant: &Grant, cost: u64) -> Settled {
 async fn fail(world: &World, grant: &Grant, billed: Billed, outcome: Outcome) -> Ended {
     let cost = if billed == Billed::No { MicroUsd::ZERO } else { grant.ceiling };
     let failure = Failure { class: "server_error".into(), ..Failure::default() };
-    world.queue.fail(&attempt(grant), billed, cost, outcome, 1, &failure, None).await.unwrap()
+    let unmade = Unmade { billed, cost, outcome, max_unknown: 1, failure: &failure, pause: None };
+    world.queue.fail(&attempt(grant), &unmade).await.unwrap()
 }
 
 const NOW: Outcome = Outcome::Retry(Duration::ZERO);

@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn finds_text_after_a_closing_quote() {
         assert_eq!(strays("a,\"b\"\n\"c\"\"\",5\" d\n\"\",e\"\"\r\n"), []);
-        assert_eq!(strays("a,\"b\nc,\"d\"\ne,\"f\" g\n"), [(8, 2), (18, 3)]);
+        assert_eq!(strays("a,\"b\nc,\"d\"\ne,\"f\" g\n"), [(8, 2), (16, 3)]);
     }
 
     proptest! {

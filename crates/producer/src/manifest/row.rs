@@ -11,7 +11,14 @@ use pictor_common::{
     spec::Operation,
 };
 
-use super::{RowError, cell::RawRow, columns::Use, error::shortened, field, rules::Rules};
+use super::{
+    RowError,
+    cell::RawRow,
+    columns::Use,
+    error::shortened,
+    field,
+    rules::{Rules, usable},
+};
 
 /// What the columns of a file mean, worked out once.
 #[derive(Debug, Default)]
@@ -25,14 +32,8 @@ pub(super) struct Layout {
     pub(super) lacks_variables: bool,
 }
 
-/// A model as it stands on its host today.
-#[derive(Debug)]
-pub(super) struct Known<'c> {
-    model: &'c Model,
-    retired: Option<String>,
-}
-
-pub(super) type Models<'c> = HashMap<String, Known<'c>>;
+/// Models found usable so far.
+pub(super) type Models<'c> = HashMap<String, &'c Model>;
 
 /// What one row asks for, all its takes alike.
 #[derive(Debug)]
@@ -169,16 +170,7 @@ impl<'r> RowWork<'_, 'r> {
 
     /// Asks the catalogue what the model thinks of the spec; none when the model is not usable.
     fn judged(&mut self, spec: &Spec) -> Option<(Estimate, Route)> {
-        if !self.models.contains_key(&spec.model) {
-            let known = self.look_up(&spec.model)?;
-            self.models.insert(spec.model.clone(), known);
-        }
-        let Known { model, retired } = &self.models[&spec.model];
-        let model: &'r Model = model;
-        if let Some(message) = retired.clone() {
-            self.problem("model", &spec.model, message);
-            return None;
-        }
+        let model = self.model(&spec.model)?;
         for problem in model.check(spec) {
             if !self.has_error_on(problem.field) {
                 self.problem(problem.field, &value_of(spec, problem.field), problem.message);
@@ -196,15 +188,21 @@ impl<'r> RowWork<'_, 'r> {
         }
     }
 
-    fn look_up(&mut self, id: &str) -> Option<Known<'r>> {
-        let Some(model) = self.rules.catalogue.model(id) else {
-            let hint = self.rules.catalogue.nearest(id).map(|near| format!("; did you mean {near:?}?"));
-            let message = format!("unknown model {:?}{}", shortened(id), hint.unwrap_or_default());
-            self.problem("model", id, message);
-            return None;
-        };
-        let host = self.rules.hosts.of(&model.family);
-        Some(Known { model, retired: host.and_then(|host| model.retired(host, self.rules.today)) })
+    /// The row's model; each is judged once.
+    fn model(&mut self, id: &str) -> Option<&'r Model> {
+        if let Some(model) = self.models.get(id) {
+            return Some(model);
+        }
+        match usable(self.rules.catalogue, self.rules.hosts, self.rules.today, id) {
+            Ok(model) => {
+                self.models.insert(id.to_owned(), model);
+                Some(model)
+            }
+            Err(message) => {
+                self.problem("model", id, message);
+                None
+            }
+        }
     }
 
     fn column_of(&self, field: &str) -> Option<usize> {

@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 
 use minijinja::Value;
-use pictor_common::{Spec, catalogue::Catalogue};
+use pictor_common::{
+    Spec,
+    catalogue::{Catalogue, Model},
+};
 
 use super::{
     RowError,
     columns::{IgnoreColumns, field_named, nearest, normalized},
+    error::shortened,
     field,
 };
 use crate::template::Template;
@@ -103,6 +107,10 @@ impl<'a> Rules<'a> {
         }
         match (name, field_named(name)) {
             ("n", _) => self.count = field::count(text)?,
+            ("model", _) => {
+                usable(self.catalogue, self.hosts, self.today, text)?;
+                text.clone_into(&mut self.base.model);
+            }
             ("prompt", _) if self.template.is_some() => {
                 return variable
                     .map(|_| ())
@@ -119,6 +127,23 @@ impl<'a> Rules<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// Finds a model, unless it is unknown or retired where it would be asked.
+pub(super) fn usable<'c>(
+    catalogue: &'c Catalogue,
+    hosts: &Hosts,
+    today: &str,
+    id: &str,
+) -> Result<&'c Model, String> {
+    let Some(model) = catalogue.model(id) else {
+        let hint = catalogue.nearest(id).map(|near| format!("; did you mean {near:?}?"));
+        return Err(format!("unknown model {:?}{}", shortened(id), hint.unwrap_or_default()));
+    };
+    match hosts.of(&model.family).and_then(|host| model.retired(host, today)) {
+        Some(reason) => Err(reason),
+        None => Ok(model),
     }
 }
 
@@ -152,10 +177,18 @@ mod tests {
 
     #[test]
     fn wrong_defaults_are_all_told() {
-        let wrong = [("n", "0"), ("prompt", "x"), ("qualty", "high"), ("size", ""), ("verbatim", "ja")];
+        let wrong = [
+            ("n", "0"),
+            ("model", "dalle-3"),
+            ("prompt", "x"),
+            ("qualty", "high"),
+            ("size", ""),
+            ("verbatim", "ja"),
+        ];
         assert_eq!(
             rules(Some("a mug"), &wrong).unwrap_err(),
             [
+                "default model: unknown model \"dalle-3\"; did you mean \"dall-e-3\"?",
                 "default n: \"0\" is not a whole number from 1 to 100",
                 "default prompt: the template makes the prompt; leave this out",
                 "default qualty: not a spec field or variable of the template; did you mean \"quality\"?",

@@ -115,9 +115,11 @@ mod tests {
         );
         assert_eq!((error.shape, error.status, error.message.as_str()), (BodyShape::Json, 400, "no"));
         assert_eq!(error.kind.as_deref(), Some("image_generation_user_error"));
-        assert_eq!((error.code.as_deref(), error.param.as_deref()), (Some("moderation_blocked"), Some("size")));
-        let expected =
-            Moderation { stage: ModerationStage::Output, categories: vec!["violence".to_owned()] };
+        assert_eq!(
+            (error.code.as_deref(), error.param.as_deref()),
+            (Some("moderation_blocked"), Some("size"))
+        );
+        let expected = Moderation { stage: ModerationStage::Output, categories: vec!["violence".to_owned()] };
         assert_eq!(error.moderation, Some(expected));
     }
 
@@ -142,9 +144,14 @@ mod tests {
         ];
         for (body, shape, message, code) in rows {
             let error = of(429, body);
-            assert_eq!((error.shape, error.message.as_str(), error.code.as_deref()), (shape, message, code), "{body}");
+            assert_eq!(
+                (error.shape, error.message.as_str(), error.code.as_deref()),
+                (shape, message, code),
+                "{body}"
+            );
         }
-        let azure = of(400, r#"{"error":{"code":"c","inner_error":{"code":"ResponsibleAIPolicyViolation"}}}"#);
+        let azure =
+            of(400, r#"{"error":{"code":"c","inner_error":{"code":"ResponsibleAIPolicyViolation"}}}"#);
         assert_eq!(azure.inner_code.as_deref(), Some("ResponsibleAIPolicyViolation"));
     }
 }

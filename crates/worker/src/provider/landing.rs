@@ -119,7 +119,8 @@ impl Landing {
             }
             fs::rename(&part, &sink)?;
             let directory = sink.parent().filter(|parent| !parent.as_os_str().is_empty());
-            if let Err(error) = File::open(directory.unwrap_or(Path::new("."))).and_then(|dir| dir.sync_all()) {
+            if let Err(error) = File::open(directory.unwrap_or(Path::new("."))).and_then(|dir| dir.sync_all())
+            {
                 fs::remove_file(&sink)?;
                 return Err(error);
             }

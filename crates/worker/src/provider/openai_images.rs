@@ -24,7 +24,9 @@ use crate::scan::ImageText;
 
 use super::{
     Ask, FETCH_MARGIN, Provider,
-    answer::{Answer, ApiError, Moderation, ModerationStage, Received, Stage, Unsent, Unusable, UnusableReason},
+    answer::{
+        Answer, ApiError, Moderation, ModerationStage, Received, Stage, Unsent, Unusable, UnusableReason,
+    },
     error_body,
     headers::AnswerHeaders,
     landing::Landing,
@@ -74,7 +76,10 @@ impl OpenAiImages {
     /// Checks an account's settings and sets up its connections; sends nothing.
     pub fn new(account: Account) -> Result<Self, AccountError> {
         let base = account.base()?;
-        let host = base.host().map(|host| host.to_owned()).ok_or_else(|| AccountError::BaseUrl("has no host".into()))?;
+        let host = base
+            .host()
+            .map(|host| host.to_owned())
+            .ok_or_else(|| AccountError::BaseUrl("has no host".into()))?;
         let headers = account.header_map()?;
         let in_the_open = base.scheme() == "http";
         let hosts = ResultHosts::new(host, &account.result_hosts, account.allow_http || in_the_open);
@@ -142,13 +147,17 @@ impl OpenAiImages {
         }
         if got.scanned.image != ImageText::Complete || landing.written() == 0 {
             match (imageless(&got), parsed, told.url.clone()) {
-                (UnusableReason::NoImage, Some(body), _) if error_body::states_error(&body) || told.withheld => {
+                (UnusableReason::NoImage, Some(body), _)
+                    if error_body::states_error(&body) || told.withheld =>
+                {
                     return Answer::Refused(Box::new(self.stated(status, headers, &body, told.withheld)));
                 }
                 (UnusableReason::NoImage, Some(_), Some(address)) => {
                     let deadline = deadline.max(Instant::now() + FETCH_MARGIN);
                     landing.extend(deadline);
-                    if let Err(problem) = self.fetcher.fetch(&address, &mut landing, deadline, &self.wide).await {
+                    if let Err(problem) =
+                        self.fetcher.fetch(&address, &mut landing, deadline, &self.wide).await
+                    {
                         let (reason, detail) = fetch_reason(problem);
                         return unusable(reason, true, &detail);
                     }
@@ -220,7 +229,10 @@ impl Provider for OpenAiImages {
     }
 }
 
-fn build(in_the_open: bool, settings: impl Fn(ClientBuilder) -> ClientBuilder) -> Result<Client, AccountError> {
+fn build(
+    in_the_open: bool,
+    settings: impl Fn(ClientBuilder) -> ClientBuilder,
+) -> Result<Client, AccountError> {
     let builder = || {
         settings(Client::builder())
             .http1_only()
@@ -248,7 +260,9 @@ fn imageless(got: &ReceivedJson) -> UnusableReason {
         (End::Broken(Broken::Connection(_)), _) => UnusableReason::Truncated,
         (End::Disk(_), _) => UnusableReason::Disk,
         (End::Whole, ImageText::Cut) => UnusableReason::Truncated,
-        (End::Whole, ImageText::Absent | ImageText::Complete) if got.scanned.skeleton_cut => UnusableReason::NoImage,
+        (End::Whole, ImageText::Absent | ImageText::Complete) if got.scanned.skeleton_cut => {
+            UnusableReason::NoImage
+        }
         (End::Whole, ImageText::Absent | ImageText::Complete) => {
             let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(&got.scanned.skeleton).is_ok();
             if is_json { UnusableReason::NoImage } else { UnusableReason::NotJson }
@@ -267,6 +281,7 @@ fn fetch_reason(problem: FetchProblem) -> (UnusableReason, String) {
 
 fn redirect_target(headers: &HeaderMap) -> String {
     let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
-    let host = location.and_then(|text| Url::parse(text).ok()).and_then(|url| url.host_str().map(str::to_owned));
+    let host =
+        location.and_then(|text| Url::parse(text).ok()).and_then(|url| url.host_str().map(str::to_owned));
     host.unwrap_or_else(|| "another address".to_owned())
 }

@@ -36,7 +36,11 @@ pub(super) enum End {
 }
 
 /// Receives a JSON body; the image goes to the landing.
-pub(super) async fn json(body: &mut BodyStream<'_>, landing: &mut Landing, max_image_bytes: u64) -> ReceivedJson {
+pub(super) async fn json(
+    body: &mut BodyStream<'_>,
+    landing: &mut Landing,
+    max_image_bytes: u64,
+) -> ReceivedJson {
     let mut scanner = Scanner::new(max_image_bytes);
     let end = scan_all(body, landing, &mut scanner, longest_body(max_image_bytes)).await;
     let saw_image = scanner.saw_image();

@@ -37,7 +37,8 @@ fn takes_the_image_and_leaves_the_rest() {
     let body = r#"{"created": 7, "data": [{"b64_json": "aGVsbG8=", "revised_prompt": "a \"cat\""}], "usage": {"n": 1}}"#;
     let (image, scanned) = scan_both_ways(body);
     assert_eq!(image, b"hello");
-    let left = json!({"created": 7, "data": [{"b64_json": "", "revised_prompt": "a \"cat\""}], "usage": {"n": 1}});
+    let left =
+        json!({"created": 7, "data": [{"b64_json": "", "revised_prompt": "a \"cat\""}], "usage": {"n": 1}});
     assert_eq!(skeleton_of(&scanned), left);
     assert_eq!(scanned.images, 1);
 }
@@ -56,7 +57,10 @@ fn forgives_what_servers_write() {
     ] {
         assert_eq!(image_of(&format!(r#"{{"data":[{{"b64_json":"{text}"}}]}}"#)), b"hello", "{text}");
     }
-    assert_eq!(image_of(r#"{"b64_json":"\/\/79\u002b\u002F\u002f\/"}"#), [0xff, 0xfe, 0xfd, 0xfb, 0xff, 0xff]);
+    assert_eq!(
+        image_of(r#"{"b64_json":"\/\/79\u002b\u002F\u002f\/"}"#),
+        [0xff, 0xfe, 0xfd, 0xfb, 0xff, 0xff]
+    );
     assert_eq!(image_of(r#"{"b64_json":"data"}"#), [0x75, 0xab, 0x5a]);
     assert_eq!(image_of(r#"{"b64_json":"dat"}"#), [0x75, 0xab]);
 }
@@ -148,9 +152,10 @@ fn written(bytes: &[u8], style: &Style) -> String {
     match style {
         Style::Plain => text,
         Style::Unpadded => text.trim_end_matches('=').to_owned(),
-        Style::Wrapped => text.as_bytes().chunks(76).fold(String::new(), |all, line| {
-            all + std::str::from_utf8(line).unwrap() + r"\n"
-        }),
+        Style::Wrapped => text
+            .as_bytes()
+            .chunks(76)
+            .fold(String::new(), |all, line| all + std::str::from_utf8(line).unwrap() + r"\n"),
         Style::Escaped => text.replace('/', r"\/").replace('+', r"\u002b").replace('=', r"\u003D"),
     }
 }
@@ -160,7 +165,8 @@ fn styles() -> impl Strategy<Value = Style> {
 }
 
 fn cut_at<'b>(body: &'b [u8], cuts: &[prop::sample::Index]) -> Vec<&'b [u8]> {
-    let mut at: Vec<usize> = cuts.iter().map(|cut| cut.index(body.len() + 1)).chain([0, body.len()]).collect();
+    let mut at: Vec<usize> =
+        cuts.iter().map(|cut| cut.index(body.len() + 1)).chain([0, body.len()]).collect();
     at.sort_unstable();
     at.windows(2).map(|pair| &body[pair[0]..pair[1]]).collect()
 }

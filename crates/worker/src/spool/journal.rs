@@ -166,8 +166,10 @@ mod tests {
         cut.write_all(b"{\"intent\":{\"atte").unwrap();
 
         let open = read_journal(&dir.path().join("journal")).unwrap();
-        let seen: Vec<_> =
-            open.iter().map(|o| (o.attempt.token.as_str(), o.attempt.attempt, o.sent, o.image.is_some())).collect();
+        let seen: Vec<_> = open
+            .iter()
+            .map(|o| (o.attempt.token.as_str(), o.attempt.attempt, o.sent, o.image.is_some()))
+            .collect();
         assert_eq!(seen, [("a", 3, true, false), ("b", 0, false, true)]);
     }
 
@@ -177,7 +179,9 @@ mod tests {
         let path = dir.path().join("journal");
         let mut writer = Writer { file: new_file(&path).unwrap(), path, written: 0, open: BTreeMap::new() };
         let entry = |record| Entry { record, synced: None };
-        writer.write(&[entry(intent("a")), entry(intent("b")), entry(Record::Ended { token: "a".into() })]).unwrap();
+        writer
+            .write(&[entry(intent("a")), entry(intent("b")), entry(Record::Ended { token: "a".into() })])
+            .unwrap();
         writer.compact().unwrap();
         writer.write(&[entry(Record::Sent { token: "b".into(), attempt: 1 })]).unwrap();
         let open = read_journal(&writer.path).unwrap();

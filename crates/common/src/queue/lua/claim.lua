@@ -1,6 +1,6 @@
 -- Takes up to `free` assets over all lanes: for each the lease, the permit and the reservation, or none.
 -- ARGV[1]  {request, incarnation, sequence, lease, horizon, grace, free, lanes: [{lane, routes: [..]}]}; times in µs
--- Returns  JSON {now, grants: [{key, token, lane, slot, spec, ceiling, payer, attempts, unknowns}], sleep, why, wake};
+-- Returns  JSON {now, grants: [{key, token, lane, slot, spec, ceiling, payer, attempts, unknowns, bad, unsent}], sleep, why, wake};
 --          the same request id gets the same answer for 30 s
 -- Complexity O(granted * log(queue)); looks at no more than 8 spent flows and 32 stale heads
 
@@ -48,7 +48,8 @@ local function peek(route)
       if not asset or b[4] == 'cancelled' or set(b[5]) then
         drop_flow(route, head[1], batch)
       else
-        local a = call('HMGET', key('asset', asset), 'phase', 'ceiling', 'tokens', 'attempts', 'unknowns')
+        local a = call('HMGET', key('asset', asset), 'phase', 'ceiling', 'tokens', 'attempts', 'unknowns', 'bad',
+          'unsent')
         if a[1] ~= 'ready' or call('ZSCORE', key('later'), asset) then
           call('ZREM', key('flow', route, batch), asset)
           stale = stale - 1
@@ -57,7 +58,7 @@ local function peek(route)
           spent_flows = spent_flows - 1
             else
           return { key = asset, route = route, batch = batch, member = head[1], time = num(head[2]), ceiling = num(a[2]),
-            tokens = num(a[3]), attempts = num(a[4]), unknowns = num(a[5]), factor = FACTOR[b[6]] or 4 }
+            tokens = num(a[3]), attempts = num(a[4]), unknowns = num(a[5]), bad = num(a[6]), unsent = num(a[7]), factor = FACTOR[b[6]] or 4 }
         end
       end
     end
@@ -85,7 +86,7 @@ local function take(lane, pick, slot)
   call('HSET', key('times'), pick.route, int(pick.time))
   answer.grants[#answer.grants + 1] = { key = pick.key, token = token, lane = lane.name, slot = int(slot),
     spec = call('GET', key('spec', pick.key)) or '', ceiling = int(pick.ceiling), payer = pick.batch,
-    attempts = pick.attempts, unknowns = pick.unknowns }
+    attempts = pick.attempts, unknowns = pick.unknowns, bad = pick.bad, unsent = pick.unsent }
 end
 
 local function serve(spec)

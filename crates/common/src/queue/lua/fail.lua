@@ -1,6 +1,7 @@
 -- Ends an attempt that made no image, or whose outcome is unknown. Safe to repeat.
--- ARGV[1]  {key, token, billed: "no"|"yes"|"unknown", cost, outcome: "retry"|"refused"|"failed", delay, max_unknown,
---           failure, attempt, payer, lane, model, request_id?, pause?: {lane, delay, reason}}; times in µs
+-- ARGV[1]  {key, token, billed: "no"|"yes"|"unknown", cost, outcome: "retry"|"refused"|"unsent"|"failed"|"parked",
+--           delay, max_unknown, failure, attempt, payer, lane, model, request_id?, pause?: {lane, delay?, reason}};
+--           times in µs; a pause without a delay lasts until a person lifts it
 -- Returns  {what became of it: "retry"|"failed"|"parked"|"lost", unknowns}
 -- Complexity O(batches that ask, at most 100) * O(log(queue))
 
@@ -11,7 +12,9 @@ local phase, owner = a[1], a[2]
 if request.pause and request.pause ~= cjson.null then
   local lane = key('lane', request.pause.lane)
   local till = NOW + num(request.pause.delay)
-  if till > num(call('HGET', lane, 'pause_until')) then
+  if not request.pause.delay then
+    call('HSET', lane, 'paused', request.pause.reason)
+  elseif till > num(call('HGET', lane, 'pause_until')) then
     call('HSET', lane, 'pause_until', int(till), 'pause_reason', request.pause.reason)
   end
 end
@@ -32,7 +35,9 @@ local unknowns = num(call('HGET', asset, 'unknowns'))
 if not mine or ENDED[phase] then return { 'lost', int(unknowns) } end
 
 local outcome = request.outcome
-if outcome == 'refused' then
+if outcome == 'unsent' then call('HINCRBY', asset, 'unsent', 1) else call('HDEL', asset, 'unsent') end
+if request.billed == 'yes' then call('HINCRBY', asset, 'bad', 1) end
+if outcome == 'refused' or outcome == 'unsent' then
   if phase ~= 'claimed' then call('HINCRBY', asset, 'attempts', -1) end
   outcome = 'retry'
 end

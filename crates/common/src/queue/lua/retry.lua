@@ -15,6 +15,7 @@ for _, asset in ipairs(request.keys) do
       call('ZREM', key('failures'), asset)
       call('DEL', key('failure', asset))
       call('HSET', key('asset', asset), 'attempts', 0, 'unknowns', 0)
+      call('HDEL', key('asset', asset), 'bad', 'unsent')
       requeue(asset)
     end
   end

@@ -50,6 +50,7 @@ local function revive(asset, phase)
   call('ZREM', key('failures'), asset)
   call('DEL', key('failure', asset))
   call('HSET', key('asset', asset), 'attempts', 0, 'unknowns', 0)
+  call('HDEL', key('asset', asset), 'bad', 'unsent')
   requeue(asset)
 end
 

@@ -149,7 +149,9 @@ impl Account {
         match base.scheme() {
             "https" => Ok(base),
             "http" if self.allow_http || is_loopback(&host) => Ok(base),
-            "http" => refuse("is plain HTTP, which would show the key to everybody on the way; set allow_http"),
+            "http" => {
+                refuse("is plain HTTP, which would show the key to everybody on the way; set allow_http")
+            }
             _ => refuse("is neither https nor http"),
         }
     }
@@ -187,7 +189,8 @@ impl Account {
             (Auth::Bearer, Some(key)) => insert(&mut map, "authorization", &format!("Bearer {key}"))?,
             (Auth::Header(name), Some(key)) => insert(&mut map, name, key)?,
         }
-        for (name, value) in [("openai-organization", &self.organization), ("openai-project", &self.project)] {
+        for (name, value) in [("openai-organization", &self.organization), ("openai-project", &self.project)]
+        {
             if let Some(value) = value {
                 insert(&mut map, name, value)?;
             }
@@ -226,7 +229,11 @@ mod tests {
     use super::*;
 
     fn at(base_url: &str) -> Account {
-        Account { base_url: base_url.to_owned(), api_key: Some("sk-test-0123456789".into()), ..Account::default() }
+        Account {
+            base_url: base_url.to_owned(),
+            api_key: Some("sk-test-0123456789".into()),
+            ..Account::default()
+        }
     }
 
     fn generate(account: &Account) -> String {
@@ -246,7 +253,8 @@ mod tests {
         let mut classic = at("https://x.azure.com");
         classic.paths.generate = Some("/openai/deployments/{model}/images/generations".to_owned());
         classic.query.insert("api-version".to_owned(), "2025-04-01-preview".into());
-        let expected = "https://x.azure.com/openai/deployments/m/images/generations?api-version=2025-04-01-preview";
+        let expected =
+            "https://x.azure.com/openai/deployments/m/images/generations?api-version=2025-04-01-preview";
         assert_eq!(generate(&classic), expected);
     }
 
@@ -265,7 +273,8 @@ mod tests {
 
     #[test]
     fn keys_are_sent_as_asked_and_never_shown() {
-        let sent = |account: &Account, name: &str| account.header_map().unwrap()[name].to_str().unwrap().to_owned();
+        let sent =
+            |account: &Account, name: &str| account.header_map().unwrap()[name].to_str().unwrap().to_owned();
         let mut account = at("https://host");
         assert_eq!(sent(&account, "authorization"), "Bearer sk-test-0123456789");
         account.auth = Auth::Header("api-key".to_owned());

@@ -42,7 +42,10 @@ pub(super) fn body(account: &Account, spec: &Spec) -> Result<Value, String> {
     }
     let prompt = spec.prompt.as_deref().unwrap_or_default();
     let verbatim = spec.verbatim && family == Family::Dalle3;
-    body.insert("prompt".to_owned(), if verbatim { format!("{VERBATIM}{prompt}") } else { prompt.to_owned() }.into());
+    body.insert(
+        "prompt".to_owned(),
+        if verbatim { format!("{VERBATIM}{prompt}") } else { prompt.to_owned() }.into(),
+    );
     // One image a request: a request that is lost then loses one image.
     body.insert("n".to_owned(), 1.into());
     put(&mut body, "size", spec.size.as_deref());

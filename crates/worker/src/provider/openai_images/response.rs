@@ -73,20 +73,33 @@ mod tests {
         }));
         let usage = Usage { text_input: 10, image_input: 40, image_output: 4160, text_output: 0 };
         assert_eq!(told.usage, Some(usage));
-        assert_eq!((told.echo.size.as_deref(), told.echo.format.as_deref()), (Some("1536x1024"), Some("webp")));
+        assert_eq!(
+            (told.echo.size.as_deref(), told.echo.format.as_deref()),
+            (Some("1536x1024"), Some("webp"))
+        );
         assert_eq!((told.url, told.revised_prompt), (None, None));
     }
 
     #[test]
     fn tolerates_what_others_tell() {
-        let told = Told::read(&json!({"data": [{"url": "https://h/i", "revised_prompt": "A cat", "b64_json": null}]}));
-        assert_eq!((told.url.as_deref(), told.revised_prompt.as_deref()), (Some("https://h/i"), Some("A cat")));
+        let told = Told::read(
+            &json!({"data": [{"url": "https://h/i", "revised_prompt": "A cat", "b64_json": null}]}),
+        );
+        assert_eq!(
+            (told.url.as_deref(), told.revised_prompt.as_deref()),
+            (Some("https://h/i"), Some("A cat"))
+        );
         assert_eq!(told.usage, None);
-        for odd in [json!([]), json!(null), json!({"data": {}, "usage": 5, "size": 5}), json!({"usage": {"a": 1}})] {
+        for odd in
+            [json!([]), json!(null), json!({"data": {}, "usage": 5, "size": 5}), json!({"usage": {"a": 1}})]
+        {
             assert_eq!(Told::read(&odd), Told::default(), "{odd}");
         }
         let split = json!({"usage": {"output_tokens": 100, "output_tokens_details": {"text_tokens": 30}}});
-        assert_eq!(Told::read(&split).usage, Some(Usage { image_output: 70, text_output: 30, ..Usage::default() }));
+        assert_eq!(
+            Told::read(&split).usage,
+            Some(Usage { image_output: 70, text_output: 30, ..Usage::default() })
+        );
         assert!(Told::read(&json!({"data": [{"respect_moderation": false}]})).withheld);
     }
 }

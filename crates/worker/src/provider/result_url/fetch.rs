@@ -44,9 +44,9 @@ impl Fetcher {
         deadline: Instant,
         wide: &WideStreams,
     ) -> Result<(), FetchProblem> {
-        let address: Url = address
-            .parse()
-            .map_err(|error| FetchProblem::HostRefused(format!("the image's address is not a URL: {error}")))?;
+        let address: Url = address.parse().map_err(|error| {
+            FetchProblem::HostRefused(format!("the image's address is not a URL: {error}"))
+        })?;
         self.hosts.check(&address).await.map_err(FetchProblem::HostRefused)?;
         let mut tried = 0;
         loop {

@@ -55,7 +55,9 @@ impl ResultHosts {
         let host = host.to_ascii_lowercase();
         host == self.0.base.to_string().to_ascii_lowercase()
             || self.0.patterns.iter().any(|pattern| match pattern.strip_prefix("*.") {
-                Some(domain) => host.strip_suffix(domain).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')),
+                Some(domain) => {
+                    host.strip_suffix(domain).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+                }
                 None => host == *pattern,
             })
     }
@@ -64,9 +66,9 @@ impl ResultHosts {
         match &self.0.base {
             Host::Ipv4(v4) => !is_public((*v4).into()),
             Host::Ipv6(v6) => !is_public((*v6).into()),
-            Host::Domain(name) => {
-                lookup_host((name.as_str(), 0)).await.is_ok_and(|mut found| found.any(|at| !is_public(at.ip())))
-            }
+            Host::Domain(name) => lookup_host((name.as_str(), 0))
+                .await
+                .is_ok_and(|mut found| found.any(|at| !is_public(at.ip()))),
         }
     }
 
@@ -108,7 +110,9 @@ mod tests {
     #[tokio::test]
     async fn only_allowed_hosts_over_https() {
         let hosts = hosts("8.8.8.8", &["*.Blob.core.windows.net", "cdn.example"], false);
-        for fine in ["https://8.8.8.8/i.png", "https://a.blob.core.windows.net/i?sig=x", "https://cdn.example:444/i"] {
+        for fine in
+            ["https://8.8.8.8/i.png", "https://a.blob.core.windows.net/i?sig=x", "https://cdn.example:444/i"]
+        {
             assert_eq!(refused(&hosts, fine).await, None, "{fine}");
         }
         for (address, why) in [

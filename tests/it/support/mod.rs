@@ -1,0 +1,7 @@
+//! Real servers and faults for the tests. Everything started here is stopped when it is dropped.
+
+pub(crate) mod ports;
+pub(crate) mod process;
+pub(crate) mod proxy;
+pub(crate) mod redis_server;
+pub(crate) mod seaweed;

@@ -1,0 +1,263 @@
+//! A TCP proxy that can be told to misbehave while it runs.
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{ReadHalf, WriteHalf},
+    },
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+    time::sleep,
+};
+
+use super::ports;
+
+/// What the proxy does to connections, present and future.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Forwards.
+    Pass,
+    /// Accepts and stays silent in both directions; what was on its way goes on after the fault.
+    BlackHole,
+    /// Closes connections and listens no more.
+    Refuse,
+    /// Accepts and resets.
+    Reset,
+    /// Holds every piece back for a while.
+    Delay(Duration),
+    /// Lets this many bytes of answers through on each connection, then resets it.
+    CutAfter(u64),
+}
+
+/// Forwards from a loopback port to a target; stops with its owner.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    address: SocketAddr,
+    fault: watch::Sender<Fault>,
+    accepted: Arc<AtomicU64>,
+    task: JoinHandle<()>,
+}
+
+impl Proxy {
+    pub(crate) async fn start(target: SocketAddr) -> Self {
+        let address = (Ipv4Addr::LOCALHOST, ports::free()).into();
+        let (fault, watched) = watch::channel(Fault::Pass);
+        let accepted = Arc::new(AtomicU64::new(0));
+        let listener = TcpListener::bind(address).await.unwrap();
+        let task = tokio::spawn(serve(listener, target, watched, Arc::clone(&accepted)));
+        Self { address, fault, accepted, task }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Connections accepted so far.
+    pub(crate) fn accepted(&self) -> u64 {
+        self.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Changes what happens from now on.
+    pub(crate) fn set(&self, fault: Fault) {
+        self.fault.send_replace(fault);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn serve(first: TcpListener, target: SocketAddr, mut fault: watch::Receiver<Fault>, accepted: Arc<AtomicU64>) {
+    let address = first.local_addr().unwrap();
+    let mut listener = Some(first);
+    // Dropped with this task, and their sockets with them.
+    let mut connections = JoinSet::new();
+    loop {
+        let now = *fault.borrow_and_update();
+        if now == Fault::Refuse {
+            listener = None;
+            connections.abort_all();
+            fault.changed().await.expect("the owner aborts this task first");
+            continue;
+        }
+        if listener.is_none() {
+            listener = Some(TcpListener::bind(address).await.unwrap());
+        }
+        let Some(open) = &listener else { continue };
+        tokio::select! {
+            changed = fault.changed() => changed.expect("the owner aborts this task first"),
+            client = open.accept() => {
+                accepted.fetch_add(1, Ordering::Relaxed);
+                connections.spawn(connection(client.unwrap().0, target, fault.clone()));
+            }
+            Some(_ended) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn connection(mut client: TcpStream, target: SocketAddr, mut fault: watch::Receiver<Fault>) {
+    if open(&mut fault).await.is_err() {
+        return client.set_zero_linger().unwrap();
+    }
+    let Ok(mut server) = TcpStream::connect(target).await else { return };
+    client.set_nodelay(true).unwrap();
+    server.set_nodelay(true).unwrap();
+    let (from_client, to_client) = client.split();
+    let (from_server, to_server) = server.split();
+    let forwarded = tokio::try_join!(
+        pump(from_client, to_server, fault.clone(), false),
+        pump(from_server, to_client, fault, true),
+    );
+    if forwarded.is_err() {
+        // The other side may have gone already, which is as good as a reset.
+        let _gone = (client.set_zero_linger(), server.set_zero_linger());
+    }
+}
+
+/// Forwards until the end of input; an error asks for a reset.
+async fn pump(
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+    mut fault: watch::Receiver<Fault>,
+    is_answer: bool,
+) -> io::Result<()> {
+    let mut buffer = vec![0; 16 * 1024];
+    let mut left = None;
+    loop {
+        open(&mut fault).await?;
+        let length = tokio::select! {
+            read = from.read(&mut buffer) => read?,
+            _changed = fault.changed() => continue,
+        };
+        if length == 0 {
+            return to.shutdown().await;
+        }
+        match open(&mut fault).await? {
+            Fault::Delay(time) => sleep(time).await,
+            Fault::CutAfter(limit) if is_answer => {
+                let left = left.get_or_insert(limit);
+                match left.checked_sub(length as u64) {
+                    Some(more) if more > 0 => *left = more,
+                    _ => {
+                        let last = usize::try_from(*left).expect("at most a buffer");
+                        to.write_all(&buffer[..last]).await?;
+                        return Err(io::ErrorKind::ConnectionReset.into());
+                    }
+                }
+            }
+            Fault::Pass | Fault::CutAfter(_) | Fault::BlackHole | Fault::Refuse | Fault::Reset => {}
+        }
+        to.write_all(&buffer[..length]).await?;
+    }
+}
+
+/// Waits while the proxy is a black hole; an error asks for a reset.
+async fn open(fault: &mut watch::Receiver<Fault>) -> io::Result<Fault> {
+    let allowed = *fault.wait_for(|now| *now != Fault::BlackHole).await.map_err(io::Error::other)?;
+    match allowed {
+        Fault::Reset => Err(io::ErrorKind::ConnectionReset.into()),
+        allowed => Ok(allowed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{task::yield_now, time::timeout};
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+    const SILENCE: Duration = Duration::from_millis(200);
+
+    /// Sends back what it gets.
+    async fn echo() -> (SocketAddr, JoinSet<()>) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut clients = JoinSet::new();
+            loop {
+                let mut client = listener.accept().await.unwrap().0;
+                clients.spawn(async move {
+                    let (mut from, mut to) = client.split();
+                    // Ends when the proxy cuts the connection.
+                    let _end = tokio::io::copy(&mut from, &mut to).await;
+                });
+            }
+        });
+        (address, tasks)
+    }
+
+    async fn round_trip(stream: &mut TcpStream, text: &[u8]) -> io::Result<Vec<u8>> {
+        stream.write_all(text).await?;
+        let mut answer = vec![0; text.len()];
+        stream.read_exact(&mut answer).await?;
+        Ok(answer)
+    }
+
+    #[tokio::test]
+    async fn faults_come_and_go() {
+        let (target, _echo) = echo().await;
+        let proxy = Proxy::start(target).await;
+        let mut old = TcpStream::connect(proxy.address()).await.unwrap();
+        assert_eq!(round_trip(&mut old, b"one").await.unwrap(), b"one");
+        assert_eq!(proxy.accepted(), 1);
+
+        proxy.set(Fault::Delay(SILENCE));
+        let begun = std::time::Instant::now();
+        round_trip(&mut old, b"slow").await.unwrap();
+        assert!(begun.elapsed() >= SILENCE * 2, "both directions are held back");
+
+        proxy.set(Fault::BlackHole);
+        let mut new = TcpStream::connect(proxy.address()).await.unwrap();
+        timeout(SILENCE, round_trip(&mut new, b"two")).await.unwrap_err();
+        timeout(SILENCE, round_trip(&mut old, b"two")).await.unwrap_err();
+        proxy.set(Fault::Pass);
+        let mut answer = [0; 3];
+        for stream in [&mut old, &mut new] {
+            timeout(PATIENCE, stream.read_exact(&mut answer)).await.unwrap().unwrap();
+            assert_eq!(&answer, b"two", "what was on its way must go on");
+        }
+
+        proxy.set(Fault::CutAfter(4));
+        assert_eq!(round_trip(&mut old, b"abc").await.unwrap(), b"abc");
+        old.write_all(b"def").await.unwrap();
+        assert_eq!(old.read_u8().await.unwrap(), b'd');
+        assert!(old.read_u8().await.is_err());
+
+        proxy.set(Fault::Reset);
+        assert_eq!(new.read_u8().await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+
+        proxy.set(Fault::Refuse);
+        timeout(PATIENCE, async {
+            while TcpStream::connect(proxy.address()).await.is_ok() {
+                yield_now().await;
+            }
+        })
+        .await
+        .expect("it still accepts");
+        proxy.set(Fault::Pass);
+        let back = async {
+            loop {
+                if let Ok(mut stream) = TcpStream::connect(proxy.address()).await {
+                    break round_trip(&mut stream, b"back").await.unwrap();
+                }
+                yield_now().await;
+            }
+        };
+        assert_eq!(timeout(PATIENCE, back).await.unwrap(), b"back");
+    }
+}

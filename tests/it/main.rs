@@ -1,4 +1,11 @@
-//! Whole-system tests.
+//! Whole-system tests: the real binary, real servers, the simulator as the judge.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
+mod death;
+mod layering;
+mod measures;
+mod prove;
 mod store_contract;
 mod support;
+mod world;

@@ -8,6 +8,7 @@ use pictor_common::{
     queue::{Attempt, Queue},
     store::Store,
 };
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -22,6 +23,8 @@ pub(crate) const LEASE: Duration = Duration::from_secs(15);
 pub(crate) const EXTEND_EVERY: Duration = Duration::from_secs(5);
 /// How far ahead slots are claimed.
 pub(crate) const HORIZON: Duration = Duration::from_secs(1);
+/// Uploads at once; more would only take memory.
+pub(crate) const UPLOADS: usize = 16;
 /// What the send deadline allows beyond the model's timeout.
 pub(crate) const SEND_MARGIN: Duration = Duration::from_secs(30);
 
@@ -78,6 +81,10 @@ pub(crate) struct Engine {
     pub(crate) spool: Spool,
     pub(crate) journal: Journal,
     pub(crate) held: Held,
+    /// Bounds how many images are decoded at once: each takes its pixels in memory.
+    pub(crate) decoders: Semaphore,
+    /// Bounds how many images are on their way to the store at once.
+    pub(crate) uploads: Semaphore,
     /// Cancelled when the worker takes nothing new and sends nothing more.
     pub(crate) draining: CancellationToken,
 }

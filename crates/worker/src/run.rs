@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use crate::{
     certify,
     claimer::Claimer,
-    engine::{Engine, Parts},
+    engine::{Engine, Parts, UPLOADS},
     generate::generate,
     leases, reaper,
     reaper::declare_unknown,
@@ -77,6 +77,8 @@ fn assemble(parts: Parts) -> anyhow::Result<Engine> {
         spool,
         journal,
         held: crate::held::Held::default(),
+        decoders: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
+        uploads: Semaphore::new(UPLOADS),
         draining: CancellationToken::new(),
     })
 }

@@ -6,11 +6,12 @@
 
 use std::{
     fs::File,
-    io::{self, BufReader, Read as _, Seek as _},
+    io::{self, BufRead, BufReader, Cursor, Read as _, Seek},
     path::Path,
 };
 
 use image::{ImageError, ImageFormat, ImageReader, Limits, error::LimitErrorKind};
+use memchr::memmem;
 use pictor_common::Spec;
 
 /// Twice what any model makes.
@@ -59,7 +60,9 @@ pub fn verify(file: &Path, spec: &Spec) -> Result<Checked, VerifyError> {
             gif_size(&start).ok_or_else(|| VerifyError::Undecodable("a GIF of a few bytes".to_owned()))?
         }
         "svg" => (0, 0),
-        _ => decode(BufReader::with_capacity(64 * 1024, file), format)?,
+        "jpeg" => jpeg(file)?,
+        "png" => decode(BufReader::with_capacity(64 * 1024, file), ImageFormat::Png)?,
+        _ => decode(BufReader::with_capacity(64 * 1024, file), ImageFormat::WebP)?,
     };
     let mismatch = mismatch(format, width, height, spec);
     Ok(Checked { format, width, height, content_type, mismatch })
@@ -89,12 +92,19 @@ fn gif_size(start: &[u8]) -> Option<(u32, u32)> {
     Some((side(6)?, side(8)?))
 }
 
-fn decode(file: BufReader<File>, format: &str) -> Result<(u32, u32), VerifyError> {
-    let format = match format {
-        "png" => ImageFormat::Png,
-        "jpeg" => ImageFormat::Jpeg,
-        _ => ImageFormat::WebP,
-    };
+/// The decoder fills up a cut JPEG with grey, so its end is looked for: inside image data neither
+/// marker can stand, and a thumbnail's end stands before the start of the image data.
+fn jpeg(mut file: File) -> Result<(u32, u32), VerifyError> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let start_of_scan = memmem::rfind(&bytes, &[0xff, 0xda]);
+    if start_of_scan >= memmem::rfind(&bytes, &[0xff, 0xd9]) {
+        return Err(VerifyError::Undecodable("the image breaks off".to_owned()));
+    }
+    decode(Cursor::new(bytes), ImageFormat::Jpeg)
+}
+
+fn decode(file: impl BufRead + Seek, format: ImageFormat) -> Result<(u32, u32), VerifyError> {
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
@@ -125,7 +135,7 @@ fn mismatch(format: &str, width: u32, height: u32, spec: &Spec) -> Option<String
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Cursor, Write as _};
+    use std::io::Write as _;
 
     use image::{DynamicImage, RgbImage};
 

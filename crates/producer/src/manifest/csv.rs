@@ -52,7 +52,7 @@ impl<R: Read> CsvRows<R> {
         &self.titles
     }
 
-    /// The next row; errors of a row do not end the reading unless [`Self::done`] says so.
+    /// The next row; errors of one row do not end the reading, those of the file do.
     pub(super) fn next(&mut self) -> Option<Result<RawRow, Vec<RowError>>> {
         loop {
             if self.done {

@@ -39,7 +39,7 @@ pub struct Rows<'r, R> {
     source: Source<R>,
     layout: Layout,
     models: Models<'r>,
-    ids: Option<Seen<u64>>,
+    ids: Option<Seen<u32>>,
     /// Found in the header, told before the first row.
     pending: Vec<RowError>,
     ended: bool,
@@ -48,7 +48,7 @@ pub struct Rows<'r, R> {
 #[derive(Debug)]
 enum Source<R> {
     Csv(Box<CsvRows<R>>),
-    Jsonl(JsonlRows<R>),
+    Jsonl(Box<JsonlRows<R>>),
 }
 
 impl<'r, R: Read> Rows<'r, R> {
@@ -56,7 +56,7 @@ impl<'r, R: Read> Rows<'r, R> {
     pub fn open(manifest: R, format: Format, rules: &'r Rules<'r>) -> Result<Self, Vec<RowError>> {
         let source = match format {
             Format::Csv => Source::Csv(Box::new(CsvRows::open(manifest)?)),
-            Format::Jsonl => Source::Jsonl(JsonlRows::open(manifest, &[])),
+            Format::Jsonl => Source::Jsonl(Box::new(JsonlRows::open(manifest, &[]))),
         };
         Ok(Self::over(source, rules, Some(Seen::default())))
     }
@@ -70,12 +70,12 @@ impl<'r, R: Read> Rows<'r, R> {
     ) -> Result<Self, Vec<RowError>> {
         let source = match format {
             Format::Csv => Source::Csv(Box::new(CsvRows::open(manifest)?)),
-            Format::Jsonl => Source::Jsonl(JsonlRows::open(manifest, columns)),
+            Format::Jsonl => Source::Jsonl(Box::new(JsonlRows::open(manifest, columns))),
         };
         Ok(Self::over(source, rules, None))
     }
 
-    fn over(source: Source<R>, rules: &'r Rules<'r>, ids: Option<Seen<u64>>) -> Self {
+    fn over(source: Source<R>, rules: &'r Rules<'r>, ids: Option<Seen<u32>>) -> Self {
         let layout = Layout { variables: vec![None; rules.variables.len()], ..Layout::default() };
         let pending = Vec::new();
         let mut rows = Self { rules, source, layout, models: Models::new(), ids, pending, ended: false };
@@ -190,7 +190,8 @@ impl<'r, R: Read> Rows<'r, R> {
         let column = self.layout.id?;
         let own = raw.get(column);
         let id = checked.or(own)?;
-        let first = self.ids.as_mut()?.text(id, raw.row)?;
+        let row = u32::try_from(raw.row).unwrap_or(u32::MAX);
+        let first = self.ids.as_mut()?.text(id, row)?;
         let message = match own {
             Some(_) => format!(
                 "the id {:?} is already that of row {first}; ids must differ",

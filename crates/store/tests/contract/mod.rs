@@ -203,29 +203,35 @@ fn sorted(names: &[String]) -> Vec<&str> {
 }
 
 async fn one_winner_among_many(store: Arc<dyn Store>) {
-    const WRITERS: usize = 16;
+    // The names at once: a server may make the losers of each wait for seconds.
+    let mut races = JoinSet::new();
     for round in 0..20 {
-        let name = format!("race/{round}.png");
-        let start = Arc::new(Barrier::new(WRITERS));
-        let mut writers = JoinSet::new();
-        for writer in 0..WRITERS {
-            let (store, start) = (Arc::clone(&store), Arc::clone(&start));
-            let mut object = object(&name, format!("written by {writer}").as_bytes());
-            object.metadata.insert("token".to_owned(), writer.to_string());
-            writers.spawn(async move {
-                start.wait().await;
-                (writer, store.put_if_absent(object).await.unwrap())
-            });
-        }
-        let ends = writers.join_all().await;
-        let winners: Vec<_> = ends.iter().filter(|(_, put)| *put == Put::Created).collect();
-        assert_eq!(winners.len(), 1, "{name}");
-        let winner = winners[0].0;
-        assert_eq!(content(&*store, &name).await, format!("written by {winner}").as_bytes());
-        for (_, put) in ends {
-            if let Put::Exists(found) = put {
-                assert_eq!(found.metadata["token"], winner.to_string(), "another's metadata on {name}");
-            }
+        races.spawn(race(Arc::clone(&store), format!("race/{round}.png")));
+    }
+    races.join_all().await;
+}
+
+async fn race(store: Arc<dyn Store>, name: String) {
+    const WRITERS: usize = 16;
+    let start = Arc::new(Barrier::new(WRITERS));
+    let mut writers = JoinSet::new();
+    for writer in 0..WRITERS {
+        let (store, start) = (Arc::clone(&store), Arc::clone(&start));
+        let mut object = object(&name, format!("written by {writer}").as_bytes());
+        object.metadata.insert("token".to_owned(), writer.to_string());
+        writers.spawn(async move {
+            start.wait().await;
+            (writer, store.put_if_absent(object).await.unwrap())
+        });
+    }
+    let ends = writers.join_all().await;
+    let winners: Vec<_> = ends.iter().filter(|(_, put)| *put == Put::Created).collect();
+    assert_eq!(winners.len(), 1, "{name}");
+    let winner = winners[0].0;
+    assert_eq!(content(&*store, &name).await, format!("written by {winner}").as_bytes());
+    for (_, put) in &ends {
+        if let Put::Exists(found) = put {
+            assert_eq!(found.metadata["token"], winner.to_string(), "another's metadata on {name}");
         }
     }
 }

@@ -200,7 +200,7 @@ mod tests {
         fs::remove_file(&part).unwrap();
         fs::create_dir(&part).unwrap();
         let write = tokio::spawn(async move { waiting.write(b"hello".to_vec()).await.map(|_| waiting) });
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        sleep(Duration::from_millis(50)).await;
         fs::remove_dir(&part).unwrap();
         let done = tokio::time::timeout(Duration::from_secs(20), write).await.unwrap().unwrap().unwrap();
         done.seal().await.unwrap();

@@ -14,10 +14,10 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-const WIDE: usize = 16 * 1024;
+const WIDE: usize = 8 * 1024;
 
 /// How long a wide body keeps its permit while nothing arrives.
-const PATIENCE: Duration = Duration::from_millis(20);
+const PATIENCE: Duration = Duration::from_millis(5);
 
 /// Permits for wide bodies.
 #[derive(Debug)]

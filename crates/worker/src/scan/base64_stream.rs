@@ -84,13 +84,11 @@ impl Base64Stream {
             return Err(fault);
         }
         let [a, b, c, _] = self.group;
-        if self.grouped >= 2 {
-            image.push(a << 2 | b >> 4);
-        }
-        if self.grouped == 3 {
-            image.push(b << 4 | c >> 2);
-        }
-        Ok(())
+        let last = [a << 2 | b >> 4, b << 4 | c >> 2];
+        let last = &last[..self.grouped.saturating_sub(1)];
+        image.extend_from_slice(last);
+        self.written += last.len() as u64;
+        if self.written > self.limit { Err(Fault::TooLarge) } else { Ok(()) }
     }
 
     fn after_head<'t>(&mut self, text: &'t [u8], image: &mut Vec<u8>) -> &'t [u8] {

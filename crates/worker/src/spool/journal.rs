@@ -81,7 +81,7 @@ impl Writer {
                 error!(error = %cause, path = %self.path.display(), "cannot write the journal; nothing is sent without it");
             }
             for synced in entries.into_iter().filter_map(|entry| entry.synced) {
-                let copy = result.as_ref().map(|()| ()).map_err(|e| io::Error::new(e.kind(), e.to_string()));
+                let copy = result.as_ref().copied().map_err(|e| io::Error::new(e.kind(), e.to_string()));
                 // A caller that was cancelled does not wait for the answer.
                 let _gone = synced.send(copy);
             }

@@ -23,7 +23,7 @@ end
 
 local grace = in_grace()
 if grace then return finish(grace - NOW, 'grace') end
-promote(100)
+promote(request.free)
 
 local stale, spent_flows = 32, 8
 local sleep, why = 1000000, 'empty'

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod death;
+mod errors;
 mod layering;
 mod measures;
 mod prove;

@@ -84,18 +84,27 @@ pub struct StoreError {
 pub trait Store: fmt::Debug + Send + Sync {
     /// Writes an object unless one of that name exists; atomic under any number of writers,
     /// and never leaves a partial object visible.
+    ///
+    /// `Exists` may be this caller's own object, when the answer to an earlier try was lost: compare
+    /// its metadata before calling anything lost.
     async fn put_if_absent(&self, object: NewObject) -> Result<Put, StoreError>;
 
     /// Writes an object, replacing what stood there.
     async fn put(&self, object: NewObject) -> Result<(), StoreError>;
 
     /// Looks an object up without reading it; `None` when there is none.
+    ///
+    /// S3 answers the same when the bucket does not exist, which `list` and the writes tell.
     async fn head(&self, name: &str) -> Result<Option<StoredObject>, StoreError>;
 
     /// Reads an object whole; `None` when there is none.
     async fn get(&self, name: &str) -> Result<Option<Bytes>, StoreError>;
 
-    /// Lists up to `limit` names that start with `prefix` and sort after `after`, in order of bytes.
+    /// Lists up to `limit` names that start with `prefix` and come after `after`.
+    ///
+    /// The order is that of bytes, but some S3 servers list a folder whole where the folder stands.
+    /// Either way, going on after the last name of a page neither skips nor repeats a name. Fewer
+    /// names than `limit` are the end. A bucket or directory that is missing is `NotFound`.
     async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError>;
 
     /// Removes an object; removing what is not there succeeds.

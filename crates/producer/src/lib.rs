@@ -8,4 +8,5 @@ pub mod manifest;
 pub mod plan;
 pub mod results;
 mod seen;
+pub mod submit;
 pub mod template;

@@ -43,8 +43,10 @@ impl Engine {
     pub(crate) async fn deliver(&self, delivery: &Delivery) -> anyhow::Result<()> {
         let spec = delivery.spec.clone();
         let file = delivery.file.clone();
+        let decoding = self.decoders.acquire().await.context("cannot verify")?;
         let verified =
             tokio::task::spawn_blocking(move || verify(&file, &spec)).await.context("cannot verify")?;
+        drop(decoding);
         match verified {
             Ok(verified) => self.keep(delivery, &verified).await,
             Err(VerifyError::Undecodable(reason)) => self.reject(delivery, &reason).await,
@@ -67,7 +69,7 @@ impl Engine {
             metadata: stamp.to_metadata(),
         };
         let put = self.store_until_done(&object, true).await;
-        if let Some(Put::Exists(existing)) = put {
+        if let Put::Exists(existing) = put {
             self.compare(&mut stamp, Stamp::of(&existing)).await;
         }
         self.put_sidecar(&stamp, &delivery.spec).await;
@@ -152,8 +154,9 @@ impl Engine {
         Patience { max_attempts, max_unknown, ..Patience::default() }
     }
 
-    /// Writes an object, waiting out every outage. Gives up only on what can never succeed.
-    async fn store_until_done(&self, object: &NewObject, once: bool) -> Option<Put> {
+    /// Writes an object, waiting out every outage and every refusal until it is mended.
+    async fn store_until_done(&self, object: &NewObject, once: bool) -> Put {
+        let _upload = self.uploads.acquire().await;
         let mut tries = 0;
         loop {
             let result = if once {
@@ -166,7 +169,7 @@ impl Engine {
                     if tries > 0 {
                         info!(name = object.name, "the store takes images again");
                     }
-                    return Some(put);
+                    return put;
                 }
                 Err(problem) => {
                     if tries == 0 {

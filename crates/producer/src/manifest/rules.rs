@@ -97,6 +97,12 @@ impl<'a> Rules<'a> {
         &self.defaults
     }
 
+    /// The text of the template, if there is one.
+    #[must_use]
+    pub fn template_source(&self) -> Option<&str> {
+        self.template.map(Template::source)
+    }
+
     fn set_default(&mut self, name: &str, text: &str) -> Result<(), String> {
         if text.is_empty() {
             return Err("has no value".to_owned());

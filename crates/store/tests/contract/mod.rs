@@ -166,7 +166,8 @@ async fn lists_page_by_page(store: &dyn Store) {
     for name in expected {
         store.put(object(name, b"x")).await.unwrap();
     }
-    let list = async |prefix: &str, after: Option<&str>, limit| store.list(prefix, after, limit).await.unwrap();
+    let list =
+        async |prefix: &str, after: Option<&str>, limit| store.list(prefix, after, limit).await.unwrap();
     let all = list("l/", None, 100).await;
     assert_eq!(sorted(&all), expected);
     assert_eq!(sorted(&list("l/a", None, 100).await), expected[..4]);
@@ -177,7 +178,10 @@ async fn lists_page_by_page(store: &dyn Store) {
     assert_eq!(list("l/", None, 3).await, all[..3]);
     for (index, name) in all.iter().enumerate() {
         assert_eq!(list("l/", Some(name), 100).await, all[index + 1..], "after {name} in {all:?}");
-        assert_eq!(list("l/", Some(name), 1).await, all[index + 1..].iter().take(1).cloned().collect::<Vec<_>>());
+        assert_eq!(
+            list("l/", Some(name), 1).await,
+            all[index + 1..].iter().take(1).cloned().collect::<Vec<_>>()
+        );
     }
 
     let whole = list("", None, 10_000).await;

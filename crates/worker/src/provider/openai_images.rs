@@ -54,7 +54,7 @@ const KEEPALIVE: Duration = Duration::from_secs(20);
 const ERROR_BODY: Duration = Duration::from_secs(15);
 
 /// Bodies received at full speed at once; each takes up to 0.8 MiB.
-const WIDE_STREAMS: usize = 1000;
+const WIDE_STREAMS: usize = 16;
 
 /// An account at an OpenAI-compatible image API.
 pub struct OpenAiImages {

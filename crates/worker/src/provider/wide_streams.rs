@@ -17,7 +17,7 @@ use tokio::{
 const WIDE: usize = 8 * 1024;
 
 /// How long a wide body keeps its permit while nothing arrives.
-const PATIENCE: Duration = Duration::from_millis(5);
+const PATIENCE: Duration = Duration::from_millis(2);
 
 /// Permits for wide bodies.
 #[derive(Debug)]

@@ -6,6 +6,7 @@ mod death;
 mod errors;
 mod layering;
 mod measures;
+mod openai_python;
 mod prove;
 mod store_contract;
 mod support;

@@ -54,8 +54,7 @@ async fn prefixes_keep_stores_apart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn mistakes_of_a_person_are_told_from_outages() {
     let seaweed = Seaweed::shared();
-    let wrong_secret =
-        S3Settings { secret_access_key: Some("hunter2-hunter2".into()), ..seaweed.settings() };
+    let wrong_secret = S3Settings { secret_access_key: Some("hunter2-hunter2".into()), ..seaweed.settings() };
     let store = pictor_store::open(&seaweed.url("x"), &wrong_secret).await.unwrap();
     let write = store.put_if_absent(object("a", b"x")).await.unwrap_err();
     let look = store.head("a").await.unwrap_err();

@@ -38,8 +38,8 @@ pub enum Next {
     Refused(RateLimit),
     /// No other attempt would end differently, or enough were made.
     Fail,
-    /// The lane cannot send, whatever the asset: the asset goes back, this was no attempt, and the
-    /// lane pauses for the verdict's message.
+    /// The lane cannot send, whatever the asset, and pauses for the reason that is the verdict's
+    /// message. Where nothing was billed, this was no attempt and the asset goes back.
     PauseLane {
         /// How long; `None` until a person resumes it.
         expires: Option<Duration>,

@@ -1,5 +1,7 @@
 //! The OpenAI images dialect over real HTTP on loopback.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic outside its test functions, too")]
+
 #[path = "provider/below_http.rs"]
 mod below_http;
 #[path = "provider/refusals.rs"]

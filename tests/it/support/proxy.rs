@@ -80,7 +80,12 @@ impl Drop for Proxy {
     }
 }
 
-async fn serve(first: TcpListener, target: SocketAddr, mut fault: watch::Receiver<Fault>, accepted: Arc<AtomicU64>) {
+async fn serve(
+    first: TcpListener,
+    target: SocketAddr,
+    mut fault: watch::Receiver<Fault>,
+    accepted: Arc<AtomicU64>,
+) {
     let address = first.local_addr().unwrap();
     let mut listener = Some(first);
     // Dropped with this task, and their sockets with them.

@@ -1,4 +1,4 @@
-//! A real S3 server: SeaweedFS on loopback ports, with authentication on.
+//! A real S3 server: `SeaweedFS` on loopback ports, with authentication on.
 
 use std::{
     fs,

@@ -14,6 +14,7 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
+/// What the client's buffer starts with; a larger piece says that it has grown.
 const WIDE: usize = 8 * 1024;
 
 /// How long a wide body keeps its permit while nothing arrives.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::provider::{
-    Answer, AnswerHeaders, ApiError, BodyShape, Moderation, ModerationStage, Received, Stage, Unsent,
-    Unusable, UnusableReason,
+    Answer, AnswerHeaders, ApiError, BodyShape, Moderation, ModerationStage, Stage, Unsent, Unusable,
+    UnusableReason,
 };
 
 use super::{
@@ -72,7 +72,7 @@ fn expect(rows: &[(Answer, Billed, Next, Class)]) {
 
 #[test]
 fn an_image_is_paid_and_done() {
-    let verdict = first(&Answer::Image(Box::new(Received::default())));
+    let verdict = first(&Answer::Image(Box::default()));
     assert_eq!((verdict.billed, verdict.next, verdict.class), (Yes, Next::Done, None));
 }
 

@@ -148,7 +148,7 @@ impl Account {
         }
         match base.scheme() {
             "https" => Ok(base),
-            "http" if self.allow_http || is_loopback(&host) => Ok(base),
+            "http" if self.allow_http || is_loopback(&host.to_owned()) => Ok(base),
             "http" => {
                 refuse("is plain HTTP, which would show the key to everybody on the way; set allow_http")
             }
@@ -207,9 +207,10 @@ impl Account {
     }
 }
 
-fn is_loopback(host: &Host<&str>) -> bool {
+/// Whether a host is this machine itself.
+pub(super) fn is_loopback(host: &Host) -> bool {
     match host {
-        Host::Domain(name) => *name == "localhost" || name.ends_with(".localhost"),
+        Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
         Host::Ipv4(v4) => v4.is_loopback(),
         Host::Ipv6(v6) => v6.is_loopback(),
     }

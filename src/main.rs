@@ -1,2 +1,18 @@
-//! The `pictor` binary.
-fn main() {}
+//! The `pictor` binary: arguments, settings, output.
+
+mod accounts;
+mod cli;
+mod commands;
+mod config;
+mod exit;
+mod output;
+mod parts;
+mod private_redis;
+mod progress;
+mod signals;
+mod submission;
+mod table;
+
+fn main() -> std::process::ExitCode {
+    cli::start()
+}

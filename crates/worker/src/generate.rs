@@ -19,7 +19,7 @@ use crate::{
     provider::{Answer, Ask, Received},
     source::Work,
     spool::{Image, Record},
-    verdict::{self, Next, Tries, Verdict, judge},
+    verdict::{Next, Tries, Verdict, judge},
 };
 
 /// The apalis handler.
@@ -218,14 +218,13 @@ async fn no_image(engine: &Engine, grant: &Grant, attempt: Attempt, verdict: &Ve
         at_ms: wall_ms(),
     };
     let (outcome, lane_pause) = consequence(verdict, grant, attempt.attempt);
-    let (billed, cost) = match verdict.billed {
-        verdict::Billed::No => (Billed::No, MicroUsd::ZERO),
-        verdict::Billed::Yes => (Billed::Yes, grant.ceiling),
-        verdict::Billed::Unknown => (Billed::Unknown, grant.ceiling),
+    let cost = match verdict.billed {
+        Billed::No => MicroUsd::ZERO,
+        Billed::Yes | Billed::Unknown => grant.ceiling,
     };
     info!(class = failure.class, billed = ?verdict.billed, next = ?verdict.next, message = failure.message, "no image");
     let unmade = Unmade {
-        billed,
+        billed: verdict.billed,
         cost,
         outcome,
         max_unknown: engine.settings.max_unknown,
@@ -247,7 +246,7 @@ fn consequence(verdict: &Verdict, grant: &Grant, attempt: u32) -> (Outcome, Opti
             let wait = limit.wait.unwrap_or_else(|| retry_delay(attempt, rand::random()));
             (Outcome::Refused(wait), pause(Some(wait)))
         }
-        Next::PauseLane { expires } if verdict.billed == verdict::Billed::No => {
+        Next::PauseLane { expires } if verdict.billed == Billed::No => {
             (Outcome::Refused(Duration::ZERO), pause(*expires))
         }
         // Paid for: not to be tried over and over while people mend the lane.

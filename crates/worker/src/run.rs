@@ -23,6 +23,7 @@ use crate::{
 /// Works until `stop` is cancelled, then drains: nothing new is claimed, what was not sent is
 /// given back, what was sent is waited for, and the rest is recorded as unknown.
 pub async fn run(parts: Parts, stop: CancellationToken) -> anyhow::Result<()> {
+    allow_many_connections();
     let engine = Arc::new(assemble(parts)?);
     let renewals = leases::start(&engine).context("cannot start the lease thread")?;
     let places = Arc::new(Semaphore::new(engine.settings.concurrency.max(1)));
@@ -60,6 +61,17 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> anyhow::Result<()> {
         task.abort();
     }
     leave(engine).await
+}
+
+/// Raises the limit of open files to what the system allows: each request takes a connection and a file.
+fn allow_many_connections() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current < maximum
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
+    {
+        warn!(%error, ?current, "cannot raise the limit of open files");
+    }
 }
 
 fn assemble(parts: Parts) -> anyhow::Result<Engine> {

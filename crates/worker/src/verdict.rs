@@ -6,21 +6,12 @@ mod refusal;
 
 use std::time::Duration;
 
+pub use pictor_common::queue::Billed;
+
 use crate::provider::{Answer, Stage, Unsent, Unusable, UnusableReason};
 
 pub use class::FailureClass;
 pub use rate_limit::{Dimension, RateLimit};
-
-/// Whether a request is paid for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Billed {
-    /// It is not.
-    No,
-    /// It is.
-    Yes,
-    /// Nobody can say; it counts against the budget until somebody can.
-    Unknown,
-}
 
 /// What becomes of the asset, and of the lane.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,122 @@
+//! The command line.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{commands, config::Flags, exit, output::Output};
+
+/// Turns a catalogue of prompts into images through paid image APIs, and never pays twice.
+#[derive(Debug, Parser)]
+#[command(name = "pictor", version, about, max_term_width = 110)]
+#[command(after_help = "Exit codes: 0 all made, 1 some failed, 2 bad input, 3 environment.")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct Global {
+    /// Settings file [default: pictor.toml here, else pictor/pictor.toml in the user's configuration]
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// Where the private Redis and the spool live [default: .pictor]
+    #[arg(long, value_name = "DIR", global = true)]
+    data_dir: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+    /// Log level: error, warn, info, debug, trace, or per module as in pictor_worker=debug
+    #[arg(long, value_name = "LEVEL", global = true)]
+    log: Option<String>,
+    /// How logs are written
+    #[arg(long, value_name = "FORMAT", global = true)]
+    log_format: Option<LogFormat>,
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// What can be asked.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make the images of a file, or of one prompt, on this machine
+    Run(Box<commands::run::RunArgs>),
+    /// Make a sample catalogue against a built-in simulator; costs nothing
+    Demo(commands::demo::DemoArgs),
+    /// Queue the jobs of a file for workers
+    Submit(Box<commands::submit::SubmitArgs>),
+    /// Work on queued jobs until stopped
+    Worker(commands::worker::WorkerArgs),
+    /// Show what is queued, running or paused, and why
+    Status(commands::status::StatusArgs),
+    /// Look at jobs that failed; try them again or give them up
+    #[command(subcommand)]
+    Failed(commands::failed::FailedCommand),
+    /// Steer batches
+    #[command(subcommand)]
+    Batch(commands::batch::BatchCommand),
+    /// Write a table of rows, images, costs and errors
+    Results(commands::results::ResultsArgs),
+    /// Know prices before you start
+    #[command(subcommand)]
+    Price(commands::price::PriceCommand),
+    /// List the models, and until when they live
+    Models,
+    /// What was paid, or may have been
+    #[command(subcommand)]
+    Ledger(commands::ledger::LedgerCommand),
+    /// The total that may be spent
+    #[command(subcommand)]
+    Budget(commands::budget::BudgetCommand),
+    /// What may send, how fast, and why one waits
+    #[command(subcommand)]
+    Lane(commands::lane::LaneCommand),
+    /// Look at one image
+    #[command(subcommand)]
+    Asset(commands::asset::AssetCommand),
+    /// Run an image API that behaves like the real one
+    Simulate(Box<commands::simulate::SimulateArgs>),
+}
+
+/// Reads the arguments, does what they ask and says how it ended.
+pub(crate) fn start() -> ExitCode {
+    let Cli { global, command } = Cli::parse();
+    let output = Output::new(global.json);
+    let flags = Flags {
+        file: global.config,
+        data_dir: global.data_dir,
+        log: global.log,
+        log_format: global.log_format,
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return exit::report(Err(error.into()), &output),
+    };
+    let ended = runtime.block_on(Box::pin(commands::perform(command, &flags, &output)));
+    // A blocked read of stdin must not keep the process.
+    runtime.shutdown_background();
+    exit::report(ended, &output)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn verify_cli() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,128 @@
+//! Opens what commands work with: the queue, the store, a worker's parts.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use pictor_common::{keys::Keys, queue::Queue, store::Store};
+use pictor_worker::{Parts, Settings as WorkerSettings};
+use secrecy::ExposeSecret as _;
+
+use crate::{
+    accounts::Served,
+    config::Settings,
+    private_redis::{PrivateRedis, Use},
+    signals::Signals,
+};
+
+/// Where images go when nothing says otherwise.
+pub(crate) const DEFAULT_STORE: &str = "pictor-out";
+
+/// The queue, and the private server it lives on, if it does.
+#[derive(Debug)]
+pub(crate) struct OpenQueue {
+    pub(crate) queue: Queue,
+    private: Option<PrivateRedis>,
+}
+
+impl OpenQueue {
+    /// Ends the private server in good order.
+    pub(crate) async fn close(self) -> anyhow::Result<()> {
+        match self.private {
+            Some(private) => private.stop().await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Connects to the Redis of the settings, or else to a private one.
+pub(crate) async fn open_queue(settings: &Settings, signals: &Signals, how: Use<'_>) -> anyhow::Result<OpenQueue> {
+    let keys = Keys::new(&settings.redis.namespace)?;
+    let Some(url) = &settings.redis.url else {
+        let private = PrivateRedis::open(&settings.data_dir, how, signals).await?;
+        let queue = Queue::connect(private.client()?, keys).await?;
+        // One process owns the server: nobody else has leases to re-assert.
+        let queue = queue.with_grace(Duration::ZERO);
+        return Ok(OpenQueue { queue, private: Some(private) });
+    };
+    let client = redis::Client::open(url.expose_secret()).context("settings: redis.url")?;
+    let queue = Queue::connect(client, keys).await.with_context(|| {
+        let address = shown(url.expose_secret());
+        format!("cannot use the Redis at {address}; is it running, and is redis.url (PICTOR_REDIS__URL) right?")
+    })?;
+    Ok(OpenQueue { queue, private: None })
+}
+
+/// A URL without what must not be shown.
+fn shown(url: &str) -> String {
+    let parsed = url::Url::parse(url).ok();
+    let address = parsed.and_then(|url| {
+        let host = url.host_str()?.to_owned();
+        Some(url.port().map_or(host.clone(), |port| format!("{host}:{port}")))
+    });
+    address.unwrap_or_else(|| "configured address".to_owned())
+}
+
+/// The URL of the store: a flag's, the settings', or a directory here.
+pub(crate) fn store_url<'s>(settings: &'s Settings, out: Option<&'s str>) -> &'s str {
+    out.or(settings.store.url.as_deref()).unwrap_or(DEFAULT_STORE)
+}
+
+/// Opens the store.
+pub(crate) async fn open_store(settings: &Settings, url: &str) -> anyhow::Result<Arc<dyn Store>> {
+    pictor_store::open(url, &settings.store.s3).await.with_context(|| format!("cannot use the store {url}"))
+}
+
+/// Opens the store and makes sure that it answers.
+pub(crate) async fn open_answering_store(settings: &Settings, url: &str) -> anyhow::Result<Arc<dyn Store>> {
+    let store = open_store(settings, url).await?;
+    store.list("", None, 1).await.with_context(|| format!("cannot use the store {url}"))?;
+    Ok(store)
+}
+
+/// Declares the lanes and puts a worker together.
+pub(crate) async fn worker(
+    settings: &Settings,
+    queue: &Queue,
+    store: &Arc<dyn Store>,
+    lanes: Vec<Served>,
+    concurrency: usize,
+) -> anyhow::Result<Parts> {
+    for served in &lanes {
+        queue.declare_lane(&served.lane.name, &served.limits).await?;
+    }
+    let spool = settings.worker.spool.clone().unwrap_or_else(|| settings.data_dir.join("spool"));
+    Ok(Parts {
+        queue: queue.clone(),
+        store: Arc::clone(store),
+        catalogue: Arc::new(settings.catalogue.clone()),
+        lanes: lanes.into_iter().map(|served| served.lane).collect(),
+        settings: WorkerSettings {
+            concurrency,
+            spool,
+            max_attempts: settings.worker.max_attempts,
+            max_unknown: settings.worker.max_unknown,
+            drain: settings.worker.drain(),
+        },
+    })
+}
+
+/// Sets the cap that the settings name; without one, what was set by hand stays.
+pub(crate) async fn apply_budget(settings: &Settings, queue: &Queue) -> anyhow::Result<()> {
+    if settings.total.is_some() {
+        queue.set_total_cap(settings.total).await?;
+    }
+    Ok(())
+}
+
+/// The day in UTC, as `YYYY-MM-DD`.
+pub(crate) fn today() -> String {
+    jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date().to_string()
+}
+
+/// The absolute form of a store's URL, to recognise it by.
+pub(crate) fn absolute(url: &str) -> String {
+    if url.contains("://") {
+        return url.to_owned();
+    }
+    std::path::absolute(Path::new(url)).map_or_else(|_error| url.to_owned(), |path| path.display().to_string())
+}

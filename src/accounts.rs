@@ -52,7 +52,11 @@ pub(crate) fn hosts(settings: &Settings, today: &str) -> Hosts {
 ///
 /// A family that nobody serves, or only accounts without a key, is an error; so is any account
 /// without a key when all families are wanted.
-pub(crate) fn lanes(settings: &Settings, wanted: Option<&BTreeSet<String>>, today: &str) -> anyhow::Result<Vec<Served>> {
+pub(crate) fn lanes(
+    settings: &Settings,
+    wanted: Option<&BTreeSet<String>>,
+    today: &str,
+) -> anyhow::Result<Vec<Served>> {
     let mut lanes = Vec::new();
     let mut providers: BTreeMap<&str, Arc<OpenAiImages>> = BTreeMap::new();
     let mut lacking: BTreeMap<String, String> = BTreeMap::new();
@@ -86,13 +90,19 @@ pub(crate) fn lanes(settings: &Settings, wanted: Option<&BTreeSet<String>>, toda
                     routes: vec![Route::new(family, Operation::Generate)],
                     provider,
                 },
-                limits: account.limits.get(family).cloned().unwrap_or_else(|| guessed(&settings.catalogue, family)),
+                limits: account
+                    .limits
+                    .get(family)
+                    .cloned()
+                    .unwrap_or_else(|| guessed(&settings.catalogue, family)),
             });
         }
         if let Some(missing) = without_key.filter(|_| lanes.len() == before || wanted.is_none()) {
             lacking.insert(missing, family.to_owned());
         } else if lanes.len() == before && wanted.is_some() {
-            anyhow::bail!("no account serves {family}: add it to the families of an account, or add [accounts.NAME] with the base_url of an API that does");
+            anyhow::bail!(
+                "no account serves {family}: add it to the families of an account, or add [accounts.NAME] with the base_url of an API that does"
+            );
         }
     }
     if !lacking.is_empty() {
@@ -104,9 +114,17 @@ pub(crate) fn lanes(settings: &Settings, wanted: Option<&BTreeSet<String>>, toda
 
 /// What the catalogue knows of a family's limits.
 fn guessed(catalogue: &Catalogue, family: &str) -> LaneLimits {
-    let limits = catalogue.models().filter(|model| model.family == family).map(pictor_common::catalogue::Model::limits);
+    let limits = catalogue
+        .models()
+        .filter(|model| model.family == family)
+        .map(pictor_common::catalogue::Model::limits);
     let limits = limits.into_iter().next().unwrap_or_default();
-    LaneLimits { requests: limits.requests, images: limits.images, tokens: limits.tokens, ..LaneLimits::default() }
+    LaneLimits {
+        requests: limits.requests,
+        images: limits.images,
+        tokens: limits.tokens,
+        ..LaneLimits::default()
+    }
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ struct Global {
     /// Print JSON
     #[arg(long, global = true)]
     json: bool,
-    /// Log level: error, warn, info, debug, trace, or per module as in pictor_worker=debug
+    /// Log level: error, warn, info, debug, trace, or per module as in `pictor_worker=debug`
     #[arg(long, value_name = "LEVEL", global = true)]
     log: Option<String>,
     /// How logs are written

@@ -159,13 +159,15 @@ fn assemble(
 }
 
 fn section<T: DeserializeOwned>(whole: &BTreeMap<String, Value>, name: &str) -> anyhow::Result<T> {
-    let value = whole.get(name).cloned().unwrap_or_else(|| Value::new(None, config::Map::<String, Value>::new()));
+    let value =
+        whole.get(name).cloned().unwrap_or_else(|| Value::new(None, config::Map::<String, Value>::new()));
     nearest::read(value, &[]).with_context(|| format!("settings: {name}"))
 }
 
 fn store(whole: &BTreeMap<String, Value>) -> anyhow::Result<StoreSettings> {
     let told = "settings: store";
-    let value = whole.get("store").cloned().unwrap_or_else(|| Value::new(None, config::Map::<String, Value>::new()));
+    let value =
+        whole.get("store").cloned().unwrap_or_else(|| Value::new(None, config::Map::<String, Value>::new()));
     let mut fields = value.into_table().context(told)?;
     let url = fields.remove("url").map(Value::into_string).transpose().context(told)?;
     let s3 = nearest::read(Value::new(None, fields), &["url"]).context(told)?;
@@ -182,7 +184,9 @@ fn catalogue_with(file: Option<&Path>) -> anyhow::Result<Catalogue> {
 
 /// A misplaced quote is told with its line, which the layers above would lose.
 fn check_toml(text: &str) -> anyhow::Result<()> {
-    text.parse::<toml::Table>().map(|_| ()).map_err(|error| anyhow::anyhow!("{}", error.to_string().trim_end()))
+    text.parse::<toml::Table>()
+        .map(|_| ())
+        .map_err(|error| anyhow::anyhow!("{}", error.to_string().trim_end()))
 }
 
 /// Variables such as `PICTOR_PORT`, which Kubernetes sets for a service of that name, are not settings.
@@ -192,7 +196,9 @@ fn is_setting(name: &str) -> bool {
 }
 
 fn environment() -> BTreeMap<String, String> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 fn settings_file(flags: &Flags, environment: &BTreeMap<String, String>) -> anyhow::Result<Option<PathBuf>> {

@@ -65,7 +65,9 @@ fn joined(error: &anyhow::Error) -> String {
 fn code_of(error: &anyhow::Error) -> u8 {
     let of_input = error.chain().any(|cause| {
         let queue = match cause.downcast_ref::<SubmitError>() {
-            Some(SubmitError::BadInput(_) | SubmitError::Changed(_) | SubmitError::Read { .. }) => return true,
+            Some(SubmitError::BadInput(_) | SubmitError::Changed(_) | SubmitError::Read { .. }) => {
+                return true;
+            }
             Some(SubmitError::Queue(error)) => Some(error),
             _ => cause.downcast_ref::<QueueError>(),
         };

@@ -57,7 +57,9 @@ impl Output {
 
     /// Sends logs to stderr.
     pub(crate) fn log_to_stderr(&self, level: &str, format: LogFormat) -> anyhow::Result<()> {
-        let quiet = format!("{level},aws_config=warn,aws_smithy_runtime=warn,hyper=warn,hyper_util=warn,reqwest=warn,h2=warn");
+        let quiet = format!(
+            "{level},aws_config=warn,aws_smithy_runtime=warn,hyper=warn,hyper_util=warn,reqwest=warn,h2=warn"
+        );
         let filter = EnvFilter::try_new(if level.contains(['=', ',']) { level } else { &quiet })
             .map_err(|error| crate::exit::refused(format!("log level {level:?} means nothing: {error}")))?;
         let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);

@@ -35,7 +35,11 @@ impl OpenQueue {
 }
 
 /// Connects to the Redis of the settings, or else to a private one.
-pub(crate) async fn open_queue(settings: &Settings, signals: &Signals, how: Use<'_>) -> anyhow::Result<OpenQueue> {
+pub(crate) async fn open_queue(
+    settings: &Settings,
+    signals: &Signals,
+    how: Use<'_>,
+) -> anyhow::Result<OpenQueue> {
     let keys = Keys::new(&settings.redis.namespace)?;
     let Some(url) = &settings.redis.url else {
         let private = PrivateRedis::open(&settings.data_dir, how, signals).await?;
@@ -47,7 +51,9 @@ pub(crate) async fn open_queue(settings: &Settings, signals: &Signals, how: Use<
     let client = redis::Client::open(url.expose_secret()).context("settings: redis.url")?;
     let queue = Queue::connect(client, keys).await.with_context(|| {
         let address = shown(url.expose_secret());
-        format!("cannot use the Redis at {address}; is it running, and is redis.url (PICTOR_REDIS__URL) right?")
+        format!(
+            "cannot use the Redis at {address}; is it running, and is redis.url (PICTOR_REDIS__URL) right?"
+        )
     })?;
     Ok(OpenQueue { queue, private: None })
 }
@@ -124,5 +130,6 @@ pub(crate) fn absolute(url: &str) -> String {
     if url.contains("://") {
         return url.to_owned();
     }
-    std::path::absolute(Path::new(url)).map_or_else(|_error| url.to_owned(), |path| path.display().to_string())
+    std::path::absolute(Path::new(url))
+        .map_or_else(|_error| url.to_owned(), |path| path.display().to_string())
 }

@@ -93,7 +93,8 @@ impl PrivateRedis {
                 data_dir.display()
             );
         }
-        let socket = fs::read_to_string(data_dir.join("socket")).context("another pictor is just starting here; try again")?;
+        let socket = fs::read_to_string(data_dir.join("socket"))
+            .context("another pictor is just starting here; try again")?;
         Ok(Self { socket: PathBuf::from(socket.trim()), owned: None })
     }
 
@@ -152,7 +153,12 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
 
 /// Takes the lock; `None` when another process has it.
 fn lock(data_dir: &Path) -> io::Result<Option<File>> {
-    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(data_dir.join("lock"))?;
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(data_dir.join("lock"))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
@@ -182,17 +188,20 @@ fn socket_path(data_dir: &Path) -> io::Result<PathBuf> {
     if usual.as_os_str().len() <= LONGEST_SOCKET {
         return Ok(usual);
     }
-    let name: u64 = data_dir
-        .as_os_str()
-        .as_encoded_bytes()
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
+    let name: u64 =
+        data_dir.as_os_str().as_encoded_bytes().iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
+        });
     let own = rustix::process::geteuid().as_raw();
     let dir = config::runtime_dir().join(format!("pictor-{own}-{name:016x}"));
     make_dir(&dir)?;
     let found = fs::symlink_metadata(&dir)?;
     let mine = std::os::unix::fs::MetadataExt::uid(&found) == own;
-    if found.is_dir() && mine { Ok(dir.join("redis.sock")) } else { Err(io::Error::other(format!("{} is not ours", dir.display()))) }
+    if found.is_dir() && mine {
+        Ok(dir.join("redis.sock"))
+    } else {
+        Err(io::Error::other(format!("{} is not ours", dir.display())))
+    }
 }
 
 /// Ends the server of a process that was killed; we hold the lock, so nobody else wants it.
@@ -204,7 +213,11 @@ async fn end_leftover(data_dir: &Path, socket: &Path) -> anyhow::Result<()> {
         }
         let deadline = Instant::now() + END;
         while std::os::unix::net::UnixStream::connect(&socket).is_ok() {
-            ensure!(Instant::now() < deadline, "an earlier private Redis at {} does not end", socket.display());
+            ensure!(
+                Instant::now() < deadline,
+                "an earlier private Redis at {} does not end",
+                socket.display()
+            );
             if let Ok(mut connection) = client(&socket)?.get_multiplexed_async_connection().await {
                 // It closes the connection instead of answering.
                 let _closed: Result<(), _> = redis::cmd("SHUTDOWN").exec_async(&mut connection).await;
@@ -249,7 +262,10 @@ async fn wait_until_ready(child: &mut Child, socket: &Path, data_dir: &Path) -> 
             let log = data_dir.join("redis/redis.log");
             let text = fs::read_to_string(&log).unwrap_or_default();
             let last: Vec<&str> = text.lines().rev().take(3).collect();
-            bail!("the private Redis ended with {status}: {}", last.into_iter().rev().collect::<Vec<_>>().join(" | "));
+            bail!(
+                "the private Redis ended with {status}: {}",
+                last.into_iter().rev().collect::<Vec<_>>().join(" | ")
+            );
         }
         if let Ok(mut connection) = client.get_multiplexed_async_connection().await {
             // A server that still loads its data answers an error.
@@ -257,7 +273,12 @@ async fn wait_until_ready(child: &mut Child, socket: &Path, data_dir: &Path) -> 
                 return Ok(());
             }
         }
-        ensure!(Instant::now() < deadline, "the private Redis does not answer after {} s; see {}", START.as_secs(), data_dir.join("redis/redis.log").display());
+        ensure!(
+            Instant::now() < deadline,
+            "the private Redis does not answer after {} s; see {}",
+            START.as_secs(),
+            data_dir.join("redis/redis.log").display()
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -68,7 +68,11 @@ impl Watch<'_> {
                 bar.set_message(message.clone());
             } else if said.elapsed() > LINE_EVERY {
                 said = Instant::now();
-                self.output.note(&format!("{} of {}  {message}", batch.assets - batch.open_assets(), batch.assets));
+                self.output.note(&format!(
+                    "{} of {}  {message}",
+                    batch.assets - batch.open_assets(),
+                    batch.assets
+                ));
             }
             let stuck = waits.as_ref().filter(|wait| wait.for_good).map(|wait| wait.reason.clone());
             if batch.ended() || stuck.is_some() || self.stop.is_cancelled() {

@@ -12,7 +12,8 @@ pub(crate) fn table(titles: &[&str], right: &[usize], rows: &[Vec<String>]) -> S
         let padded: Vec<String> = cells
             .enumerate()
             .map(|(i, cell)| {
-                let gap = " ".repeat(widths.get(i).map_or(0, |w| w.saturating_sub(console::measure_text_width(cell))));
+                let gap = " "
+                    .repeat(widths.get(i).map_or(0, |w| w.saturating_sub(console::measure_text_width(cell))));
                 if right.contains(&i) { gap + cell } else { cell.to_owned() + &gap }
             })
             .collect();

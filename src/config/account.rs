@@ -75,7 +75,8 @@ pub(super) fn all(
     for (name, value) in table {
         let told = format!("settings: accounts.{name}");
         check_name(&name).context(told.clone())?;
-        let account = value.into_table().map_err(Into::into).and_then(|fields| one(fields, catalogue, environment));
+        let account =
+            value.into_table().map_err(Into::into).and_then(|fields| one(fields, catalogue, environment));
         accounts.insert(name, account.context(told)?);
     }
     if accounts.is_empty() {
@@ -92,7 +93,10 @@ fn one(
 ) -> anyhow::Result<AccountSettings> {
     let mut text = |name: &str| fields.remove(name).map(Value::into_string).transpose();
     let dialect = text("dialect")?.unwrap_or_else(|| "openai_images".to_owned());
-    anyhow::ensure!(dialect == "openai_images", "dialect {dialect:?} is unknown; the one there is is \"openai_images\"");
+    anyhow::ensure!(
+        dialect == "openai_images",
+        "dialect {dialect:?} is unknown; the one there is is \"openai_images\""
+    );
     let (variable, file) = (text("api_key_env")?, text("api_key_file")?.map(PathBuf::from));
     let families = fields.remove("families").map(Value::try_deserialize::<BTreeSet<String>>).transpose();
     let families = families.context("families")?;
@@ -104,8 +108,10 @@ fn one(
             Key::Variable(name)
         }
         (None, Some(path)) => {
-            let text = std::fs::read_to_string(&path).with_context(|| format!("api_key_file {}", path.display()))?;
-            account.api_key = Some(text.trim().to_owned()).filter(|key| !key.is_empty()).map(SecretString::from);
+            let text =
+                std::fs::read_to_string(&path).with_context(|| format!("api_key_file {}", path.display()))?;
+            account.api_key =
+                Some(text.trim().to_owned()).filter(|key| !key.is_empty()).map(SecretString::from);
             Key::File(path)
         }
         (None, None) => Key::Settings,

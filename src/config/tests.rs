@@ -6,7 +6,8 @@ fn read_with(file: &str, variables: &[(&str, &str)]) -> Result<Settings, String>
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("settings");
     std::fs::write(&path, file).unwrap();
-    let environment = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let environment =
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     read(Some(&path), &environment, &Flags::default())
         .map_err(|error| format!("{error:#}").replace(&path.display().to_string(), "FILE"))
 }
@@ -14,9 +15,13 @@ fn read_with(file: &str, variables: &[(&str, &str)]) -> Result<Settings, String>
 #[test]
 fn later_homes_win() {
     let file = "[worker]\nconcurrency = 8\nmax_attempts = 3\n[redis]\nnamespace = \"shop\"\n";
-    let variables = [("PICTOR_WORKER__CONCURRENCY", "9"), ("PICTOR_REDIS__URL", ""), ("PICTOR_PORT", "tcp://10.0.0.1")];
+    let variables =
+        [("PICTOR_WORKER__CONCURRENCY", "9"), ("PICTOR_REDIS__URL", ""), ("PICTOR_PORT", "tcp://10.0.0.1")];
     let settings = read_with(file, &variables).unwrap();
-    assert_eq!((settings.worker.concurrency, settings.worker.max_attempts, settings.worker.max_unknown), (9, 3, 1));
+    assert_eq!(
+        (settings.worker.concurrency, settings.worker.max_attempts, settings.worker.max_unknown),
+        (9, 3, 1)
+    );
     assert_eq!(settings.redis.namespace, "shop");
     assert!(settings.redis.url.is_none(), "an empty variable is no setting");
 }
@@ -31,7 +36,10 @@ fn the_annotated_file_says_what_holds_without_it() {
 #[test]
 fn unknown_keys_name_the_nearest() {
     for (file, expected) in [
-        ("[worker]\nconcurency = 8\n", "settings: worker: unknown key \"concurency\"; did you mean \"concurrency\"?"),
+        (
+            "[worker]\nconcurency = 8\n",
+            "settings: worker: unknown key \"concurency\"; did you mean \"concurrency\"?",
+        ),
         ("[wroker]\n", "settings: unknown key \"wroker\"; did you mean \"worker\"?"),
         ("[store]\nulr = \"x\"\n", "settings: store: unknown key \"ulr\"; did you mean \"url\"?"),
         (
@@ -54,7 +62,11 @@ fn unknown_keys_name_the_nearest() {
 #[test]
 fn keys_come_from_named_places_and_are_not_shown() {
     let file = "[accounts.a]\napi_key_env = \"KEY_A\"\n[accounts.b]\napi_key_env = \"KEY_B\"\n";
-    let variables = [("KEY_A", "0123456789"), ("PICTOR_STORE__SECRET_ACCESS_KEY", "0042"), ("PICTOR_REDIS__URL", "redis://:pw@h")];
+    let variables = [
+        ("KEY_A", "0123456789"),
+        ("PICTOR_STORE__SECRET_ACCESS_KEY", "0042"),
+        ("PICTOR_REDIS__URL", "redis://:pw@h"),
+    ];
     let settings = read_with(file, &variables).unwrap();
     assert_eq!(settings.accounts["a"].lacks_key(), None);
     assert_eq!(settings.accounts["b"].lacks_key().unwrap(), "set the environment variable KEY_B");

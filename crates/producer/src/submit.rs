@@ -133,14 +133,8 @@ impl Request<'_> {
             routes.insert(row.route);
         };
         let manifest = self.open()?;
-        let found = check(
-            manifest,
-            &self.manifest.name,
-            self.manifest.format,
-            self.rules,
-            self.options,
-            each,
-        )?;
+        let found =
+            check(manifest, &self.manifest.name, self.manifest.format, self.rules, self.options, each)?;
         let id = self.run_id.clone().unwrap_or_else(|| batch_id(self.tenant, &found.content));
         let head = BatchHead {
             id,
@@ -152,6 +146,17 @@ impl Request<'_> {
             cap: None,
         };
         Ok(Checked { head, rows: found.rows, routes })
+    }
+
+    /// Prices a manifest as if nothing of it existed; asks nobody.
+    pub fn price(&self) -> Result<Plan, SubmitError> {
+        let mut plan = Plan::new(self.retry_failed);
+        let each = |row: RowSpecs| {
+            let assets = plan.row(row).assets;
+            plan.add(assets.iter().map(|planned| (planned, Standing::New)));
+        };
+        check(self.open()?, &self.manifest.name, self.manifest.format, self.rules, self.options, each)?;
+        Ok(plan)
     }
 
     /// Looks every asset up, in Redis and, where Redis does not know it, in the store.

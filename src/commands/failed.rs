@@ -1,0 +1,225 @@
+//! `pictor failed`: looks at what failed, by cause, and tries it again or gives it up.
+
+use std::collections::BTreeMap;
+
+use clap::{Args, Subcommand};
+use pictor_common::{
+    AssetKey,
+    queue::{AssetState, FailureAction, Queue},
+};
+use serde::Serialize;
+use serde_json::json;
+
+use super::{Context, when};
+use crate::{
+    exit::{Exit, refused},
+    table::{shortened, table},
+};
+
+const PAGE: usize = 500;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum FailedCommand {
+    /// Failures grouped by cause
+    List {
+        /// One line for each failure
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// One failure, with everything known of it
+    Show {
+        /// The asset key, or its first digits
+        key: String,
+    },
+    /// Try again
+    Retry(Which),
+    /// Take off the list
+    Discard(Which),
+}
+
+/// Which failures.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Which {
+    /// Asset keys, or their first digits; without any, all
+    keys: Vec<String>,
+    /// Only those of this class
+    #[arg(long)]
+    class: Option<String>,
+    /// Only those of this model
+    #[arg(long)]
+    model: Option<String>,
+    /// All of them, where no key and no filter says which
+    #[arg(long = "everything")]
+    everything: bool,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Group {
+    class: String,
+    code: Option<String>,
+    model: String,
+    phase: String,
+    count: u64,
+    message: String,
+    example: String,
+}
+
+pub(crate) async fn run(command: FailedCommand, context: &Context) -> anyhow::Result<Exit> {
+    let opened = context.look().await?;
+    let done = Box::pin(perform(command, context, &opened.queue)).await;
+    opened.close().await?;
+    done
+}
+
+async fn perform(command: FailedCommand, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
+    match command {
+        FailedCommand::List { all, which } => list(all, &which, context, queue).await,
+        FailedCommand::Show { key } => show(&key, context, queue).await,
+        FailedCommand::Retry(which) => act(&which, FailureAction::Retry, context, queue).await,
+        FailedCommand::Discard(which) => act(&which, FailureAction::Discard, context, queue).await,
+    }
+}
+
+impl Which {
+    fn wants(&self, key: &AssetKey, state: &AssetState) -> bool {
+        let failure = state.failure.clone().unwrap_or_default();
+        (self.keys.is_empty() || self.keys.iter().any(|digits| key.as_str().starts_with(digits.as_str())))
+            && self.class.as_ref().is_none_or(|class| *class == failure.class)
+            && self.model.as_ref().is_none_or(|model| *model == failure.model)
+    }
+}
+
+/// Visits every failure that is wanted.
+async fn each(
+    which: &Which,
+    queue: &Queue,
+    mut visit: impl FnMut(AssetKey, AssetState) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut first = 0;
+    loop {
+        let page = queue.failures(first, PAGE).await?;
+        if page.is_empty() {
+            return Ok(());
+        }
+        first += PAGE;
+        for (key, state) in page {
+            if which.wants(&key, &state) {
+                visit(key, state)?;
+            }
+        }
+    }
+}
+
+async fn list(all: bool, which: &Which, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
+    let mut groups: BTreeMap<(String, Option<String>, String, String), Group> = BTreeMap::new();
+    let mut rows = Vec::new();
+    each(which, queue, |key, state| {
+        let failure = state.failure.unwrap_or_default();
+        if all {
+            rows.push((key, state.phase, failure));
+            return Ok(());
+        }
+        let name = (failure.class.clone(), failure.code.clone(), failure.model.clone(), state.phase.clone());
+        let group = groups.entry(name).or_insert_with(|| Group {
+            class: failure.class,
+            code: failure.code,
+            model: failure.model,
+            phase: state.phase,
+            message: failure.message,
+            example: key.to_string(),
+            count: 0,
+        });
+        group.count += 1;
+        Ok(())
+    })
+    .await?;
+    if all {
+        let values: Vec<_> = rows
+            .iter()
+            .map(|(key, phase, failure)| json!({ "key": key, "phase": phase, "failure": failure }))
+            .collect();
+        context.output.result(&values, || {
+            let cells = rows.iter().map(|(key, phase, failure)| {
+                vec![
+                    key.short().to_owned(),
+                    phase.clone(),
+                    failure.class.clone(),
+                    failure.model.clone(),
+                    when(failure.at_ms * 1_000),
+                    shortened(&failure.message, 60),
+                ]
+            });
+            table(&["key", "ended", "class", "model", "when", "message"], &[], &cells.collect::<Vec<_>>())
+        })?;
+        return Ok(Exit::Done);
+    }
+    let mut groups: Vec<Group> = groups.into_values().collect();
+    groups.sort_by_key(|group| std::cmp::Reverse(group.count));
+    context.output.result(&groups, || grouped(&groups))?;
+    Ok(Exit::Done)
+}
+
+fn grouped(groups: &[Group]) -> String {
+    if groups.is_empty() {
+        return "nothing failed".to_owned();
+    }
+    let rows: Vec<Vec<String>> = groups
+        .iter()
+        .map(|group| {
+            let class = group
+                .code
+                .as_ref()
+                .map_or_else(|| group.class.clone(), |code| format!("{} ({code})", group.class));
+            vec![
+                group.count.to_string(),
+                group.phase.clone(),
+                class,
+                group.model.clone(),
+                group.example.get(..12).unwrap_or_default().to_owned(),
+                shortened(&group.message, 60),
+            ]
+        })
+        .collect();
+    table(&["count", "ended", "class", "model", "example", "message"], &[0], &rows)
+}
+
+async fn show(digits: &str, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
+    let which = Which { keys: vec![digits.to_owned()], ..Which::default() };
+    let mut found = None;
+    each(&which, queue, |key, state| {
+        if found.replace((key, state)).is_some() {
+            return Err(refused(format!("several failures begin with {digits}; give more digits")));
+        }
+        Ok(())
+    })
+    .await?;
+    let Some((key, state)) = found else {
+        return Err(refused(format!("no failure begins with {digits}; pictor failed list --all names them")));
+    };
+    context.output.result(&json!({ "key": key, "asset": state }), || super::asset::told(&key, &state))?;
+    Ok(Exit::Done)
+}
+
+async fn act(which: &Which, action: FailureAction, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
+    let named = !which.keys.is_empty() || which.class.is_some() || which.model.is_some();
+    if !named && !which.everything {
+        return Err(refused("say which: keys, --class, --model, or --everything"));
+    }
+    let mut keys = Vec::new();
+    each(which, queue, |key, _state| {
+        keys.push(key);
+        Ok(())
+    })
+    .await?;
+    let changed = queue.act_on_failures(&keys, action).await?;
+    let word = match action {
+        FailureAction::Retry => "to be tried again",
+        FailureAction::Discard => "discarded",
+    };
+    context
+        .output
+        .result(&json!({ "found": keys.len(), "changed": changed }), || format!("{changed} {word}"))?;
+    Ok(Exit::Done)
+}

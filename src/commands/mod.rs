@@ -1,0 +1,96 @@
+//! One file a command.
+
+pub(crate) mod asset;
+pub(crate) mod batch;
+pub(crate) mod budget;
+pub(crate) mod demo;
+pub(crate) mod failed;
+pub(crate) mod lane;
+pub(crate) mod ledger;
+pub(crate) mod models;
+pub(crate) mod price;
+pub(crate) mod results;
+pub(crate) mod run;
+pub(crate) mod simulate;
+pub(crate) mod status;
+pub(crate) mod submit;
+pub(crate) mod worker;
+
+use pictor_common::{batch::BatchId, queue::Queue};
+
+use crate::{
+    cli::Command,
+    config::{self, Flags, Settings},
+    exit::{Exit, refused},
+    output::Output,
+    parts::{self, OpenQueue},
+    private_redis::Use,
+    signals::Signals,
+};
+
+/// What every command gets.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) settings: Settings,
+    pub(crate) output: Output,
+    pub(crate) signals: Signals,
+}
+
+impl Context {
+    /// Connects to look at the queue or to steer it.
+    pub(crate) async fn look(&self) -> anyhow::Result<OpenQueue> {
+        Box::pin(parts::open_queue(&self.settings, &self.signals, Use::Look)).await
+    }
+}
+
+/// Does what the command line asks.
+pub(crate) async fn perform(command: Command, flags: &Flags, output: &Output) -> anyhow::Result<Exit> {
+    let settings = config::load(flags)?;
+    let quiet = !matches!(command, Command::Worker(_) | Command::Simulate(_));
+    let level = settings.log.as_deref().unwrap_or(if quiet { "warn" } else { "info" });
+    output.log_to_stderr(level, settings.log_format)?;
+    let signals = Signals::listen()?;
+    let context = Context { settings, output: output.clone(), signals };
+    match command {
+        Command::Run(args) => Box::pin(run::run(*args, &context)).await,
+        Command::Demo(args) => Box::pin(demo::run(args, context)).await,
+        Command::Submit(args) => Box::pin(submit::run(*args, &context)).await,
+        Command::Worker(args) => Box::pin(worker::run(args, &context)).await,
+        Command::Status(args) => Box::pin(status::run(args, &context)).await,
+        Command::Failed(command) => Box::pin(failed::run(command, &context)).await,
+        Command::Batch(command) => Box::pin(batch::run(command, &context)).await,
+        Command::Results(args) => Box::pin(results::run(args, &context)).await,
+        Command::Price(command) => Box::pin(price::run(command, &context)).await,
+        Command::Models => models::run(&context),
+        Command::Ledger(command) => Box::pin(ledger::run(command, &context)).await,
+        Command::Budget(command) => Box::pin(budget::run(command, &context)).await,
+        Command::Lane(command) => Box::pin(lane::run(command, &context)).await,
+        Command::Asset(command) => Box::pin(asset::run(command, &context)).await,
+        Command::Simulate(args) => Box::pin(simulate::run(*args, &context)).await,
+    }
+}
+
+/// Reads the name of a batch.
+pub(crate) fn batch_id(text: &str) -> anyhow::Result<BatchId> {
+    text.parse().map_err(|error| refused(format!("{error}")))
+}
+
+/// Finds a batch; one that is unknown is bad input.
+pub(crate) async fn known_batch(
+    queue: &Queue,
+    text: &str,
+) -> anyhow::Result<pictor_common::queue::BatchState> {
+    let id = batch_id(text)?;
+    queue
+        .batch(&id)
+        .await?
+        .ok_or_else(|| refused(format!("batch {id} is unknown; pictor batch list names those there are")))
+}
+
+/// Local time of a moment in µs since 1970, for people.
+pub(crate) fn when(micros: u64) -> String {
+    let moment = i64::try_from(micros).ok().and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok());
+    moment.map_or_else(String::new, |moment| {
+        moment.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    })
+}

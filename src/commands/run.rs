@@ -1,0 +1,201 @@
+//! `pictor run`: the whole system on one machine.
+
+mod report;
+
+use anyhow::Context as _;
+use clap::Args;
+use pictor_common::{
+    batch::{Band, BatchId},
+    queue::Queue,
+};
+use pictor_producer::submit::Manifest;
+
+use super::Context;
+use crate::{
+    accounts,
+    exit::{Exit, refused},
+    parts,
+    private_redis::Use,
+    progress::{Watch, Watched},
+    submission::{self, BatchArgs, families, manifest, one_prompt},
+};
+pub(crate) use report::Ran;
+use report::Report;
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// CSV or JSONL; - is stdin
+    #[arg(required_unless_present = "prompt")]
+    file: Option<String>,
+    /// Make an image of this prompt, without a file
+    #[arg(long, value_name = "TEXT", conflicts_with = "file")]
+    prompt: Option<String>,
+    /// Where images and results go: a directory or `s3://bucket/prefix` [default: the store of the settings, else pictor-out]
+    #[arg(long, value_name = "DIR")]
+    out: Option<String>,
+    /// Requests at once
+    #[arg(long, value_name = "COUNT")]
+    concurrency: Option<usize>,
+    #[command(flatten)]
+    batch: BatchArgs,
+}
+
+pub(crate) async fn run(args: RunArgs, context: &Context) -> anyhow::Result<Exit> {
+    let manifest = match (&args.prompt, &args.file) {
+        (Some(prompt), _) => one_prompt(prompt)?,
+        (None, Some(file)) => manifest(file)?,
+        (None, None) => return Err(refused("give a FILE or --prompt")),
+    };
+    let concurrency = args.concurrency.unwrap_or(context.settings.worker.concurrency).max(1);
+    let work = Work { manifest, out: args.out.as_deref(), concurrency, batch: &args.batch };
+    let Some(ran) = Box::pin(work.carry_out(context, async |_queue: &Queue| Ok(()))).await? else {
+        return Ok(Exit::Done);
+    };
+    context.output.result(&ran.summary, || ran.text)?;
+    Ok(ran.exit)
+}
+
+/// A run, as `run` and `demo` ask for it.
+#[derive(Debug)]
+pub(crate) struct Work<'a> {
+    pub(crate) manifest: Manifest,
+    pub(crate) out: Option<&'a str>,
+    pub(crate) concurrency: usize,
+    pub(crate) batch: &'a BatchArgs,
+}
+
+impl Work<'_> {
+    /// Checks, plans, submits, works and reports; `None` after a dry run. `before` and the caller's
+    /// own look at the queue happen while the server still runs.
+    pub(crate) async fn carry_out(
+        self,
+        context: &Context,
+        before: impl AsyncFnOnce(&Queue) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Option<Ran>> {
+        let settings = &context.settings;
+        let today = parts::today();
+        let prepared = self.batch.prepare(self.manifest.clone(), Band::Normal, settings, &today)?;
+        let rules = prepared.rules(settings)?;
+        let request = prepared.request(&rules);
+        let checked = tokio::task::block_in_place(|| request.check())?;
+        let lanes = match accounts::lanes(settings, Some(&families(&checked)), &today) {
+            // A dry run sends nothing.
+            Err(_lacking) if self.batch.dry_run => Vec::new(),
+            lanes => lanes?,
+        };
+        let url = parts::store_url(settings, self.out);
+        let store = parts::open_answering_store(settings, url).await?;
+        let opened = parts::open_queue(settings, &context.signals, Use::Work(&parts::absolute(url))).await?;
+        let queue = &opened.queue;
+        let done = async {
+            parts::apply_budget(settings, queue).await?;
+            before(queue).await?;
+            let planned = prepared.plan(&request, &checked, queue, &*store).await?;
+            if self.batch.dry_run {
+                submission::show_plan(&checked, &planned.plan, &context.output)?;
+                return Ok(None);
+            }
+            context.output.note(&outlook(&planned.plan));
+            let parts = parts::worker(settings, queue, &store, lanes, self.concurrency).await?;
+            if settings.redis.url.is_none() {
+                try_again(context, queue, &parts).await?;
+            }
+            let sums =
+                submission::submit(&request, &checked, &planned, queue, &*store, &context.output).await?;
+            let before = queue.totals().await?.spent;
+            let watched = work(context, queue, &checked.head.id, parts).await?;
+            let spent = queue.totals().await?.spent.saturating_sub(before);
+            let report = Report {
+                context,
+                queue,
+                store: &store,
+                url,
+                checked: &checked,
+                planned: &planned,
+                sums,
+                spent,
+            };
+            report.ran(watched).await.map(Some)
+        };
+        let ended = Box::pin(done).await;
+        let closed = opened.close().await;
+        let ran = ended?;
+        closed?;
+        Ok(ran)
+    }
+}
+
+/// What is going to happen, in a line.
+fn outlook(plan: &pictor_producer::plan::Plan) -> String {
+    let mut text = format!("{} for {}", counted(plan.rows, "row"), counted(plan.takes, "image"));
+    let mut part = |count: u64, words: &str| {
+        if count > 0 {
+            text += &format!("; {count} {words}");
+        }
+    };
+    part(plan.duplicates, "repeat others");
+    part(plan.already_made, "are there");
+    part(plan.already_queued, "were queued before");
+    if !plan.retry_failed {
+        part(plan.failed_before, "failed before and are left alone (--retry-failed)");
+    }
+    text += &format!("; {} new for about {}", plan.to_make, plan.expected);
+    if plan.ceiling > plan.expected {
+        text += &format!(", {} at most", plan.ceiling);
+    }
+    text
+}
+
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Lifts the pauses of an earlier run, such as one for an empty account: whoever runs this again
+/// wants to know whether the reason still holds.
+async fn try_again(context: &Context, queue: &Queue, parts: &pictor_worker::Parts) -> anyhow::Result<()> {
+    for lane in queue.lanes().await? {
+        let ours = parts.lanes.iter().any(|own| own.name == lane.name);
+        if let Some(reason) = lane.paused.filter(|_| ours) {
+            context.output.note(&format!("{} was paused, and is tried again: {reason}", lane.name));
+            queue.pause_lane(&lane.name, None).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Works in this process until the batch has ended or a stop is asked for.
+async fn work(
+    context: &Context,
+    queue: &Queue,
+    batch: &BatchId,
+    parts: pictor_worker::Parts,
+) -> anyhow::Result<Watched> {
+    let stop = context.signals.stop.child_token();
+    let names: Vec<String> = parts.lanes.iter().map(|lane| lane.name.clone()).collect();
+    let mut worker = tokio::spawn(pictor_worker::run(parts, stop.clone()));
+    let watch = Watch {
+        queue,
+        batch,
+        output: &context.output,
+        stop: &context.signals.stop,
+        // With a Redis of ours nobody else can lift a pause.
+        lanes: context.settings.redis.url.is_none().then_some(names.as_slice()),
+    };
+    let watched = tokio::select! {
+        watched = watch.until_ended() => watched,
+        ended = &mut worker => {
+            stop.cancel();
+            ended.context("the worker broke off")??;
+            return Ok(Watched { batch: queue.batch(batch).await?.context("the batch is gone")?, stuck: None });
+        }
+    };
+    if context.signals.stop.is_cancelled() {
+        context.output.note("stopping: waiting for what was sent; a second signal ends at once");
+    }
+    stop.cancel();
+    worker.await.context("the worker broke off")??;
+    let watched = watched?;
+    // What the drain still settled counts.
+    let batch = queue.batch(batch).await?.context("the batch is gone")?;
+    Ok(Watched { stuck: watched.stuck.filter(|_| !batch.ended()), batch })
+}

@@ -1,0 +1,87 @@
+//! `pictor submit`: queues a file for workers.
+
+use clap::{Args, ValueEnum};
+use pictor_common::{batch::Band, queue::Queue};
+use serde_json::json;
+
+use super::Context;
+use crate::{
+    exit::Exit,
+    parts,
+    private_redis::Use,
+    progress::{Watch, Watched},
+    submission::{self, BatchArgs, manifest},
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct SubmitArgs {
+    /// CSV or JSONL; - is stdin
+    file: String,
+    /// How urgent it is: a share of the workers, never an absolute order
+    #[arg(long, default_value = "normal")]
+    band: BandName,
+    /// Wait until everything has ended
+    #[arg(long)]
+    wait: bool,
+    #[command(flatten)]
+    batch: BatchArgs,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum BandName {
+    Interactive,
+    Normal,
+    Bulk,
+}
+
+impl From<BandName> for Band {
+    fn from(name: BandName) -> Self {
+        match name {
+            BandName::Interactive => Self::Interactive,
+            BandName::Normal => Self::Normal,
+            BandName::Bulk => Self::Bulk,
+        }
+    }
+}
+
+pub(crate) async fn run(args: SubmitArgs, context: &Context) -> anyhow::Result<Exit> {
+    let settings = &context.settings;
+    let prepared = args.batch.prepare(manifest(&args.file)?, args.band.into(), settings, &parts::today())?;
+    let rules = prepared.rules(settings)?;
+    let request = prepared.request(&rules);
+    let checked = tokio::task::block_in_place(|| request.check())?;
+    let url = parts::store_url(settings, None);
+    let store = parts::open_answering_store(settings, url).await?;
+    let used = parts::absolute(url);
+    let opened = parts::open_queue(settings, &context.signals, Use::Work(&used)).await?;
+    let queue = &opened.queue;
+    let done = async {
+        parts::apply_budget(settings, queue).await?;
+        let planned = prepared.plan(&request, &checked, queue, &*store).await?;
+        if args.batch.dry_run {
+            submission::show_plan(&checked, &planned.plan, &context.output)?;
+            return Ok(Exit::Done);
+        }
+        let sums = submission::submit(&request, &checked, &planned, queue, &*store, &context.output).await?;
+        let id = &checked.head.id;
+        if args.wait {
+            let watch =
+                Watch { queue, batch: id, output: &context.output, stop: &context.signals.stop, lanes: None };
+            return waited(context, queue, watch.until_ended().await?).await;
+        }
+        let value = json!({ "batch": id, "rows": checked.rows, "plan": planned.plan, "submitted": sums });
+        context.output.result(&value, || format!("batch {id}\n{}", planned.plan.text()))?;
+        Ok(Exit::Done)
+    };
+    let ended = Box::pin(done).await;
+    opened.close().await?;
+    ended
+}
+
+async fn waited(context: &Context, queue: &Queue, watched: Watched) -> anyhow::Result<Exit> {
+    let id = super::batch_id(&watched.batch.id)?;
+    let batch = queue.batch(&id).await?.unwrap_or(watched.batch);
+    context.output.result(&batch, || super::batch::told(&batch))?;
+    let all = batch.state == "complete" && batch.counts.failed + batch.counts.parked == 0;
+    Ok(if all { Exit::Done } else { Exit::SomeFailed })
+}

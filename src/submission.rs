@@ -1,0 +1,320 @@
+//! From arguments to a checked, planned and queued batch; shared by `run`, `demo` and `submit`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Read as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use clap::Args;
+use pictor_common::{
+    MicroUsd,
+    batch::{Band, check_name},
+    queue::{Queue, Submitted},
+    store::Store,
+};
+use pictor_producer::{
+    manifest::{BadInput, Format, Hosts, IgnoreColumns, RowError, Rules, Setup},
+    plan::Plan,
+    submit::{Checked, Manifest, Planned, Request, Source},
+    template::Template,
+};
+
+use crate::{config::Settings, exit::refused, output::Output};
+
+/// What every image is, unless its row says otherwise.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Defaults for empty cells")]
+pub(crate) struct SpecArgs {
+    /// Model [default: gpt-image-2]
+    #[arg(long)]
+    model: Option<String>,
+    /// `WIDTHxHEIGHT`, or auto
+    #[arg(long)]
+    size: Option<String>,
+    /// low, medium, high, xhigh, max, auto, standard or hd
+    #[arg(long)]
+    quality: Option<String>,
+    /// vivid or natural
+    #[arg(long)]
+    style: Option<String>,
+    /// transparent, opaque or auto
+    #[arg(long)]
+    background: Option<String>,
+    /// png, jpeg or webp
+    #[arg(long)]
+    format: Option<String>,
+    /// 0 to 100, for JPEG and WebP
+    #[arg(long)]
+    compression: Option<String>,
+    /// auto or low
+    #[arg(long)]
+    moderation: Option<String>,
+    /// Ask the model not to rewrite prompts
+    #[arg(long)]
+    verbatim: bool,
+    /// Images of each prompt
+    #[arg(short, long, value_name = "COUNT")]
+    n: Option<String>,
+    /// Any other field, or a variable of the template
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<String>,
+}
+
+impl SpecArgs {
+    fn defaults(&self) -> anyhow::Result<BTreeMap<String, String>> {
+        let named = [
+            ("model", &self.model),
+            ("size", &self.size),
+            ("quality", &self.quality),
+            ("style", &self.style),
+            ("background", &self.background),
+            ("format", &self.format),
+            ("compression", &self.compression),
+            ("moderation", &self.moderation),
+            ("n", &self.n),
+        ];
+        let mut defaults: BTreeMap<String, String> =
+            named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))).collect();
+        if self.verbatim {
+            defaults.insert("verbatim".to_owned(), "yes".to_owned());
+        }
+        for pair in &self.set {
+            let (name, value) =
+                pair.split_once('=').ok_or_else(|| refused(format!("--set {pair:?} is not NAME=VALUE")))?;
+            defaults.insert(name.trim().to_owned(), value.to_owned());
+        }
+        Ok(defaults)
+    }
+}
+
+/// How a file becomes a batch.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct BatchArgs {
+    /// Prompt template: a file, or the text itself when it contains {{ or {%
+    #[arg(long, value_name = "FILE|TEXT", conflicts_with = "template_file")]
+    pub(crate) template: Option<String>,
+    /// Prompt template, always a file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) template_file: Option<PathBuf>,
+    /// Allow columns that nothing uses: all of them, or those named
+    #[arg(long, value_name = "COLUMNS", num_args = 0..=1, value_delimiter = ',')]
+    pub(crate) ignore_columns: Option<Vec<String>>,
+    /// Who asks; tenants share workers fairly
+    #[arg(long, default_value = "default")]
+    pub(crate) tenant: String,
+    /// Names the batch: submitting it again is the same batch
+    #[arg(long, value_name = "NAME")]
+    pub(crate) run_id: Option<String>,
+    /// Refuse, as a whole, what may cost more than this many US dollars
+    #[arg(long, value_name = "USD")]
+    pub(crate) max_cost: Option<String>,
+    /// Say what is new and what it would cost, and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Make again what failed for good
+    #[arg(long)]
+    pub(crate) retry_failed: bool,
+    #[command(flatten)]
+    pub(crate) spec: SpecArgs,
+}
+
+impl BatchArgs {
+    fn ignored(&self) -> IgnoreColumns {
+        match self.ignore_columns.as_deref() {
+            None => IgnoreColumns::None,
+            Some([]) => IgnoreColumns::All,
+            Some(names) => IgnoreColumns::Named(names.to_vec()),
+        }
+    }
+
+    fn template_text(&self) -> anyhow::Result<Option<(String, String)>> {
+        let file = match (&self.template, &self.template_file) {
+            (Some(text), _) if text.contains("{{") || text.contains("{%") => {
+                return Ok(Some(("--template".to_owned(), text.clone())));
+            }
+            (Some(path), _) => Path::new(path),
+            (None, Some(path)) => path,
+            (None, None) => return Ok(None),
+        };
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| refused(format!("cannot read the template {}: {error}", file.display())))?;
+        Ok(Some((file.display().to_string(), text)))
+    }
+
+    /// Reads everything that does not depend on the manifest.
+    pub(crate) fn prepare(
+        &self,
+        manifest: Manifest,
+        band: Band,
+        settings: &Settings,
+        today: &str,
+    ) -> anyhow::Result<Prepared> {
+        check_name(&self.tenant).map_err(|error| refused(format!("--tenant {error}")))?;
+        let run_id = self.run_id.as_deref().map(str::parse).transpose();
+        let run_id = run_id.map_err(|error| refused(format!("--run-id {error}")))?;
+        let max_cost = self.max_cost.as_deref().map(str::parse).transpose();
+        let max_cost = max_cost.map_err(|error| refused(format!("--max-cost {error}")))?;
+        let template = self
+            .template_text()?
+            .map(|(name, text)| Template::new(&text).map_err(|error| refused(format!("{name}: {error}"))));
+        let ignore = self.ignored();
+        let mut options = BTreeMap::new();
+        if ignore != IgnoreColumns::None {
+            let names = self.ignore_columns.as_deref().unwrap_or_default().join(",");
+            options.insert("ignore_columns".to_owned(), names);
+        }
+        Ok(Prepared {
+            manifest,
+            template: template.transpose()?,
+            defaults: self.spec.defaults()?,
+            hosts: crate::accounts::hosts(settings, today),
+            today: today.to_owned(),
+            options,
+            ignore,
+            tenant: self.tenant.clone(),
+            band,
+            run_id,
+            retry_failed: self.retry_failed,
+            max_cost,
+        })
+    }
+}
+
+/// Everything said of a submission.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    manifest: Manifest,
+    template: Option<Template>,
+    defaults: BTreeMap<String, String>,
+    hosts: Hosts,
+    today: String,
+    options: BTreeMap<String, String>,
+    ignore: IgnoreColumns,
+    tenant: String,
+    band: Band,
+    run_id: Option<pictor_common::batch::BatchId>,
+    retry_failed: bool,
+    max_cost: Option<MicroUsd>,
+}
+
+impl Prepared {
+    /// The rules for all rows.
+    pub(crate) fn rules<'a>(&'a self, settings: &'a Settings) -> anyhow::Result<Rules<'a>> {
+        let setup = Setup {
+            catalogue: &settings.catalogue,
+            hosts: &self.hosts,
+            today: &self.today,
+            template: self.template.as_ref(),
+            defaults: &self.defaults,
+            ignore: self.ignore.clone(),
+        };
+        Rules::new(setup).map_err(|errors| bad_defaults(&errors))
+    }
+
+    /// What is submitted under these rules.
+    pub(crate) fn request<'a>(&'a self, rules: &'a Rules<'a>) -> Request<'a> {
+        Request {
+            manifest: &self.manifest,
+            rules,
+            options: &self.options,
+            tenant: &self.tenant,
+            band: self.band,
+            run_id: self.run_id.clone(),
+            retry_failed: self.retry_failed,
+        }
+    }
+
+    /// Plans, and refuses what may cost too much.
+    pub(crate) async fn plan(
+        &self,
+        request: &Request<'_>,
+        checked: &Checked,
+        queue: &Queue,
+        store: &dyn Store,
+    ) -> anyhow::Result<Planned> {
+        let planned = request.plan(checked, queue, store).await?;
+        if let Some(why) = self.max_cost.and_then(|most| planned.plan.refuses(most)) {
+            return Err(refused(why));
+        }
+        let totals = queue.totals().await?;
+        if let Some(cap) = totals.cap {
+            let left = cap.saturating_sub(totals.spent + totals.reserved);
+            if let Some(why) = planned.plan.refuses(left) {
+                return Err(refused(format!(
+                    "{why} by the total budget of {cap} ({} spent, {} set aside)",
+                    totals.spent, totals.reserved
+                )));
+            }
+        }
+        Ok(planned)
+    }
+}
+
+fn bad_defaults(errors: &[RowError]) -> anyhow::Error {
+    let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    refused(text.join("\n"))
+}
+
+/// The model families a checked manifest needs.
+pub(crate) fn families(checked: &Checked) -> BTreeSet<String> {
+    let names = checked.routes.iter().filter_map(|route| Some(route.as_str().rsplit_once('.')?.0.to_owned()));
+    names.collect()
+}
+
+/// Opens a manifest file; `-` is stdin, which is kept in memory since it is read again.
+pub(crate) fn manifest(path: &str) -> anyhow::Result<Manifest> {
+    if path == "-" {
+        let mut bytes = Vec::new();
+        std::io::stdin().lock().read_to_end(&mut bytes).context("cannot read stdin")?;
+        let format = Format::detect("-", &bytes[..bytes.len().min(1_024)]);
+        return Ok(Manifest { name: "-".to_owned(), format, source: Source::Bytes(bytes.into()) });
+    }
+    let wrong = |why: &dyn std::fmt::Display| {
+        let error = RowError { message: format!("cannot be read: {why}"), ..RowError::default() };
+        BadInput { source_name: path.to_owned(), errors: vec![error], total: 1 }
+    };
+    let file = std::fs::File::open(path).map_err(|error| wrong(&error))?;
+    if file.metadata()?.is_dir() {
+        return Err(wrong(&"it is a directory").into());
+    }
+    let mut first = Vec::new();
+    file.take(1_024).read_to_end(&mut first).map_err(|error| wrong(&error))?;
+    Ok(Manifest {
+        name: path.to_owned(),
+        format: Format::detect(path, &first),
+        source: Source::File(PathBuf::from(path)),
+    })
+}
+
+/// A manifest of one prompt.
+pub(crate) fn one_prompt(prompt: &str) -> anyhow::Result<Manifest> {
+    let line = serde_json::to_vec(&serde_json::json!({ "prompt": prompt }))?;
+    Ok(Manifest { name: "--prompt".to_owned(), format: Format::Jsonl, source: Source::Bytes(line.into()) })
+}
+
+/// Submits, and says so where many rows take a while.
+pub(crate) async fn submit(
+    request: &Request<'_>,
+    checked: &Checked,
+    planned: &Planned,
+    queue: &Queue,
+    store: &dyn Store,
+    output: &Output,
+) -> anyhow::Result<Submitted> {
+    let mut said = std::time::Instant::now();
+    let told = |rows| {
+        if said.elapsed().as_secs() >= 5 {
+            said = std::time::Instant::now();
+            output.note(&format!("submitted {rows} of {} rows", checked.rows));
+        }
+    };
+    Ok(request.submit(checked, planned, queue, store, told).await?)
+}
+
+/// The plan, as a result.
+pub(crate) fn show_plan(checked: &Checked, plan: &Plan, output: &Output) -> anyhow::Result<()> {
+    let value = serde_json::json!({ "batch": checked.head.id, "plan": plan });
+    output.result(&value, || plan.text())
+}

@@ -18,6 +18,7 @@ pub(crate) struct Cli {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Common options")]
 struct Global {
     /// Settings file [default: pictor.toml here, else pictor/pictor.toml in the user's configuration]
     #[arg(long, value_name = "FILE", global = true)]

@@ -282,3 +282,44 @@ async fn wait_until_ready(child: &mut Child, socket: &Path, data_dir: &Path) -> 
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_data_directory_keeps_to_its_store() {
+        let dir = tempfile::tempdir().unwrap();
+        keep_store(dir.path(), "/a").unwrap();
+        keep_store(dir.path(), "/a").unwrap();
+        let error = keep_store(dir.path(), "/b").unwrap_err();
+        assert!(error.is::<crate::exit::Refused>());
+        assert!(error.to_string().contains("belongs to the images in /a: use --out /a"), "{error}");
+    }
+
+    #[test]
+    fn one_process_owns_a_data_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = lock(dir.path()).unwrap();
+        assert!(first.is_some() && lock(dir.path()).unwrap().is_none());
+        drop(first);
+        assert!(lock(dir.path()).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_socket_has_a_short_path() {
+        let short = Path::new("/tmp/x");
+        assert_eq!(socket_path(short).unwrap(), Path::new("/tmp/x/redis/redis.sock"));
+        let long = PathBuf::from(format!("/tmp/{}", "x".repeat(LONGEST_SOCKET)));
+        let (one, again) = (socket_path(&long).unwrap(), socket_path(&long).unwrap());
+        assert!(one.as_os_str().len() <= LONGEST_SOCKET && one == again, "{one:?}");
+        assert_ne!(one, socket_path(&long.join("y")).unwrap());
+        let mode = std::os::unix::fs::PermissionsExt::mode(
+            &fs::metadata(one.parent().unwrap()).unwrap().permissions(),
+        );
+        assert_eq!(mode & 0o777, 0o700);
+        for path in [one, socket_path(&long.join("y")).unwrap()] {
+            fs::remove_dir(path.parent().unwrap()).unwrap();
+        }
+    }
+}

@@ -59,6 +59,9 @@ impl Watch<'_> {
             if asked.is_none_or(|at| at.elapsed() > LANES_EVERY) {
                 asked = Some(Instant::now());
                 waits = self.waits().await.unwrap_or(waits);
+                if waits.is_none() && pace.stands(&batch) {
+                    waits = self.stumbles(&batch).await.unwrap_or_default();
+                }
             }
             pace.note(&batch, begun.elapsed());
             let message = pace.told(&batch, waits.as_ref().map(|wait| wait.reason.as_str()));
@@ -103,7 +106,24 @@ impl Watch<'_> {
             && ours.iter().all(|lane| lane.in_flight == 0);
         Ok((!reasons.is_empty()).then(|| Wait { reason: reasons.join("; "), for_good }))
     }
+
+    /// What an open asset last stumbled over, where nothing moves.
+    async fn stumbles(&self, batch: &BatchState) -> Result<Option<Wait>, QueueError> {
+        let ended = batch.assets - batch.open_assets();
+        let first = usize::try_from(ended.saturating_sub(ASKED)).unwrap_or(0);
+        let keys = self.queue.members(self.batch, first, 2 * ASKED as usize).await?;
+        let states = self.queue.assets(&keys).await?.into_iter().flatten();
+        let open = states.filter(|state| matches!(state.phase.as_str(), "ready" | "claimed"));
+        let last = open.filter_map(|state| state.failure).max_by_key(|failure| failure.at_ms);
+        Ok(last.map(|failure| Wait {
+            reason: format!("{}: {}", failure.class, failure.message),
+            for_good: false,
+        }))
+    }
 }
+
+/// Assets around the first open one that are asked why they are not made.
+const ASKED: u64 = 100;
 
 #[derive(Debug)]
 struct Wait {
@@ -128,6 +148,15 @@ impl Pace {
         while self.seen.front().is_some_and(|(then, _)| at.saturating_sub(*then) > Duration::from_secs(30)) {
             self.seen.pop_front();
         }
+    }
+
+    /// Whether nothing has ended for as long as is remembered, and some seconds at least.
+    fn stands(&self, batch: &BatchState) -> bool {
+        let ended = batch.assets - batch.open_assets();
+        let since =
+            self.seen.front().zip(self.seen.back()).map(|((from, _), (to, _))| to.saturating_sub(*from));
+        since.is_some_and(|since| since >= LANES_EVERY / 2)
+            && self.seen.iter().all(|(_, then)| *then == ended)
     }
 
     fn per_minute(&self) -> Option<f64> {

@@ -22,6 +22,9 @@ use crate::{
 pub(crate) use report::Ran;
 use report::Report;
 
+/// Batches that an earlier run may have left open.
+const MOST_BATCHES: usize = 1_000;
+
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     /// CSV or JSONL; - is stdin
@@ -99,9 +102,12 @@ impl Work<'_> {
             let parts = parts::worker(settings, queue, &store, lanes, self.concurrency).await?;
             if settings.redis.url.is_none() {
                 try_again(context, queue, &parts).await?;
+                hold_others(queue, &checked.head.id).await?;
             }
             let sums =
                 submission::submit(&request, &checked, &planned, queue, &*store, &context.output).await?;
+            // An earlier run may have held it.
+            queue.hold(&checked.head.id, None).await?;
             let before = queue.totals().await?.spent;
             let watched = work(context, queue, &checked.head.id, parts).await?;
             let spent = queue.totals().await?.spent.saturating_sub(before);
@@ -133,9 +139,9 @@ fn outlook(plan: &pictor_producer::plan::Plan) -> String {
             text += &format!("; {count} {words}");
         }
     };
-    part(plan.duplicates, "repeat others");
-    part(plan.already_made, "are there");
-    part(plan.already_queued, "were queued before");
+    part(plan.duplicates, "repeating others");
+    part(plan.already_made, "there already");
+    part(plan.already_queued, "queued before");
     if !plan.retry_failed {
         part(plan.failed_before, "failed before and are left alone (--retry-failed)");
     }
@@ -158,6 +164,18 @@ async fn try_again(context: &Context, queue: &Queue, parts: &pictor_worker::Part
         if let Some(reason) = lane.paused.filter(|_| ours) {
             context.output.note(&format!("{} was paused, and is tried again: {reason}", lane.name));
             queue.pause_lane(&lane.name, None).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What another run left behind is not paid for by this one.
+async fn hold_others(queue: &Queue, ours: &BatchId) -> anyhow::Result<()> {
+    for batch in queue.batches(MOST_BATCHES).await? {
+        if batch.id != ours.as_str() && !batch.ended() && batch.held.is_none() {
+            queue
+                .hold(&batch.id.parse()?, Some("its run was stopped; run it again, or: pictor batch resume"))
+                .await?;
         }
     }
     Ok(())

@@ -1,3 +1,5 @@
+//! Tests of the settings.
+
 use secrecy::ExposeSecret as _;
 
 use super::*;

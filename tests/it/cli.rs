@@ -109,7 +109,7 @@ async fn run_makes_resumes_and_pays_nothing_again() {
     let table = fs::read_to_string(world.path("out/results.csv")).unwrap();
     let mut reader = csv::Reader::from_reader(table.as_bytes());
     let headers = reader.headers().unwrap().clone();
-    assert_eq!(&headers.iter().take(6).collect::<Vec<_>>(), &["sku", "id", "prompt", "n", "model", "size"]);
+    assert_eq!(&headers.iter().take(6).collect::<Vec<_>>(), &["sku", "id", "prompt", "n", "model_original", "size"]);
     let at = |name: &str| headers.iter().position(|h| h == name).unwrap_or_else(|| panic!("{name} in {headers:?}"));
     let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
     assert_eq!(rows.len(), 4, "a row a take");

@@ -14,7 +14,7 @@ use pictor_common::{
     keys::Keys,
     queue::{LedgerEntry, Queue},
 };
-use pictor_simulator::Options;
+use pictor_simulator::{Limits, Options};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
@@ -49,10 +49,6 @@ impl Sim {
             });
         });
         Self { address, stop: Some(stop), thread: Some(thread) }
-    }
-
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
     }
 
     pub(crate) fn base_url(&self) -> String {
@@ -117,7 +113,9 @@ impl World {
         Self::with(options, Images::Directory)
     }
 
-    pub(crate) fn with(options: Options, images: Images) -> Self {
+    /// Without limits at the simulator: what is tested here is not the pace.
+    pub(crate) fn with(mut options: Options, images: Images) -> Self {
+        options.limits = Limits::none();
         let world = Self {
             dir: tempfile::tempdir().unwrap(),
             redis: RedisServer::start(),

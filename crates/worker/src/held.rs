@@ -57,6 +57,11 @@ impl Held {
         self.lock().remove(token);
     }
 
+    /// Whether an asset is still in hand.
+    pub(crate) fn has(&self, token: &str) -> bool {
+        self.lock().contains_key(token)
+    }
+
     /// All that is held now.
     pub(crate) fn all(&self) -> Vec<HeldAsset> {
         self.lock().values().cloned().collect()

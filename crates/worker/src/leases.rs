@@ -59,7 +59,7 @@ async fn renew(engine: &Weak<Engine>, renewed: &watch::Sender<Option<Instant>>) 
                     info!("Redis is back");
                 }
                 away = false;
-                report(&held, &answers);
+                report(&engine, &held, &answers);
                 renewed.send_replace(Some(began));
                 tokio::time::sleep(EXTEND_EVERY).await;
             }
@@ -75,16 +75,16 @@ async fn renew(engine: &Weak<Engine>, renewed: &watch::Sender<Option<Instant>>) 
     }
 }
 
-fn report(held: &[HeldAsset], answers: &[Hold]) {
-    let count = |hold| answers.iter().filter(|&&a| a == hold).count();
-    let (restored, lost) = (count(Hold::Restored), count(Hold::Lost));
+fn report(engine: &Weak<Engine>, held: &[HeldAsset], answers: &[Hold]) {
+    let Some(engine) = engine.upgrade() else { return };
+    let restored = answers.iter().filter(|&&answer| answer == Hold::Restored).count();
     if restored > 0 {
         warn!(restored, "Redis had forgotten assets in our hands; they are ours again");
     }
     for (asset, _) in held.iter().zip(answers).filter(|(_, hold)| **hold == Hold::Lost) {
-        info!(key = %asset.key, token = asset.token, phase = ?asset.phase, "lost the lease; what was sent is finished all the same");
-    }
-    if lost > 0 {
-        warn!(lost, "leases were lost to others");
+        // What has ended since the renewal began is rightly not ours any more.
+        if engine.held.has(&asset.token) {
+            warn!(key = %asset.key, token = asset.token, phase = ?asset.phase, "lost the lease; what was sent is finished all the same");
+        }
     }
 }

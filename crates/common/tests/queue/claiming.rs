@@ -137,6 +137,19 @@ async fn extend_keeps_restores_and_loses() {
 }
 
 #[tokio::test]
+async fn a_renewal_under_way_does_not_bring_back_what_has_ended() {
+    let world = World::new().await;
+    world.submit("b", "shop", 0..2).await;
+    let (failed, given) = (world.sent().await, world.one().await);
+    let snapshot = [held(&failed, HeldPhase::Sent), held(&given, HeldPhase::Claimed)];
+    crate::ending::refuse(&world, &failed).await;
+    world.queue.release(&[(given.key.clone(), given.token.clone())]).await.unwrap();
+    assert_eq!(world.queue.extend(&snapshot, LEASE).await.unwrap(), [Hold::Lost, Hold::Lost]);
+    assert_eq!(world.queue.totals().await.unwrap().reserved, MicroUsd::ZERO);
+    assert_eq!(world.claim(5).await.grants.len(), 2);
+}
+
+#[tokio::test]
 async fn a_wiped_server_learns_again_what_is_in_hand() {
     let world = World::new().await;
     world.submit("b", "shop", 0..1).await;

@@ -22,6 +22,10 @@ async fn fail(world: &World, grant: &Grant, billed: Billed, outcome: Outcome) ->
     world.queue.fail(&attempt(grant), &unmade).await.unwrap()
 }
 
+pub(crate) async fn refuse(world: &World, grant: &Grant) -> Ended {
+    fail(world, grant, Billed::No, Outcome::Refused(Duration::ZERO)).await
+}
+
 const NOW: Outcome = Outcome::Retry(Duration::ZERO);
 
 #[tokio::test]

@@ -30,7 +30,7 @@ local answers = {}
 for i, h in ipairs(request.held) do
   local a = call('HMGET', key('asset', h.key), 'phase', 'token')
   local phase, token = a[1], a[2]
-  if phase and ENDED[phase] then
+  if phase and ENDED[phase] or call('EXISTS', key('ended', h.token)) == 1 then
     answers[i] = 'lost'
   elseif token == h.token then
     if phase == 'orphan' then phase = 'sent' end

@@ -195,8 +195,10 @@ local function reserve(token, amount, payer, lane)
   call('HINCRBY', key('batch', payer), 'reserved', int(amount))
 end
 
--- Gives back all that a token holds: reservation, in-flight slot, lease, doubt.
+-- Gives back all that a token holds: reservation, in-flight slot, lease, doubt. What has ended stays ended: a
+-- renewal that was under way at the time must not bring it back.
 local function free(token, asset)
+  call('SET', key('ended', token), 1, 'EX', 120)
   local held = call('HGET', key('reservations'), token)
   call('ZREM', key('leases'), token .. ' ' .. asset)
   call('ZREM', key('doubt'), token .. ' ' .. asset)

@@ -96,8 +96,11 @@ async fn a_missing_api_key_is_said_before_anything_is_queued() {
 #[tokio::test(flavor = "multi_thread")]
 async fn run_makes_resumes_and_pays_nothing_again() {
     let world = World::start(quick());
-    fs::write(world.path("shop.csv"), "sku,id,prompt,n,model,size\nS1,lamp,=a lamp,3,dall-e-2,256x256\nS2,cup,a cup,1,dall-e-2,256x256\n")
-        .unwrap();
+    fs::write(
+        world.path("shop.csv"),
+        "sku,id,prompt,n,model,size\nS1,lamp,=a lamp,3,dall-e-2,256x256\nS2,cup,a cup,1,dall-e-2,256x256\n",
+    )
+    .unwrap();
     let run = ["run", "shop.csv", "--ignore-columns", "sku", "--out", "out"];
     let first = world.run(&run);
     assert_eq!(code(&first), 0, "{}", told(&first));
@@ -109,8 +112,13 @@ async fn run_makes_resumes_and_pays_nothing_again() {
     let table = fs::read_to_string(world.path("out/results.csv")).unwrap();
     let mut reader = csv::Reader::from_reader(table.as_bytes());
     let headers = reader.headers().unwrap().clone();
-    assert_eq!(&headers.iter().take(6).collect::<Vec<_>>(), &["sku", "id", "prompt", "n", "model_original", "size"]);
-    let at = |name: &str| headers.iter().position(|h| h == name).unwrap_or_else(|| panic!("{name} in {headers:?}"));
+    assert_eq!(
+        &headers.iter().take(6).collect::<Vec<_>>(),
+        &["sku", "id", "prompt", "n", "model_original", "size"]
+    );
+    let at = |name: &str| {
+        headers.iter().position(|h| h == name).unwrap_or_else(|| panic!("{name} in {headers:?}"))
+    };
     let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
     assert_eq!(rows.len(), 4, "a row a take");
     for row in &rows {
@@ -135,9 +143,12 @@ async fn failures_are_listed_shown_retried_and_discarded() {
     let text = String::from_utf8_lossy(&listed.stdout).into_owned();
     assert!(text.contains("moderation") && text.contains("bad_spec"), "{text}");
     let queue = world.queue().await;
-    let odd = queue.failures(0, 10).await.unwrap().into_iter().find(|(_, a)| {
-        a.failure.as_ref().is_some_and(|f| f.class == "bad_spec")
-    });
+    let odd = queue
+        .failures(0, 10)
+        .await
+        .unwrap()
+        .into_iter()
+        .find(|(_, a)| a.failure.as_ref().is_some_and(|f| f.class == "bad_spec"));
     let odd = odd.unwrap().0.to_string();
     let shown = world.run(&["failed", "show", &odd]);
     assert!(String::from_utf8_lossy(&shown.stdout).contains("bad_spec"), "{}", told(&shown));
@@ -161,14 +172,23 @@ async fn no_secret_is_ever_seen() {
     .unwrap();
     let submit = world.run(&["submit", "a.csv", "--run-id", "s", "--log", "trace"]);
     assert_eq!(code(&submit), 0, "{}", told(&submit));
-    let worker = world.worker("worker", 2, &[("PICTOR_LOG", "trace")]);
+    let worker = world.worker("worker", 2, &[("PICTOR_LOG", "trace,pictor=trace")]);
     world.ended("s", Duration::from_secs(60)).await;
     let arguments = fs::read(format!("/proc/{}/cmdline", worker.proc.pid())).unwrap();
     let mut seen = vec![
         ("the worker's log", worker.proc.stderr() + &worker.proc.stdout()),
         ("submit", told(&submit)),
         ("argv", String::from_utf8_lossy(&arguments).into_owned()),
-        ("errors", told(&world.command(&["run", "a.csv"]).env("SIM_API_KEY", format!("{API_KEY}\u{7f}")).output().unwrap())),
+        (
+            "errors",
+            told(
+                &world
+                    .command(&["run", "a.csv"])
+                    .env("SIM_API_KEY", format!("{API_KEY}\u{7f}"))
+                    .output()
+                    .unwrap(),
+            ),
+        ),
     ];
     assert!(seen[0].1.contains("TRACE"), "the log is at trace level");
     let client = redis::Client::open(world.redis.url()).unwrap();
@@ -191,7 +211,11 @@ fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() { files.extend(walk(&path)) } else if path.is_file() { files.push(path) }
+        if path.is_dir() {
+            files.extend(walk(&path))
+        } else if path.is_file() {
+            files.push(path)
+        }
     }
     files
 }

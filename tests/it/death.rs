@@ -10,7 +10,10 @@ use redis::AsyncCommands as _;
 use serde_json::Value;
 
 use crate::{
-    support::{proxy::{Fault, Proxy}, seaweed::Seaweed},
+    support::{
+        proxy::{Fault, Proxy},
+        seaweed::Seaweed,
+    },
     world::{Images, World},
 };
 
@@ -24,8 +27,12 @@ pub(crate) struct Size {
 
 pub(crate) const SMALL: Size =
     Size { assets: 700, concurrency: 90, cut: Duration::from_secs(20), patience: Duration::from_secs(120) };
-pub(crate) const FULL: Size =
-    Size { assets: 10_000, concurrency: 100, cut: Duration::from_secs(60), patience: Duration::from_secs(900) };
+pub(crate) const FULL: Size = Size {
+    assets: 10_000,
+    concurrency: 100,
+    cut: Duration::from_secs(60),
+    patience: Duration::from_secs(900),
+};
 
 /// Answers after 2 s in the median, and takes about a second to send a body.
 fn slow_bodies() -> Options {
@@ -68,12 +75,18 @@ pub(crate) async fn extra_bills(world: &World, assets: u64) -> u64 {
     let mut extra = 0;
     for tokens in bills.values() {
         for token in tokens {
-            assert!(settled.contains(token) || unknown.contains(token), "{token} was billed and is not in the ledger");
+            assert!(
+                settled.contains(token) || unknown.contains(token),
+                "{token} was billed and is not in the ledger"
+            );
         }
         extra += tokens.len() as u64 - 1;
     }
     assert!(settled.len() as u64 <= images.len() as u64, "no more is settled than was billed");
-    assert!(images.len() as u64 <= settled.union(&unknown).count() as u64, "settled and unknown cover the invoice");
+    assert!(
+        images.len() as u64 <= settled.union(&unknown).count() as u64,
+        "settled and unknown cover the invoice"
+    );
     extra
 }
 
@@ -128,7 +141,8 @@ pub(crate) async fn drained(size: &Size) -> (u64, Duration) {
     let file = world.catalogue("catalogue.csv", 0..size.assets);
     let begun = Instant::now();
     world.json(&["submit", file.to_str().unwrap(), "--run-id", "calm"]);
-    let _workers: Vec<_> = (0..3).map(|n| world.worker(&format!("worker-{n}"), size.concurrency, &[])).collect();
+    let _workers: Vec<_> =
+        (0..3).map(|n| world.worker(&format!("worker-{n}"), size.concurrency, &[])).collect();
     let batch = world.ended("calm", size.patience).await;
     assert_eq!(batch.counts.done, size.assets);
     let billed = world.sim.billed().await;

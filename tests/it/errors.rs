@@ -141,14 +141,17 @@ impl Bench {
         queue.submit(&head(), &[(1, asset)], &[], false).await.unwrap();
 
         let stop = CancellationToken::new();
-        let worker = tokio::spawn(pictor_worker::run(self.parts(n, queue.clone(), route).await, stop.clone()));
+        let worker =
+            tokio::spawn(pictor_worker::run(self.parts(n, queue.clone(), route).await, stop.clone()));
         let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
         let left = loop {
             let asset = queue.assets(std::slice::from_ref(&key)).await.unwrap().remove(0).unwrap();
             let lane = queue.lanes().await.unwrap().remove(0);
-            let paused = lane.paused.is_some()
-                || lane.pause_until.is_some_and(|at| at > now_us() + 60_000_000);
-            if matches!(asset.phase.as_str(), "done" | "failed" | "parked") || paused && asset.phase == "ready" {
+            let paused =
+                lane.paused.is_some() || lane.pause_until.is_some_and(|at| at > now_us() + 60_000_000);
+            if matches!(asset.phase.as_str(), "done" | "failed" | "parked")
+                || paused && asset.phase == "ready"
+            {
                 break Left { asset, ledger: vec![], paused };
             }
             assert!(tokio::time::Instant::now() < deadline, "{marker}: {asset:?} {lane:?}");
@@ -167,7 +170,9 @@ impl Bench {
         let quick = "[models.dall-e-2]\ntimeout_seconds = 3\n";
         Parts {
             queue,
-            store: pictor_store::open(images.to_str().unwrap(), &pictor_store::S3Settings::default()).await.unwrap(),
+            store: pictor_store::open(images.to_str().unwrap(), &pictor_store::S3Settings::default())
+                .await
+                .unwrap(),
             catalogue: Arc::new(Catalogue::embedded().overridden(quick).unwrap()),
             lanes: vec![Lane { name: LANE.to_owned(), routes: vec![route], provider: Arc::new(provider) }],
             settings: Settings {

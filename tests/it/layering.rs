@@ -25,7 +25,8 @@ fn dependencies(dir: &str) -> BTreeSet<String> {
 #[test]
 fn crates_depend_only_downwards() {
     for (dir, allowed) in ALLOWED {
-        let found: BTreeSet<_> = dependencies(dir).into_iter().filter(|name| name.starts_with("pictor-")).collect();
+        let found: BTreeSet<_> =
+            dependencies(dir).into_iter().filter(|name| name.starts_with("pictor-")).collect();
         let allowed: BTreeSet<_> = allowed.iter().map(|name| (*name).to_owned()).collect();
         assert!(found.is_subset(&allowed), "{dir} may depend on {allowed:?}, not on {found:?}");
     }

@@ -46,14 +46,16 @@ fn head(id: &str) -> BatchHead {
 
 async fn queue_of(redis: &RedisServer, namespace: &str) -> Queue {
     let client = redis::Client::open(redis.url()).unwrap();
-    let queue = Queue::connect(client, Keys::new(namespace).unwrap()).await.unwrap().with_grace(Duration::ZERO);
+    let queue =
+        Queue::connect(client, Keys::new(namespace).unwrap()).await.unwrap().with_grace(Duration::ZERO);
     queue.declare_lane("sim.dall-e-2", &LaneLimits::default()).await.unwrap();
     queue
 }
 
 /// Claims 500 assets, 20 a call, from a backlog; assets a second.
 async fn claim_rate(redis: &RedisServer, backlog: u64, retries: bool) -> f64 {
-    let namespace = format!("claim-{backlog}-{retries}-{}", ulid::Ulid::generate().to_string().to_lowercase());
+    let namespace =
+        format!("claim-{backlog}-{retries}-{}", ulid::Ulid::generate().to_string().to_lowercase());
     let queue = queue_of(redis, &namespace).await;
     for from in (0..backlog).step_by(500) {
         let assets: Vec<_> = (from..from + 500).map(asset).collect();
@@ -72,7 +74,10 @@ async fn claim_rate(redis: &RedisServer, backlog: u64, retries: bool) -> f64 {
             lease: Duration::from_secs(15),
             horizon: Duration::from_secs(1),
             free: 20,
-            lanes: vec![LaneOffer { lane: "sim.dall-e-2".to_owned(), routes: vec!["dall-e-2.generate".to_owned()] }],
+            lanes: vec![LaneOffer {
+                lane: "sim.dall-e-2".to_owned(),
+                routes: vec!["dall-e-2.generate".to_owned()],
+            }],
         };
         claimed += queue.claim(&claim).await.unwrap().grants.len();
     }
@@ -153,7 +158,9 @@ pub(crate) fn memory_of_a_catalogue(mib: u64) -> u64 {
     writeln!(file, "id,prompt,model,size").unwrap();
     let (mut written, mut row) = (0, 0_u64);
     while written < mib * 1024 * 1024 {
-        let line = format!("sku-{row},\"A photo of product number {row}, studio light, white background, soft shadow, three quarter view\",{MODEL},256x256\n");
+        let line = format!(
+            "sku-{row},\"A photo of product number {row}, studio light, white background, soft shadow, three quarter view\",{MODEL},256x256\n"
+        );
         written += line.len() as u64;
         row += 1;
         file.write_all(line.as_bytes()).unwrap();
@@ -164,7 +171,9 @@ pub(crate) fn memory_of_a_catalogue(mib: u64) -> u64 {
     let mut most = 0;
     while proc.exited().is_none() {
         let status = std::fs::read_to_string(format!("/proc/{}/status", proc.pid())).unwrap_or_default();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse::<u64>().ok());
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse::<u64>().ok());
         most = most.max(peak.unwrap_or(0));
         std::thread::sleep(Duration::from_millis(5));
     }

@@ -10,13 +10,22 @@ fn output(program: &str, args: &[&str]) -> String {
 }
 
 /// Writes a result with the commit and the machine it came from.
+#[expect(clippy::print_stdout, reason = "whoever runs a proof wants to see its result")]
 fn record(name: &str, title: &str, lines: &[String]) {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let cpu = cpu.lines().find_map(|l| l.strip_prefix("model name")).map_or("", |l| l.trim_start_matches([' ', '\t', ':']));
+    let cpu = cpu
+        .lines()
+        .find_map(|l| l.strip_prefix("model name"))
+        .map_or("", |l| l.trim_start_matches([' ', '\t', ':']));
     let cores = std::thread::available_parallelism().unwrap();
-    let dirty = if output("git", &["status", "--porcelain", "--untracked-files=no"]).is_empty() { "" } else { " with changes" };
+    let dirty = if output("git", &["status", "--porcelain", "--untracked-files=no"]).is_empty() {
+        ""
+    } else {
+        " with changes"
+    };
     let commit = output("git", &["rev-parse", "--short", "HEAD"]);
-    let mut text = format!("# {title}\n\nBy `make prove-{name}`, commit {commit}{dirty}, {cores} cores of {cpu}.\n\n");
+    let mut text =
+        format!("# {title}\n\nBy `make prove-{name}`, commit {commit}{dirty}, {cores} cores of {cpu}.\n\n");
     for line in lines {
         writeln!(text, "- {line}").unwrap();
     }
@@ -29,10 +38,19 @@ fn record(name: &str, title: &str, lines: &[String]) {
 async fn kill() {
     let run = death::killed(&death::FULL).await;
     let lines = [
-        format!("10,000 assets, 3 worker processes, SeaweedFS, latency p50 2 s: all made in {:.0?}, one object each", run.elapsed),
-        format!("at the SIGKILL of one worker: {} requests in flight, {} bodies part-received", run.in_flight, run.bodies),
+        format!(
+            "10,000 assets, 3 worker processes, SeaweedFS, latency p50 2 s: all made in {:.0?}, one object each",
+            run.elapsed
+        ),
+        format!(
+            "at the SIGKILL of one worker: {} requests in flight, {} bodies part-received",
+            run.in_flight, run.bodies
+        ),
         format!("the dead worker's claimed and sent work was free again after {:.1?}", run.recovery),
-        format!("bills beyond one an asset: {}, each in the ledger as unknown; unknown entries: {}", run.extra, run.unknown),
+        format!(
+            "bills beyond one an asset: {}, each in the ledger as unknown; unknown entries: {}",
+            run.extra, run.unknown
+        ),
     ];
     record("kill", "A worker killed at full speed", &lines);
     assert!(run.recovery <= Duration::from_secs(20) && run.extra <= run.in_flight);
@@ -42,7 +60,9 @@ async fn kill() {
 #[ignore = "full size: make prove-drain"]
 async fn drain() {
     let (billed, elapsed) = death::drained(&death::FULL).await;
-    let line = format!("10,000 assets, 3 worker processes, SeaweedFS, latency p50 2 s: {billed} billed, 10,000 objects, {elapsed:.0?}");
+    let line = format!(
+        "10,000 assets, 3 worker processes, SeaweedFS, latency p50 2 s: {billed} billed, 10,000 objects, {elapsed:.0?}"
+    );
     record("drain", "A large catalogue, nobody dies", &[line]);
 }
 
@@ -52,7 +72,9 @@ async fn cut() {
     let one = death::cut_off(&death::FULL, false).await;
     let both = death::cut_off(&death::FULL, true).await;
     let lines = [
-        format!("one of two workers cut off from Redis for 60 s with 250 requests in flight: {one} assets, {one} billed"),
+        format!(
+            "one of two workers cut off from Redis for 60 s with 250 requests in flight: {one} assets, {one} billed"
+        ),
         format!("both cut off: {both} assets, {both} billed"),
         "no process ended".to_owned(),
     ];
@@ -65,7 +87,10 @@ async fn claim() {
     let mut lines = Vec::new();
     for (retries, what) in [(false, "waiting"), (true, "due for a retry")] {
         let (few, many) = measures::claim_rates(retries).await;
-        lines.push(format!("claims with 500 assets {what}: {few:.0}/s; with 50,000: {many:.0}/s ({:+.0} %)", (many / few - 1.0) * 100.0));
+        lines.push(format!(
+            "claims with 500 assets {what}: {few:.0}/s; with 50,000: {many:.0}/s ({:+.0} %)",
+            (many / few - 1.0) * 100.0
+        ));
     }
     record("claim", "Claim rate by backlog", &lines);
 }
@@ -88,7 +113,13 @@ async fn memory() {
 async fn latency() {
     let times = measures::idle_latencies(500).await;
     let at = |percent: usize| times[times.len() * percent / 100];
-    let line = format!("submit to sent, one idle worker, 500 assets one by one: p50 {:.1?}, p90 {:.1?}, p99 {:.1?}, max {:.1?}", at(50), at(90), at(99), times[times.len() - 1]);
+    let line = format!(
+        "submit to sent, one idle worker, 500 assets one by one: p50 {:.1?}, p90 {:.1?}, p99 {:.1?}, max {:.1?}",
+        at(50),
+        at(90),
+        at(99),
+        times[times.len() - 1]
+    );
     record("latency", "From submit to send", &[line]);
     assert!(at(99) <= Duration::from_millis(100));
 }

@@ -39,7 +39,8 @@ impl Sim {
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let thread = thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
                 let shutdown = async move {
@@ -164,7 +165,10 @@ impl World {
     /// The binary, with nothing in its environment but what a test gives it.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pictor"));
-        command.env_clear().env("HOME", self.dir.path()).env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command
+            .env_clear()
+            .env("HOME", self.dir.path())
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("SIM_API_KEY", API_KEY).current_dir(self.dir.path()).stdin(Stdio::null());
         if let Images::S3(seaweed) = &self.images {
             command.env("PICTOR_STORE__SECRET_ACCESS_KEY", seaweed.secret_key());

@@ -38,15 +38,14 @@ impl Claimer {
     /// Claims until the worker drains.
     pub(crate) async fn run(mut self) {
         let draining = self.engine.draining.clone();
-        let mut begun = Instant::now();
-        self.renewals.after(begun).await;
+        self.renewals.first().await;
         loop {
             tokio::select! {
                 () = draining.cancelled() => return,
                 place = self.places.acquire() => drop(place),
             }
             let free = self.places.available_permits().min(MOST);
-            begun = Instant::now();
+            let begun = Instant::now();
             match self.claim(free).await {
                 Ok(claimed) => {
                     let taken = claimed.grants.len();

@@ -20,6 +20,11 @@ const RETRY: Duration = Duration::from_millis(500);
 pub(crate) struct Renewals(watch::Receiver<Option<Instant>>);
 
 impl Renewals {
+    /// Waits until leases were renewed once.
+    pub(crate) async fn first(&mut self) {
+        let _ended = self.0.wait_for(Option::is_some).await;
+    }
+
     /// Waits until leases were renewed after a moment: live work is re-asserted before new is claimed.
     pub(crate) async fn after(&mut self, moment: Instant) {
         // The sender goes only when the worker ends, and then nothing is claimed any more.
@@ -59,7 +64,7 @@ async fn renew(engine: &Weak<Engine>, renewed: &watch::Sender<Option<Instant>>) 
                     info!("Redis is back");
                 }
                 away = false;
-                report(&engine, &held, &answers);
+                report(engine, &held, &answers);
                 renewed.send_replace(Some(began));
                 tokio::time::sleep(EXTEND_EVERY).await;
             }

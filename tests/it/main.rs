@@ -4,6 +4,7 @@
 
 mod cli;
 mod death;
+mod demo;
 mod errors;
 mod layering;
 mod measures;

@@ -1,3 +1,5 @@
+//! The asset key against its published vectors, and properties that must hold for every spec.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

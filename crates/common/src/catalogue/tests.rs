@@ -1,3 +1,5 @@
+//! The embedded catalogue, overrides of it, and retirement.
+
 use super::*;
 use std::time::Duration;
 

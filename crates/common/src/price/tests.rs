@@ -1,3 +1,5 @@
+//! Prices against the published tables.
+
 use super::*;
 use crate::{catalogue::Catalogue, spec::Operation};
 

@@ -1,3 +1,5 @@
+//! What each model refuses, with its exact words.
+
 use super::*;
 use crate::catalogue::Catalogue;
 

@@ -1,0 +1,69 @@
+//! The first thing a newcomer runs: the whole system on one machine, nothing configured.
+
+use std::{collections::BTreeSet, fs, process::Command};
+
+use serde_json::Value;
+
+use crate::world::told;
+
+fn demo(dir: &std::path::Path) -> Value {
+    let output = Command::new(env!("CARGO_BIN_EXE_pictor"))
+        .args(["demo", "--latency", "300", "--json"])
+        .env_clear()
+        .env("HOME", dir)
+        .env("PATH", search_path())
+        .current_dir(dir)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", told(&output));
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", told(&output)))
+}
+
+/// Where a server is found also when only the tests' own tools have one.
+fn search_path() -> std::ffi::OsString {
+    let tools = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/bin");
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    path.push(":");
+    path.push(tools);
+    path
+}
+
+#[test]
+fn the_demo_makes_every_row_once_and_the_second_run_pays_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = demo(dir.path());
+    let number = |value: &Value| value.as_u64().unwrap_or_else(|| panic!("{first}"));
+    let assets = number(&first["assets"]);
+    assert_eq!(number(&first["rows"]), 200);
+    assert_eq!((number(&first["made"]), number(&first["failed"])), (assets, 0));
+    assert_eq!(number(&first["invoice"]["images"]), assets, "invoice = distinct assets");
+    assert_eq!(first["invoice"]["cost"], first["ledger"]["cost"]);
+
+    let table = fs::read_to_string(dir.path().join(first["results"].as_str().unwrap())).unwrap();
+    let mut reader = csv::Reader::from_reader(table.as_bytes());
+    let headers = reader.headers().unwrap().clone();
+    let column = |name: &str| headers.iter().position(|h| h == name).unwrap();
+    let (file, id) = (column("file"), column("ID"));
+    let (mut files, mut ids, mut takes) = (BTreeSet::new(), BTreeSet::new(), 0_u64);
+    for row in reader.records().map(Result::unwrap) {
+        ids.insert(row[id].to_owned());
+        files.insert(row[file].to_owned());
+        takes += 1;
+    }
+    assert_eq!(ids.len(), 200, "every row has its images");
+    assert!(takes > files.len() as u64, "some takes share an image");
+    assert_eq!(files.len() as u64, assets);
+    for file in files {
+        let path = dir.path().join(&file);
+        let decoded = image::ImageReader::open(&path).unwrap().with_guessed_format().unwrap().decode();
+        assert!(decoded.is_ok(), "{file}: {decoded:?}");
+    }
+
+    let second = demo(dir.path());
+    assert_eq!(
+        (second["invoice"]["images"].as_u64(), second["made"].as_u64()),
+        (Some(0), Some(0)),
+        "{second}"
+    );
+    assert_eq!(second["reused"].as_u64(), Some(assets));
+}

@@ -12,13 +12,6 @@ use pictor_worker::{Lane, provider::openai_images::OpenAiImages};
 
 use crate::config::{AccountSettings, Settings};
 
-/// A lane and its limits.
-#[derive(Debug)]
-pub(crate) struct Served {
-    pub(crate) lane: Lane,
-    pub(crate) limits: LaneLimits,
-}
-
 fn families(catalogue: &Catalogue) -> BTreeSet<&str> {
     catalogue.models().map(|model| model.family.as_str()).collect()
 }
@@ -56,7 +49,7 @@ pub(crate) fn lanes(
     settings: &Settings,
     wanted: Option<&BTreeSet<String>>,
     today: &str,
-) -> anyhow::Result<Vec<Served>> {
+) -> anyhow::Result<Vec<Lane>> {
     let mut lanes = Vec::new();
     let mut providers: BTreeMap<&str, Arc<OpenAiImages>> = BTreeMap::new();
     let mut lacking: BTreeMap<String, String> = BTreeMap::new();
@@ -84,18 +77,11 @@ pub(crate) fn lanes(
                     new
                 }
             };
-            lanes.push(Served {
-                lane: Lane {
-                    name: format!("{name}.{family}"),
-                    routes: vec![Route::new(family, Operation::Generate)],
-                    provider,
-                },
-                limits: account
-                    .limits
-                    .get(family)
-                    .cloned()
-                    .unwrap_or_else(|| guessed(&settings.catalogue, family)),
-            });
+            let own = account.limits.get(family).cloned();
+            let limits = own.unwrap_or_else(|| guessed(&settings.catalogue, family));
+            let name = format!("{name}.{family}");
+            let routes = vec![Route::new(family, Operation::Generate)];
+            lanes.push(Lane { name, routes, limits, provider });
         }
         if let Some(missing) = without_key.filter(|_| lanes.len() == before || wanted.is_none()) {
             lacking.insert(missing, family.to_owned());
@@ -156,7 +142,7 @@ mod tests {
         settings.accounts = BTreeMap::from([("openai".to_owned(), openai)]);
         assert_eq!(hosts(&settings, "2026-11-21").of("dall-e-3"), Some("api.openai.com"));
         let all = lanes(&settings, None, "2026-11-21").unwrap();
-        assert!(all.iter().all(|served| served.lane.name != "openai.dall-e-3"));
+        assert!(all.iter().all(|lane| lane.name != "openai.dall-e-3"));
 
         let studio = account("https://images.example.com/v1", Some(&["dall-e-3"]), Some("k"));
         settings.accounts.insert("studio".to_owned(), studio);

@@ -37,6 +37,9 @@ struct Global {
     log_format: Option<LogFormat>,
 }
 
+/// Files are written on these; more would only take memory.
+const BLOCKING_THREADS: usize = 48;
+
 /// How logs are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -100,7 +103,11 @@ pub(crate) fn start() -> ExitCode {
         log: global.log,
         log_format: global.log_format,
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return exit::report(Err(error.into()), &output),
     };

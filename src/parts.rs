@@ -4,11 +4,10 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use pictor_common::{keys::Keys, queue::Queue, store::Store};
-use pictor_worker::{Parts, Settings as WorkerSettings};
+use pictor_worker::{Lane, Parts, Settings as WorkerSettings};
 use secrecy::ExposeSecret as _;
 
 use crate::{
-    accounts::Served,
     config::Settings,
     private_redis::{PrivateRedis, Use},
     signals::Signals,
@@ -90,24 +89,25 @@ pub(crate) async fn worker(
     settings: &Settings,
     queue: &Queue,
     store: &Arc<dyn Store>,
-    lanes: Vec<Served>,
+    lanes: Vec<Lane>,
     concurrency: usize,
 ) -> anyhow::Result<Parts> {
-    for served in &lanes {
-        queue.declare_lane(&served.lane.name, &served.limits).await?;
+    for lane in &lanes {
+        queue.declare_lane(&lane.name, &lane.limits).await?;
     }
     let spool = settings.worker.spool.clone().unwrap_or_else(|| settings.data_dir.join("spool"));
     Ok(Parts {
         queue: queue.clone(),
         store: Arc::clone(store),
         catalogue: Arc::new(settings.catalogue.clone()),
-        lanes: lanes.into_iter().map(|served| served.lane).collect(),
+        lanes,
         settings: WorkerSettings {
             concurrency,
             spool,
             max_attempts: settings.worker.max_attempts,
             max_unknown: settings.worker.max_unknown,
             drain: settings.worker.drain(),
+            total: settings.total,
         },
     })
 }

@@ -219,3 +219,62 @@ async fn a_worker_cut_from_redis_pays_nothing_twice() {
 async fn both_workers_cut_from_redis_pay_nothing_twice() {
     cut_off(&SMALL, true).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn images_received_while_the_store_is_away_survive_the_worker() {
+    let seaweed = Seaweed::shared();
+    let bucket = Proxy::start(seaweed.address()).await;
+    let options = Options { latency_ms_p50: Some(50), ..Options::default() };
+    let world = World::with(options, Images::S3(seaweed));
+    let endpoint = format!("http://{}", bucket.address());
+    let through = [("PICTOR_STORE__ENDPOINT", endpoint.as_str())];
+    let assets = 40;
+    let file = world.catalogue("catalogue.csv", 0..assets);
+    world.json(&["submit", file.to_str().unwrap(), "--run-id", "kept"]);
+    bucket.set(Fault::Refuse);
+    let mut worker = world.worker("first", 64, &through);
+    let spool = world.path("spool").join(&worker.incarnation);
+    let images = || {
+        let names = std::fs::read_dir(&spool).unwrap().map(|entry| entry.unwrap().path());
+        names.filter(|path| path.extension().is_some_and(|e| e == "img")).count() as u64
+    };
+    worker.proc.wait_until("all received", Duration::from_secs(60), |_| images() == assets);
+    assert_eq!(world.queue().await.batch(&"kept".parse().unwrap()).await.unwrap().unwrap().counts.done, 0);
+    worker.proc.kill();
+    bucket.set(Fault::Pass);
+    let _second = world.worker("second", 64, &through);
+    let batch = world.ended("kept", Duration::from_secs(60)).await;
+    assert_eq!((batch.counts.done, world.sim.billed().await), (assets, assets), "paid once, and not lost");
+    assert_eq!(objects(&world).await, assets);
+    assert!(world.ledger().await.iter().all(|entry| entry.kind == "settled"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_worker_gives_back_what_it_has_not_sent_and_waits_for_what_it_has() {
+    use rustix::process::Signal;
+    let world = World::start(Options { latency_ms_p50: Some(1_500), ..Options::default() });
+    let assets = 200;
+    let file = world.catalogue("catalogue.csv", 0..assets);
+    world.json(&["submit", file.to_str().unwrap(), "--run-id", "stopped"]);
+    let mut first = world.worker("first", 50, &[]);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while count(&world.sim.state().await, "in_flight") < 40 {
+        assert!(Instant::now() < deadline, "never 40 in flight");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    first.proc.signal(Signal::TERM);
+    let status = first.proc.wait(Duration::from_secs(60));
+    assert!(status.success(), "{status}: {}", first.proc.told());
+    assert_eq!(
+        still_held(&world, &first.incarnation).await,
+        0,
+        "nothing is left in a stopped worker's hands"
+    );
+    let billed = world.sim.billed().await;
+    let done = world.queue().await.batch(&"stopped".parse().unwrap()).await.unwrap().unwrap().counts.done;
+    assert_eq!(billed, done, "what was sent was waited for");
+    assert!(!world.path("spool").join(&first.incarnation).exists(), "an empty spool is not left behind");
+    let _second = world.worker("second", 50, &[]);
+    assert_eq!(world.ended("stopped", Duration::from_secs(90)).await.counts.done, assets);
+    assert_eq!(extra_bills(&world, assets).await, 0);
+}

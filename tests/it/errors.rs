@@ -174,13 +174,19 @@ impl Bench {
                 .await
                 .unwrap(),
             catalogue: Arc::new(Catalogue::embedded().overridden(quick).unwrap()),
-            lanes: vec![Lane { name: LANE.to_owned(), routes: vec![route], provider: Arc::new(provider) }],
+            lanes: vec![Lane {
+                name: LANE.to_owned(),
+                routes: vec![route],
+                limits: LaneLimits::default(),
+                provider: Arc::new(provider),
+            }],
             settings: Settings {
                 concurrency: 2,
                 spool: self.dir.path().join(format!("spool-{n}")),
                 max_attempts: 3,
                 max_unknown: 1,
                 drain: Duration::from_secs(10),
+                total: None,
             },
         }
     }

@@ -4,16 +4,17 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use pictor_common::{
-    queue::{Billed, Failure, Outcome, Unmade},
+    queue::{HeldAsset, HeldPhase},
     stamp::Stamp,
     store::image_name,
 };
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::{
     deliver::{Delivery, remove},
-    engine::{Engine, wall_ms},
+    engine::{Engine, LEASE, UPLOADS},
     reaper::declare_unknown,
     spool::{DeadSpool, Image, Open},
 };
@@ -53,13 +54,44 @@ async fn replay(engine: &Arc<Engine>, spool: DeadSpool) -> anyhow::Result<()> {
     // What has no image is declared first, so that its work resumes at once.
     let (arrived, missing): (Vec<_>, Vec<_>) =
         open.into_iter().partition(|intent| spool.image(&intent.attempt.token).is_some());
-    for intent in missing {
-        certify(engine, &intent).await?;
+    // The images are ours now: the lease thread keeps everybody else from judging them.
+    for intent in &arrived {
+        engine.held.adopt(held(intent));
     }
-    for intent in arrived {
-        deliver(engine, &spool, intent).await?;
+    let replayed = take_over(engine, &spool, &arrived, &missing).await;
+    for intent in &arrived {
+        engine.held.ended(&intent.attempt.token);
     }
+    replayed?;
     spool.remove().context("cannot remove it")
+}
+
+async fn take_over(
+    engine: &Arc<Engine>,
+    spool: &DeadSpool,
+    arrived: &[Open],
+    missing: &[Open],
+) -> anyhow::Result<()> {
+    let adopted: Vec<_> = arrived.iter().map(held).collect();
+    engine.queue.extend(&adopted, LEASE).await?;
+    for intent in missing {
+        certify(engine, intent).await?;
+    }
+    let deliveries: Vec<_> = arrived.iter().map(|intent| deliver(engine, spool, intent).boxed()).collect();
+    stream::iter(deliveries).buffer_unordered(UPLOADS).try_collect().await
+}
+
+fn held(intent: &Open) -> HeldAsset {
+    HeldAsset {
+        key: intent.attempt.key.clone(),
+        token: intent.attempt.token.clone(),
+        phase: HeldPhase::Received,
+        lane: intent.attempt.lane.clone(),
+        payer: intent.attempt.payer.clone(),
+        ceiling: intent.ceiling,
+        attempt: intent.attempt.attempt,
+        deadline: 0,
+    }
 }
 
 /// The owner is dead and left no image: unsent goes back, sent is unknown unless the store has it.
@@ -79,52 +111,32 @@ async fn certify(engine: &Engine, intent: &Open) -> anyhow::Result<()> {
         engine.queue.settle(&stamp.attempt, &stamp.made).await?;
     }
     if stamp.is_none_or(|stamp| stamp.attempt.token != attempt.token) {
-        declare_unknown(engine, attempt, intent.ceiling, "the worker died before the answer came").await?;
+        declare_unknown(engine, attempt, intent.ceiling, "the worker died before the answer came", false)
+            .await?;
     }
     Ok(())
 }
 
-async fn deliver(engine: &Engine, spool: &DeadSpool, intent: Open) -> anyhow::Result<()> {
-    let token = intent.attempt.token.clone();
-    let Some(file) = spool.image(&token) else { return Ok(()) };
-    if spool.take_up(&token)? >= POISON {
-        warn!(key = %intent.attempt.key, token, "workers died over this image three times; it is given up");
-        let failure = Failure {
-            class: "poison".to_owned(),
-            message: "workers died three times while they verified or stored this image".to_owned(),
-            model: intent.attempt.model.clone(),
-            attempt: intent.attempt.attempt,
-            at_ms: wall_ms(),
-            ..Failure::default()
-        };
-        let unmade = Unmade {
-            billed: Billed::Yes,
-            cost: intent.ceiling,
-            outcome: Outcome::Failed,
-            max_unknown: 0,
-            failure: &failure,
-            pause: None,
-        };
-        engine.fail_until_done(&intent.attempt, &unmade).await;
-        remove(&file);
-        return Ok(());
-    }
-    let image = match intent.image {
-        Some(image) => image,
+async fn deliver(engine: &Engine, spool: &DeadSpool, intent: &Open) -> anyhow::Result<()> {
+    let token = &intent.attempt.token;
+    let Some(file) = spool.image(token) else { return Ok(()) };
+    let image = match &intent.image {
+        Some(image) => image.clone(),
         None => measured(&file)?,
     };
-    let mut attempt = intent.attempt;
+    let mut attempt = intent.attempt.clone();
     attempt.request_id.clone_from(&image.request_id);
-    let delivery = Delivery {
-        attempt,
-        spec: intent.spec,
-        ceiling: intent.ceiling,
-        file: file.clone(),
-        image,
-        bad_answers: 0,
-    };
-    engine.deliver(&delivery).await?;
-    remove(&file);
+    let spec = intent.spec.clone();
+    let delivery = Delivery { attempt, spec, ceiling: intent.ceiling, file, image, bad_answers: 0 };
+    if spool.take_up(token)? >= POISON {
+        engine.reject_poison(&delivery).await;
+    } else {
+        let checked = engine.check(&delivery).await;
+        // Only decoding can kill; what follows waits for the network and does not count.
+        spool.survived(token)?;
+        engine.finish(&delivery, checked).await;
+    }
+    remove(&delivery.file);
     Ok(())
 }
 

@@ -108,7 +108,31 @@ impl Claimer {
             .collect()
     }
 
+    /// Says limits and cap again to a server that was wiped.
+    async fn declare(&self) {
+        let queue = &self.engine.queue;
+        let said = async {
+            for lane in self.engine.lanes.values() {
+                queue.declare_lane(&lane.name, &lane.limits).await?;
+            }
+            match self.engine.settings.total {
+                Some(total) => queue.set_total_cap(Some(total)).await,
+                None => Ok(()),
+            }
+        };
+        if let Err(error) = said.await {
+            warn!(%error, "cannot declare the lanes again");
+        }
+    }
+
     async fn hand_over(&self, claimed: Claimed) {
+        if self.engine.draining.is_cancelled() {
+            let unsent: Vec<_> = claimed.grants.iter().map(|g| (g.key.clone(), g.token.clone())).collect();
+            if let Err(error) = self.engine.queue.release(&unsent).await {
+                warn!(%error, "cannot give back what was claimed too late; its leases end by themselves");
+            }
+            return;
+        }
         for grant in claimed.grants {
             self.engine.held.claimed(&grant);
             let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
@@ -144,6 +168,7 @@ impl Claimer {
                 max_unknown: 0,
                 failure: &failure,
                 pause: None,
+                doubt: false,
             };
             if let Err(error) = self.engine.queue.fail(&attempt, &unmade).await {
                 warn!(%error, key = %attempt.key, "cannot record an unreadable spec");
@@ -153,6 +178,9 @@ impl Claimer {
 
     /// Sleeps until work may be had: a wake-up call when the queue is empty, a free place, or the time Redis named.
     async fn rest(&mut self, sleep: Duration, why: &str, wake: &str) {
+        if why == "undeclared" {
+            self.declare().await;
+        }
         if why != "empty" {
             tokio::time::sleep(sleep.max(Duration::from_millis(2))).await;
             return;

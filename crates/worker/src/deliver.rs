@@ -5,7 +5,6 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use bytes::Bytes;
 use pictor_common::{
     MicroUsd, Spec,
@@ -21,7 +20,7 @@ use crate::{
     backoff_delay::retry_delay,
     engine::{Engine, Settings, wall_ms},
     spool::Image,
-    verdict::{Next, Patience, Tries, judge_undecodable},
+    verdict::{FailureClass, Next, Patience, Tries, judge_undecodable},
     verify::{Checked, VerifyError, verify},
 };
 
@@ -40,19 +39,38 @@ pub(crate) struct Delivery {
 impl Engine {
     /// Verifies, stores and settles an image; returns when it is in the store and the books, or
     /// kept as rejected.
-    pub(crate) async fn deliver(&self, delivery: &Delivery) -> anyhow::Result<()> {
-        let spec = delivery.spec.clone();
-        let file = delivery.file.clone();
-        let decoding = self.decoders.acquire().await.context("cannot verify")?;
-        let verified =
-            tokio::task::spawn_blocking(move || verify(&file, &spec)).await.context("cannot verify")?;
-        drop(decoding);
-        match verified {
-            Ok(verified) => self.keep(delivery, &verified).await,
-            Err(VerifyError::Undecodable(reason)) => self.reject(delivery, &reason).await,
-            Err(error @ VerifyError::Read(_)) => return Err(error.into()),
+    pub(crate) async fn deliver(&self, delivery: &Delivery) {
+        let checked = self.check(delivery).await;
+        self.finish(delivery, checked).await;
+    }
+
+    /// Decodes an image, waiting until its file can be read: giving it up would buy it again.
+    pub(crate) async fn check(&self, delivery: &Delivery) -> Result<Checked, String> {
+        let mut tries = 0;
+        loop {
+            let (file, spec) = (delivery.file.clone(), delivery.spec.clone());
+            let decoding = self.decoders.acquire().await;
+            let verified = tokio::task::spawn_blocking(move || verify(&file, &spec)).await;
+            drop(decoding);
+            match verified {
+                Ok(Ok(checked)) => return Ok(checked),
+                Ok(Err(VerifyError::Undecodable(reason))) => return Err(reason),
+                Ok(Err(VerifyError::Read(cause))) if tries == 0 => {
+                    error!(error = %cause, file = %delivery.file.display(), "cannot read an image back; trying again");
+                }
+                Ok(Err(VerifyError::Read(_))) => {}
+                Err(died) => return Err(format!("the decoder failed: {died}")),
+            }
+            Self::pause(&mut tries).await;
         }
-        Ok(())
+    }
+
+    /// Takes a checked image to the store and the books.
+    pub(crate) async fn finish(&self, delivery: &Delivery, checked: Result<Checked, String>) {
+        match checked {
+            Ok(checked) => self.keep(delivery, &checked).await,
+            Err(reason) => self.reject(delivery, &reason).await,
+        }
     }
 
     async fn keep(&self, delivery: &Delivery, verified: &Checked) {
@@ -70,16 +88,19 @@ impl Engine {
         };
         let put = self.store_until_done(&object, true).await;
         if let Put::Exists(existing) = put {
-            self.compare(&mut stamp, Stamp::of(&existing)).await;
+            self.compare(&mut stamp, Stamp::of(&existing), &object).await;
         }
         self.put_sidecar(&stamp, &delivery.spec).await;
         self.settle_until_done(&stamp).await;
     }
 
     /// An object stands under our name: ours after a lost reply, or a rival's image.
-    async fn compare(&self, ours: &mut Stamp, existing: Option<Stamp>) {
+    async fn compare(&self, ours: &mut Stamp, existing: Option<Stamp>, object: &NewObject) {
         let Some(existing) = existing else {
-            warn!(key = %ours.attempt.key, "an object that Pictor did not write stands under the image's name; it is left alone");
+            warn!(key = %ours.attempt.key, "an object that Pictor did not write stands under the image's name; it is left alone, and ours is kept as rejected");
+            let name = rejected_name(&ours.attempt.key, &ours.attempt.token);
+            self.store_until_done(&NewObject { name: name.clone(), ..object.clone() }, false).await;
+            ours.made.object = name;
             return;
         };
         if existing.attempt.token == ours.attempt.token || existing.made.digest == ours.made.digest {
@@ -113,7 +134,25 @@ impl Engine {
     /// Bytes that cost money and are no image: kept for a person to see, tried once more at most.
     async fn reject(&self, delivery: &Delivery, reason: &str) {
         let attempt = &delivery.attempt;
-        warn!(key = %attempt.key, token = attempt.token, reason, "what was received is no image; the bytes are kept");
+        let tries = Tries { attempt: attempt.attempt, bad_answers: delivery.bad_answers, ..Tries::default() };
+        let verdict = judge_undecodable(reason, &tries, &self.patience());
+        let outcome = match verdict.next {
+            Next::Retry => Outcome::Retry(retry_delay(attempt.attempt, rand::random())),
+            _ => Outcome::Failed,
+        };
+        let message = format!("the answer was no image: {reason}");
+        self.set_aside(delivery, verdict.class.unwrap_or(FailureClass::BadAnswer), message, outcome).await;
+    }
+
+    /// An image over which workers died is not tried again; its bytes are kept.
+    pub(crate) async fn reject_poison(&self, delivery: &Delivery) {
+        let message = "workers died three times while they decoded this image".to_owned();
+        self.set_aside(delivery, FailureClass::Poison, message, Outcome::Failed).await;
+    }
+
+    async fn set_aside(&self, delivery: &Delivery, class: FailureClass, message: String, outcome: Outcome) {
+        let attempt = &delivery.attempt;
+        warn!(key = %attempt.key, token = attempt.token, message, "paid for, and no image; the bytes are kept");
         let object = NewObject {
             name: rejected_name(&attempt.key, &attempt.token),
             body: Body::File(delivery.file.clone()),
@@ -123,15 +162,9 @@ impl Engine {
         self.store_until_done(&object, false).await;
         let model = self.catalogue.model(&delivery.spec.model);
         let cost = model.and_then(|m| price::actual(m, &delivery.spec, delivery.image.usage.as_ref()).ok());
-        let tries = Tries { attempt: attempt.attempt, bad_answers: delivery.bad_answers, ..Tries::default() };
-        let verdict = judge_undecodable(reason, &tries, &self.patience());
-        let outcome = match verdict.next {
-            Next::Retry => Outcome::Retry(retry_delay(attempt.attempt, rand::random())),
-            _ => Outcome::Failed,
-        };
         let failure = Failure {
-            class: verdict.class.map(|class| class.to_string()).unwrap_or_default(),
-            message: format!("the answer was no image: {reason}"),
+            class: class.to_string(),
+            message,
             request_id: delivery.image.request_id.clone(),
             model: attempt.model.clone(),
             attempt: attempt.attempt,
@@ -145,6 +178,7 @@ impl Engine {
             max_unknown: self.settings.max_unknown,
             failure: &failure,
             pause: None,
+            doubt: false,
         };
         self.fail_until_done(attempt, &unmade).await;
     }

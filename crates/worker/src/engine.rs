@@ -3,9 +3,10 @@
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
 use pictor_common::{
+    MicroUsd,
     batch::Route,
     catalogue::Catalogue,
-    queue::{Attempt, Queue},
+    queue::{Attempt, LaneLimits, Queue},
     store::Store,
 };
 use tokio::sync::Semaphore;
@@ -35,6 +36,8 @@ pub struct Lane {
     pub name: String,
     /// The routes it serves.
     pub routes: Vec<Route>,
+    /// Its limits, to declare again when Redis has lost them.
+    pub limits: LaneLimits,
     /// What sends.
     pub provider: Arc<dyn Provider>,
 }
@@ -52,6 +55,8 @@ pub struct Settings {
     pub max_unknown: u32,
     /// How long a stopping worker waits for what was sent.
     pub drain: Duration,
+    /// The configured total cap, to set again when Redis has lost it; `None` leaves it alone.
+    pub total: Option<MicroUsd>,
 }
 
 /// What a worker is made of.

@@ -85,7 +85,11 @@ async fn begin(engine: &Engine, grant: &Grant, slot: Instant) -> Option<u32> {
         match engine.queue.begin(&grant.key, &grant.token, allowance, LEASE).await {
             Ok(Begun::Go { attempt, deadline }) => {
                 engine.held.sent(&grant.token, attempt, deadline);
-                engine.journal.note(Record::Sent { token: grant.token.clone(), attempt });
+                // On disk before it is sent: after a power cut nobody may take it for unsent.
+                if engine.journal.sync(Record::Sent { token: grant.token.clone(), attempt }).await.is_err() {
+                    give_back(engine, grant).await;
+                    return None;
+                }
                 return Some(attempt);
             }
             Ok(Begun::Wait(more)) => wait = more,
@@ -127,6 +131,7 @@ async fn give_back(engine: &Engine, grant: &Grant) {
                 max_unknown: 0,
                 failure: &failure,
                 pause: None,
+                doubt: false,
             };
             if let Err(error) = engine.queue.fail(&attempt, &unmade).await {
                 debug!(%error, "not given back; the lease ends by itself");
@@ -186,13 +191,7 @@ async fn received_image(engine: &Engine, grant: &Grant, mut attempt: Attempt, re
         image,
         bad_answers: grant.bad_answers,
     };
-    if let Err(error) = engine.deliver(&delivery).await {
-        error!(
-            error = format!("{error:#}"),
-            "an image stays in the spool; it is delivered when this worker is started again"
-        );
-        return;
-    }
+    engine.deliver(&delivery).await;
     remove(&delivery.file);
     engine.journal.note(Record::Ended { token });
 }
@@ -230,6 +229,7 @@ async fn no_image(engine: &Engine, grant: &Grant, attempt: Attempt, verdict: &Ve
         max_unknown: engine.settings.max_unknown,
         failure: &failure,
         pause: lane_pause.as_ref(),
+        doubt: false,
     };
     engine.fail_until_done(&attempt, &unmade).await;
     engine.journal.note(Record::Ended { token: attempt.token });

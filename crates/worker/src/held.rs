@@ -36,6 +36,11 @@ impl Held {
         self.lock().insert(grant.token.clone(), held);
     }
 
+    /// Takes over what a dead worker held.
+    pub(crate) fn adopt(&self, held: HeldAsset) {
+        self.lock().insert(held.token.clone(), held);
+    }
+
     /// Takes note that the request goes out.
     pub(crate) fn sent(&self, token: &str, attempt: u32, deadline: u64) {
         if let Some(held) = self.lock().get_mut(token) {

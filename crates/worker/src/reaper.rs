@@ -11,7 +11,7 @@ use pictor_common::{
 use rand::Rng as _;
 use tracing::{info, warn};
 
-use crate::engine::{Engine, wall_ms};
+use crate::engine::{Engine, LEASE, wall_ms};
 
 const LIMIT: u32 = 100;
 
@@ -35,13 +35,21 @@ pub(crate) async fn run(engine: Arc<Engine>) {
     }
 }
 
-async fn round(engine: &Engine) -> Result<(), QueueError> {
+async fn round(engine: &Arc<Engine>) -> Result<(), QueueError> {
+    // Our own first: after a sleep of the whole machine we must not take ourselves for dead.
+    engine.queue.extend(&engine.held.all(), LEASE).await?;
     let reaped = engine.queue.reap(LIMIT).await?;
     if reaped.requeued + reaped.orphaned > 0 {
         info!(given_back = reaped.requeued, orphaned = reaped.orphaned, "leases ended without their owner");
     }
-    for orphan in &reaped.orphans {
-        judge(engine, orphan).await?;
+    for orphan in reaped.orphans {
+        let engine = Arc::clone(engine);
+        // Looking may take long; the next round must not wait for it.
+        tokio::spawn(async move {
+            if let Err(error) = judge(&engine, &orphan).await {
+                warn!(%error, key = %orphan.attempt.key, "cannot judge an orphan yet");
+            }
+        });
     }
     Ok(())
 }
@@ -64,18 +72,25 @@ async fn judge(engine: &Engine, orphan: &Orphan) -> Result<(), QueueError> {
         engine.queue.settle(&stamp.attempt, &stamp.made).await?;
     }
     if !mine && (orphan.last || found.is_some()) {
-        declare_unknown(engine, &orphan.attempt, orphan.ceiling, "no answer came before the send deadline")
-            .await?;
+        declare_unknown(
+            engine,
+            &orphan.attempt,
+            orphan.ceiling,
+            "no answer came before the send deadline",
+            true,
+        )
+        .await?;
     }
     Ok(())
 }
 
-/// Records that nobody knows whether an attempt was billed.
+/// Records that nobody knows whether an attempt was billed; `doubt` when said by who never held it.
 pub(crate) async fn declare_unknown(
     engine: &Engine,
     attempt: &Attempt,
     ceiling: MicroUsd,
     why: &str,
+    doubt: bool,
 ) -> Result<(), QueueError> {
     warn!(key = %attempt.key, token = attempt.token, why, "outcome unknown: it may have been billed");
     let failure = Failure {
@@ -93,6 +108,7 @@ pub(crate) async fn declare_unknown(
         max_unknown: engine.settings.max_unknown,
         failure: &failure,
         pause: None,
+        doubt,
     };
     engine.queue.fail(attempt, &unmade).await?;
     Ok(())

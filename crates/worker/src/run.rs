@@ -119,10 +119,16 @@ async fn drain<T>(engine: &Engine, working: tokio::task::JoinHandle<T>) {
             model: String::new(),
             request_id: None,
         };
-        let recorded =
-            declare_unknown(engine, &attempt, held.ceiling, "the worker was stopped before the answer came");
+        let recorded = declare_unknown(
+            engine,
+            &attempt,
+            held.ceiling,
+            "the worker was stopped before the answer came",
+            false,
+        );
         if let Err(error) = recorded.await {
-            warn!(%error, key = %attempt.key, "cannot record an unknown outcome; the spool tells it");
+            warn!(%error, "cannot record unknown outcomes; the spool tells them");
+            return;
         }
     }
 }

@@ -83,7 +83,7 @@ pub struct Claimed {
     pub unreadable: Vec<(AssetKey, String, String)>,
     /// When nothing more can start: how long to sleep at most.
     pub sleep: Duration,
-    /// Why nothing more was given: `empty`, `limit`, `paused`, `in_flight`, `budget`, `grace` or `stale`.
+    /// Why nothing more was given: `empty`, `limit`, `paused`, `in_flight`, `budget`, `grace`, `stale` or `undeclared`.
     pub why: String,
     /// Last id of the wake stream; an idle worker waits for the next.
     pub wake: String,

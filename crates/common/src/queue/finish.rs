@@ -105,6 +105,8 @@ pub struct Unmade<'a> {
     pub failure: &'a Failure,
     /// A pause for the whole lane.
     pub pause: Option<&'a LanePause>,
+    /// Said by a reaper and not by who held the asset: void when the owner is back.
+    pub doubt: bool,
 }
 
 /// What became of a settled attempt.
@@ -157,6 +159,7 @@ struct FailRequest<'a> {
     delay: u64,
     max_unknown: u32,
     failure: String,
+    doubt: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pause: Option<PauseArgs<'a>>,
 }
@@ -194,6 +197,7 @@ impl Queue {
             delay: micros(delay),
             max_unknown: unmade.max_unknown,
             failure: json("fail", unmade.failure)?,
+            doubt: unmade.doubt,
             pause: unmade.pause.map(|p| PauseArgs {
                 lane: &p.lane,
                 delay: p.delay.map(micros),

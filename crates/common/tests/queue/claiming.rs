@@ -154,13 +154,8 @@ async fn a_wiped_server_learns_again_what_is_in_hand() {
     let world = World::new().await;
     world.submit("b", "shop", 0..1).await;
     let grant = world.sent().await;
-    let mut redis = world.redis.clone();
-    let names: Vec<String> = redis::cmd("KEYS")
-        .arg(format!("{}*", world.queue.keys().prefix().replace(['[', ']'], "?")))
-        .query_async(&mut redis)
-        .await
-        .unwrap();
-    redis::cmd("DEL").arg(names).exec_async(&mut redis).await.unwrap();
+    world.wipe().await;
+    world.queue.declare_lane(LANE, &LaneLimits::default()).await.unwrap();
     assert_eq!(world.queue.extend(&[held(&grant, HeldPhase::Sent)], LEASE).await.unwrap(), [Hold::Restored]);
     assert_eq!(world.submit("b", "shop", 0..1).await.queued, 1);
     assert!(world.claim(5).await.grants.is_empty(), "what is in hand is not sent again");

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod claiming;
+mod doubt;
 mod ending;
 mod fairness;
 mod grace;

@@ -145,6 +145,14 @@ impl World {
             .map_or("none".into(), |a| a.phase)
     }
 
+    /// Forgets the namespace.
+    pub(crate) async fn wipe(&self) {
+        let mut redis = self.redis.clone();
+        let pattern = format!("{}*", self.queue.keys().prefix());
+        let names: Vec<String> = redis::cmd("KEYS").arg(pattern).query_async(&mut redis).await.unwrap();
+        redis::cmd("DEL").arg(names).exec_async(&mut redis).await.unwrap();
+    }
+
     /// Moves the end of every lease into the past.
     pub(crate) async fn expire_leases(&self) {
         let mut redis = self.redis.clone();

@@ -36,7 +36,7 @@ impl Journal {
         let path = dir.join("journal");
         let file = new_file(&path)?;
         let (entries, incoming) = mpsc::channel();
-        let writer = Writer { path, file, written: 0, open: BTreeMap::new() };
+        let writer = Writer { path, file, written: 0, torn: false, open: BTreeMap::new() };
         thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run(&incoming))?;
         Ok(Self { entries })
     }
@@ -65,6 +65,7 @@ struct Writer {
     path: PathBuf,
     file: File,
     written: u64,
+    torn: bool,
     open: BTreeMap<String, Vec<String>>,
 }
 
@@ -100,25 +101,46 @@ impl Writer {
                 self.open.entry(entry.record.token().to_owned()).or_default().push(line);
             }
         }
+        let sync = entries.iter().any(|entry| entry.synced.is_some());
+        // After a failure the file may end in half a line: it is written anew, from what is open.
+        let written = if self.torn { self.compact() } else { self.append(&text, sync) };
+        self.torn = written.is_err();
+        if written.is_err() {
+            for entry in entries.iter().filter(|entry| entry.synced.is_some()) {
+                // Whoever waits for it learns that it is not on disk, and does not send.
+                self.open.remove(entry.record.token());
+            }
+            return written;
+        }
+        if self.written > COMPACT_AT
+            && let Err(cause) = self.compact()
+        {
+            self.torn = true;
+            error!(error = %cause, "cannot compact the journal");
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, text: &str, sync: bool) -> io::Result<()> {
         self.file.write_all(text.as_bytes())?;
-        if entries.iter().any(|entry| entry.synced.is_some()) {
+        if sync {
             self.file.sync_data()?;
         }
         self.written += text.len() as u64;
-        if self.written > COMPACT_AT {
-            self.compact()?;
-        }
         Ok(())
     }
 
     fn compact(&mut self) -> io::Result<()> {
         let fresh = self.path.with_extension("new");
-        let mut file = new_file(&fresh)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
         for line in self.open.values().flatten() {
             writeln!(file, "{line}")?;
         }
         file.sync_all()?;
         fs::rename(&fresh, &self.path)?;
+        if let Some(dir) = self.path.parent() {
+            File::open(dir)?.sync_all()?;
+        }
         self.file = file;
         self.written = 0;
         Ok(())
@@ -174,10 +196,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_torn_line_swallows_nothing_that_follows() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        let mut writer =
+            Writer { file: new_file(&path).unwrap(), path, written: 0, torn: false, open: BTreeMap::new() };
+        writer.write(&[Entry { record: intent("a"), synced: None }]).unwrap();
+        writer.file.write_all("{\"intent\":{\"é".as_bytes().split_last().unwrap().1).unwrap();
+        writer.torn = true;
+        writer.write(&[Entry { record: intent("b"), synced: None }]).unwrap();
+        let tokens: Vec<_> =
+            read_journal(&writer.path).unwrap().into_iter().map(|o| o.attempt.token).collect();
+        assert_eq!(tokens, ["a", "b"]);
+    }
+
+    #[tokio::test]
     async fn compaction_keeps_what_is_open() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("journal");
-        let mut writer = Writer { file: new_file(&path).unwrap(), path, written: 0, open: BTreeMap::new() };
+        let mut writer =
+            Writer { file: new_file(&path).unwrap(), path, written: 0, torn: false, open: BTreeMap::new() };
         let entry = |record| Entry { record, synced: None };
         writer
             .write(&[entry(intent("a")), entry(intent("b")), entry(Record::Ended { token: "a".into() })])

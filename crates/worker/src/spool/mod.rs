@@ -18,6 +18,10 @@ use anyhow::Context;
 pub(crate) use journal::Journal;
 pub(crate) use record::{Image, Open, Record, read_journal};
 use rustix::fs::{FlockOperation, flock};
+use tracing::{error, warn};
+
+/// Length of an incarnation's name, a ULID.
+const INCARNATION: usize = 26;
 
 /// This process's part of the spool, locked while it lives.
 #[derive(Debug)]
@@ -61,14 +65,18 @@ impl Spool {
         for entry in fs::read_dir(&self.root)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with('.') || name == self.incarnation || !entry.file_type()?.is_dir() {
+            if name.starts_with('.')
+                || name == self.incarnation
+                || name.len() != INCARNATION
+                || !entry.file_type()?.is_dir()
+            {
                 continue;
             }
             match DeadSpool::take(&entry.path(), &name) {
                 Ok(Some(spool)) => dead.push(spool),
                 Ok(None) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
+                Err(error) => warn!(%error, name, "cannot look at an entry of the spool"),
             }
         }
         Ok(dead)
@@ -112,7 +120,7 @@ impl DeadSpool {
         path.exists().then_some(path)
     }
 
-    /// Counts that an image is taken up once more; returns how often before. Three deaths make poison.
+    /// Counts that an image is about to be decoded; returns how often that was begun and not survived.
     pub(crate) fn take_up(&self, token: &str) -> io::Result<usize> {
         let path = self.dir.join(format!("{token}.deaths"));
         let before = fs::metadata(&path).map(|m| m.len()).unwrap_or(0);
@@ -122,10 +130,29 @@ impl DeadSpool {
         Ok(usize::try_from(before).unwrap_or(usize::MAX))
     }
 
-    /// Removes the directory, once all of it was replayed.
+    /// Takes note that decoding an image did not kill this process.
+    pub(crate) fn survived(&self, token: &str) -> io::Result<()> {
+        fs::remove_file(self.dir.join(format!("{token}.deaths")))
+    }
+
+    /// Removes the directory, once all of it was replayed. An image that nobody knows of is kept aside.
     pub(crate) fn remove(self) -> io::Result<()> {
+        if holds_image(&self.dir)? {
+            let kept = self.dir.with_file_name(format!(".kept-{}", self.incarnation));
+            error!(kept = %kept.display(), "an image in the spool of a dead worker belongs to no intent; it is kept there");
+            return fs::rename(&self.dir, kept);
+        }
         fs::remove_dir_all(&self.dir)
     }
+}
+
+fn holds_image(dir: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(dir)? {
+        if entry?.path().extension().is_some_and(|extension| extension == "img") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn image_in(dir: &Path, token: &str) -> PathBuf {

@@ -82,11 +82,12 @@ pub(crate) struct Open {
 
 /// Reads a journal; a last line cut off by the death of its writer is passed over.
 pub(crate) fn read_journal(path: &Path) -> io::Result<Vec<Open>> {
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(error),
     };
+    let text = String::from_utf8_lossy(&bytes);
     let mut open: BTreeMap<String, Open> = BTreeMap::new();
     for record in text.lines().filter_map(|line| serde_json::from_str(line).ok()) {
         match record {

@@ -23,6 +23,7 @@ end
 
 local grace = in_grace()
 if grace then return finish(grace - NOW, 'grace') end
+stamp()
 promote(request.free)
 
 local stale, spent_flows = 32, 8
@@ -40,6 +41,7 @@ local function peek(route)
     if not head[1] then return nil end
     local batch = call('ZRANGE', key('flows', route, head[1]), 0, 0)[1]
     if not batch then
+      spent_flows = spent_flows - 1
       call('HSET', key('times'), route .. '|' .. head[1], head[2])
       call('ZREM', key('route', route), head[1])
     else
@@ -91,6 +93,11 @@ end
 
 local function serve(spec)
   local lane = lane_of(spec.lane)
+  -- A server that was wiped has no limits to go by: the worker declares them again.
+  if not lane.dims then
+    why = 'undeclared'
+    return
+  end
   call('ZREMRANGEBYSCORE', key('inflight', lane.name), '-inf', int(NOW))
   local room = request.free - #answer.grants
   if num(lane.in_flight) > 0 then room = math.min(room, num(lane.in_flight) - call('ZCARD', key('inflight', lane.name))) end

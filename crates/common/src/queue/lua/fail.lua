@@ -1,7 +1,7 @@
 -- Ends an attempt that made no image, or whose outcome is unknown. Safe to repeat.
 -- ARGV[1]  {key, token, billed: "no"|"yes"|"unknown", cost, outcome: "retry"|"refused"|"unsent"|"failed"|"parked",
---           delay, max_unknown, failure, attempt, payer, lane, model, request_id?, pause?: {lane, delay?, reason}};
---           times in µs; a pause without a delay lasts until a person lifts it
+--           delay, max_unknown, failure, doubt?, attempt, payer, lane, model, request_id?, pause?: {lane, delay?, reason}};
+--           times in µs; doubt: by a reaper, not by who held it; a pause without a delay lasts until a person lifts it
 -- Returns  {what became of it: "retry"|"failed"|"parked"|"lost", unknowns}
 -- Complexity O(batches that ask, at most 100) * O(log(queue))
 
@@ -20,23 +20,35 @@ if request.pause and request.pause ~= cjson.null then
 end
 
 local mine = owner == request.token
-local held = free(request.token, request.key)
-local guard = (request.billed == 'yes' and 'paid:' or 'unknown:') .. request.token
-if request.billed ~= 'no' and call('HEXISTS', asset, 'paid:' .. request.token) == 0
-  and call('HSETNX', asset, guard, request.cost) == 1 then
+local paid = call('HEXISTS', asset, 'paid:' .. request.token) == 1
+local closed = paid or call('HGET', asset, 'free') == request.token
+  or not mine and call('EXISTS', key('ended', request.token)) == 1
+-- A reaper's doubt is void when the owner is back, and nobody's doubt stands against what was recorded.
+if request.doubt and mine and phase ~= 'orphan' or request.billed == 'unknown' and closed then
+  return { 'lost', int(num(a[3])) }
+end
+free(request.token, request.key)
+
+if request.billed == 'no' then
+  if phase then call('HSET', asset, 'free', request.token) end
+  local counted = resolve(request)
+  if counted > 0 then spend(request.payer, -counted) end
+elseif request.billed == 'yes' and not paid then
+  call('HSET', asset, 'paid:' .. request.token, request.cost)
+  spend(request.payer, num(request.cost) - resolve(request))
+  ledger('settled', request.key, request.token, num(request.cost), request)
+elseif request.billed == 'unknown' and call('HSETNX', asset, 'unknown:' .. request.token, request.cost) == 1 then
   spend(request.payer, num(request.cost))
-  if request.billed == 'unknown' then
-    call('HINCRBY', key('budget'), 'unknown', request.cost)
-    call('HINCRBY', asset, 'unknowns', 1)
-  end
-  ledger(request.billed == 'yes' and 'settled' or 'unknown', request.key, request.token, num(request.cost), request)
+  call('HINCRBY', key('budget'), 'unknown', int(num(request.cost)))
+  call('HINCRBY', asset, 'unknowns', 1)
+  ledger('unknown', request.key, request.token, num(request.cost), request)
 end
 local unknowns = num(call('HGET', asset, 'unknowns'))
 if not mine or ENDED[phase] then return { 'lost', int(unknowns) } end
 
 local outcome = request.outcome
 if outcome == 'unsent' then call('HINCRBY', asset, 'unsent', 1) else call('HDEL', asset, 'unsent') end
-if request.billed == 'yes' then call('HINCRBY', asset, 'bad', 1) end
+if request.billed == 'yes' and call('HINCRBY', asset, 'bad', 1) > 1 and outcome == 'retry' then outcome = 'failed' end
 if outcome == 'refused' or outcome == 'unsent' then
   if phase ~= 'claimed' then call('HINCRBY', asset, 'attempts', -1) end
   outcome = 'retry'

@@ -9,6 +9,7 @@ local call = redis.call
 local function key(...) return P .. table.concat({ ... }, ':') end
 local function num(value) return tonumber(value) or 0 end
 local function int(number) return string.format('%.0f', number) end
+local function minus(number) return int(0 - num(number)) end
 local function set(value) return value and value ~= '' and value ~= cjson.null end
 
 local clock = call('TIME')
@@ -205,10 +206,10 @@ local function free(token, asset)
   if not held then return nil end
   held = cjson.decode(held)
   call('HDEL', key('reservations'), token)
-  call('HINCRBY', key('budget'), 'reserved', '-' .. held.amount)
+  call('HINCRBY', key('budget'), 'reserved', minus(held.amount))
   local payer = key('batch', held.payer)
   if call('EXISTS', payer) == 1 then
-    call('HINCRBY', payer, 'reserved', '-' .. held.amount)
+    call('HINCRBY', payer, 'reserved', minus(held.amount))
     if call('HGET', payer, 'held') == 'cap' then resume(held.payer) end
   end
   call('ZREM', key('inflight', held.lane), token)
@@ -232,6 +233,18 @@ local function ledger(kind, asset, token, cost, more)
   call('XADD', key('ledger'), '*', 'entry', cjson.encode(entry))
   call('HINCRBY', key('totals'), kind .. ':count', 1)
   call('HINCRBY', key('totals'), kind .. ':cost', int(cost))
+end
+
+-- Takes an unknown that turned out off the books; returns what it had been counted as.
+local function resolve(request)
+  local asset = key('asset', request.key)
+  local counted = call('HGET', asset, 'unknown:' .. request.token)
+  if not counted then return 0 end
+  call('HDEL', asset, 'unknown:' .. request.token)
+  call('HINCRBY', asset, 'unknowns', -1)
+  call('HINCRBY', key('budget'), 'unknown', minus(counted))
+  ledger('resolved', request.key, request.token, num(counted), request)
+  return num(counted)
 end
 
 -- A lane's limits: dims "requests images", limit:D, window:D and burst:D in microseconds, tat:D.

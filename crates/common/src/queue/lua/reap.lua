@@ -16,8 +16,16 @@ if grace then
   return finish()
 end
 
+-- What a token has set aside, also when another one owns the asset by now.
+local function reserved(token)
+  local text = call('HGET', key('reservations'), token)
+  return text and cjson.decode(text)
+end
+
 local function look(asset, token, last)
   local a = call('HMGET', key('asset', asset), 'payer', 'lane', 'attempts', 'ceiling')
+  local own = reserved(token)
+  if own then a[1], a[2], a[4] = own.payer, own.lane, own.amount end
   report.look[#report.look + 1] = { key = asset, token = token, spec = call('GET', key('spec', asset)) or '',
     payer = a[1] or '', lane = a[2] or '', attempt = num(a[3]), ceiling = a[4] or '0', last = last }
 end
@@ -35,6 +43,8 @@ for _, member in ipairs(expired) do
     call('ZADD', key('doubt'), a[4] or int(NOW), member)
     report.orphaned = report.orphaned + 1
     look(asset, token, false)
+  elseif a[2] ~= token and reserved(token) then
+    call('ZADD', key('doubt'), call('ZSCORE', key('inflight', reserved(token).lane), token) or int(NOW), member)
   end
 end
 
@@ -42,7 +52,7 @@ local doubtful = call('ZRANGEBYSCORE', key('doubt'), '-inf', int(NOW), 'LIMIT', 
 for _, member in ipairs(doubtful) do
   local token, asset = string.match(member, '^(%S+) (%S+)$')
   local a = call('HMGET', key('asset', asset), 'phase', 'token')
-  if a[1] == 'orphan' and a[2] == token then
+  if a[1] == 'orphan' and a[2] == token or a[2] ~= token and reserved(token) then
     call('ZADD', key('doubt'), int(NOW + request.again), member)
     look(asset, token, true)
   else

@@ -10,19 +10,11 @@ if call('HEXISTS', asset, paid) == 1 then
   return 'again'
 end
 
-local a = call('HMGET', asset, 'phase', 'token', 'tokens', 'unknown:' .. request.token)
+local a = call('HMGET', asset, 'phase', 'token', 'tokens')
 local phase, owner = a[1], a[2]
-call('HSET', asset, paid, request.cost)
 free(request.token, request.key)
-local correction = 0
-if a[4] then
-  correction = num(a[4])
-  call('HDEL', asset, 'unknown:' .. request.token)
-  call('HINCRBY', asset, 'unknowns', -1)
-  call('HINCRBY', key('budget'), 'unknown', '-' .. a[4])
-  ledger('resolved', request.key, request.token, correction, request)
-end
-spend(request.payer, num(request.cost) - correction)
+call('HSET', asset, paid, request.cost)
+spend(request.payer, num(request.cost) - resolve(request))
 ledger('settled', request.key, request.token, num(request.cost), request)
 if phase == 'done' then return 'duplicate' end
 

@@ -14,10 +14,15 @@ if not old[1] then
   local order = call('HINCRBY', key('meta'), 'order', 1)
   call('HSET', name, 'tenant', request.tenant, 'band', request.band, 'content', request.content,
     'source', request.source, 'columns', request.columns, 'state', 'open', 'created', int(NOW),
-    'order', order, 'routes', '', 'done', 0, 'failed', 0, 'parked', 0, 'spent', 0, 'reserved', 0)
+    'order', order, 'routes', '', 'done', 0, 'failed', 0, 'parked', 0)
+  call('HSETNX', name, 'spent', 0)
+  call('HSETNX', name, 'reserved', 0)
   call('ZADD', key('batches'), int(NOW), batch)
 end
-if set(request.cap) then call('HSET', name, 'cap', request.cap) end
+if set(request.cap) then
+  call('HSET', name, 'cap', request.cap)
+  if call('HGET', name, 'held') == 'cap' then resume(batch) end
+end
 
 local routes, known = call('HGET', name, 'routes') or '', {}
 for route in string.gmatch(routes, '%S+') do known[route] = true end

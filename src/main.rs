@@ -13,10 +13,6 @@ mod signals;
 mod submission;
 mod table;
 
-/// A thousand bodies at once leave the system's allocator in pieces.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> std::process::ExitCode {
     cli::start()
 }

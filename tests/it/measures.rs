@@ -119,12 +119,14 @@ async fn claiming_does_not_slow_down_with_the_backlog() {
     }
 }
 
-/// Peak memory of a worker with this many answers of 3 MiB on their way.
+/// Peak memory of a worker with this many answers of 3 MiB on their way, which arrive all at once
+/// and fill a line of 1 Gbit/s.
 pub(crate) async fn memory_in_flight(in_flight: u64) -> u64 {
+    let per_stream = 125_000_000 / in_flight;
     let world = World::start(Options {
         latency_ms_p50: Some(3_000),
         image_bytes: Some(3 * 1024 * 1024),
-        body_bytes_per_second: Some(1024 * 1024),
+        body_bytes_per_second: Some(per_stream),
         ..Options::default()
     });
     let file = world.catalogue("catalogue.csv", 0..in_flight);

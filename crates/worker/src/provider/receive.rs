@@ -10,10 +10,10 @@ use super::{
 };
 
 /// Bodies are taken apart in slices of this size, whatever the network delivers.
-const SLICE: usize = 32 * 1024;
+const SLICE: usize = 8 * 1024;
 
 /// Decoded bytes are written when this many have gathered.
-const WRITE: usize = 32 * 1024;
+const WRITE: usize = 16 * 1024;
 
 /// An error body is worth no more memory.
 const LONGEST_ERROR: usize = 64 * 1024;

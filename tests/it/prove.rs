@@ -18,11 +18,14 @@ fn record(name: &str, title: &str, lines: &[String]) {
         .find_map(|l| l.strip_prefix("model name"))
         .map_or("", |l| l.trim_start_matches([' ', '\t', ':']));
     let cores = std::thread::available_parallelism().unwrap();
-    let dirty = if output("git", &["status", "--porcelain", "--untracked-files=no"]).is_empty() {
-        ""
-    } else {
-        " with changes"
-    };
+    let dirty =
+        if output("git", &["status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs/measured"])
+            .is_empty()
+        {
+            ""
+        } else {
+            " with changes"
+        };
     let commit = output("git", &["rev-parse", "--short", "HEAD"]);
     let mut text =
         format!("# {title}\n\nBy `make prove-{name}`, commit {commit}{dirty}, {cores} cores of {cpu}.\n\n");

@@ -41,15 +41,7 @@ pub(crate) async fn generate(work: Work, engine: Data<Arc<Engine>>) -> Result<()
 }
 
 async fn perform(engine: &Engine, grant: &Grant, slot: Instant) {
-    let mut attempt = Attempt {
-        key: grant.key.clone(),
-        token: grant.token.clone(),
-        attempt: grant.attempts,
-        payer: grant.payer.clone(),
-        lane: grant.lane.clone(),
-        model: grant.spec.model.clone(),
-        request_id: None,
-    };
+    let mut attempt = unsent_attempt(grant);
     let intent = Record::Intent {
         attempt: attempt.clone(),
         spec: Box::new(grant.spec.clone()),
@@ -66,6 +58,19 @@ async fn perform(engine: &Engine, grant: &Grant, slot: Instant) {
     };
     attempt.attempt = number;
     send(engine, grant, attempt).await;
+}
+
+/// The attempt a grant allows, before it has a number of its own.
+fn unsent_attempt(grant: &Grant) -> Attempt {
+    Attempt {
+        key: grant.key.clone(),
+        token: grant.token.clone(),
+        attempt: grant.attempts,
+        payer: grant.payer.clone(),
+        lane: grant.lane.clone(),
+        model: grant.spec.model.clone(),
+        request_id: None,
+    }
 }
 
 /// Waits for the slot and asks Redis whether this request may go out; the number of the attempt, or none.
@@ -114,15 +119,7 @@ async fn give_back(engine: &Engine, grant: &Grant) {
     match given {
         Ok(1..) => {}
         Ok(0) => {
-            let attempt = Attempt {
-                key: grant.key.clone(),
-                token: grant.token.clone(),
-                attempt: grant.attempts,
-                payer: grant.payer.clone(),
-                lane: grant.lane.clone(),
-                model: grant.spec.model.clone(),
-                request_id: None,
-            };
+            let attempt = unsent_attempt(grant);
             let failure = Failure { class: "given_back".to_owned(), at_ms: wall_ms(), ..Failure::default() };
             let unmade = Unmade {
                 billed: Billed::No,

@@ -4,23 +4,10 @@ use std::time::Duration;
 
 use pictor_common::{
     MicroUsd,
-    queue::{Begun, HeldAsset, HeldPhase, Hold, LaneLimits},
+    queue::{Begun, HeldPhase, Hold, LaneLimits},
 };
 
-use crate::world::{LANE, LEASE, World, head, id, key};
-
-fn held(grant: &pictor_common::queue::Grant, phase: HeldPhase) -> HeldAsset {
-    HeldAsset {
-        key: grant.key.clone(),
-        token: grant.token.clone(),
-        phase,
-        lane: LANE.into(),
-        payer: grant.payer.clone(),
-        ceiling: grant.ceiling,
-        attempt: 1,
-        deadline: 0,
-    }
-}
+use crate::world::{LANE, LEASE, World, head, held, id, key};
 
 #[tokio::test]
 async fn the_same_request_id_gets_the_same_answer() {

@@ -9,7 +9,7 @@ use pictor_common::{
 
 use crate::{
     ending::settle,
-    world::{LANE, LEASE, World, attempt, head, id},
+    world::{LEASE, World, attempt, head, held, id},
 };
 
 async fn unknown(world: &World, grant: &Grant, doubt: bool) -> Ended {
@@ -31,16 +31,7 @@ async fn unbilled(world: &World, grant: &Grant) -> Ended {
 }
 
 fn received(grant: &Grant) -> HeldAsset {
-    HeldAsset {
-        key: grant.key.clone(),
-        token: grant.token.clone(),
-        phase: HeldPhase::Received,
-        lane: LANE.into(),
-        payer: grant.payer.clone(),
-        ceiling: grant.ceiling,
-        attempt: 1,
-        deadline: 0,
-    }
+    held(grant, HeldPhase::Received)
 }
 
 #[tokio::test]

@@ -14,7 +14,9 @@ use pictor_common::{
     AssetKey, MicroUsd, Spec,
     batch::{Band, BatchHead, BatchId, Line, NewAsset, Route},
     keys::Keys,
-    queue::{Attempt, Begun, Claim, Claimed, Grant, LaneLimits, LaneOffer, Queue, Submitted},
+    queue::{
+        Attempt, Begun, Claim, Claimed, Grant, HeldAsset, HeldPhase, LaneLimits, LaneOffer, Queue, Submitted,
+    },
     spec::Operation,
 };
 
@@ -218,5 +220,18 @@ pub(crate) fn attempt(grant: &Grant) -> Attempt {
         lane: grant.lane.clone(),
         model: grant.spec.model.clone(),
         request_id: Some(format!("req-{}", grant.token)),
+    }
+}
+
+pub(crate) fn held(grant: &Grant, phase: HeldPhase) -> HeldAsset {
+    HeldAsset {
+        key: grant.key.clone(),
+        token: grant.token.clone(),
+        phase,
+        lane: LANE.into(),
+        payer: grant.payer.clone(),
+        ceiling: grant.ceiling,
+        attempt: 1,
+        deadline: 0,
     }
 }

@@ -18,6 +18,7 @@ use tokio::{
     task::spawn_blocking,
     time::{Instant, sleep},
 };
+use tracing::warn;
 
 const DISK_PAUSE: Duration = Duration::from_millis(500);
 
@@ -114,15 +115,16 @@ impl Landing {
         let progress = self.progress.take().unwrap_or_else(Progress::new);
         let (part, sink) = (self.part.clone(), self.sink.clone());
         let digest = blocking(move || {
-            if let Some(file) = &progress.file {
-                file.sync_data()?;
+            // A disk that cannot sync may still give the bytes back, and they were paid for: they go
+            // on to be verified and stored at once.
+            if let Some(Err(error)) = progress.file.as_ref().map(File::sync_data) {
+                warn!(%error, file = %sink.display(), "cannot sync an image to disk");
             }
             fs::rename(&part, &sink)?;
             let directory = sink.parent().filter(|parent| !parent.as_os_str().is_empty());
-            if let Err(error) = File::open(directory.unwrap_or(Path::new("."))).and_then(|dir| dir.sync_all())
-            {
-                fs::remove_file(&sink)?;
-                return Err(error);
+            let synced = File::open(directory.unwrap_or(Path::new("."))).and_then(|dir| dir.sync_all());
+            if let Err(error) = synced {
+                warn!(%error, file = %sink.display(), "cannot sync the directory of an image to disk");
             }
             Ok(hex(&progress.digest.finalize()))
         })

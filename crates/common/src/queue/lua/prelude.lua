@@ -188,6 +188,16 @@ local function count(asset, from, to)
   rest(asset, list, { kind = 'count', from = from, to = to })
 end
 
+-- Makes a failed or parked asset ready again, with attempts and doubts counted anew.
+local function revive(asset, phase)
+  count(asset, phase, 'ready')
+  call('ZREM', key('failures'), asset)
+  call('DEL', key('failure', asset))
+  call('HSET', key('asset', asset), 'attempts', 0, 'unknowns', 0)
+  call('HDEL', key('asset', asset), 'bad', 'unsent')
+  requeue(asset)
+end
+
 -- Money and permits -------------------------------------------------------
 
 local function reserve(token, amount, payer, lane)

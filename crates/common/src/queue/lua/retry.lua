@@ -11,12 +11,7 @@ for _, asset in ipairs(request.keys) do
       changed = changed + call('ZREM', key('failures'), asset)
     else
       changed = changed + 1
-      count(asset, phase, 'ready')
-      call('ZREM', key('failures'), asset)
-      call('DEL', key('failure', asset))
-      call('HSET', key('asset', asset), 'attempts', 0, 'unknowns', 0)
-      call('HDEL', key('asset', asset), 'bad', 'unsent')
-      requeue(asset)
+      revive(asset, phase)
     end
   end
 end

@@ -50,15 +50,6 @@ local function share(asset, first)
   end
 end
 
-local function revive(asset, phase)
-  count(asset, phase, 'ready')
-  call('ZREM', key('failures'), asset)
-  call('DEL', key('failure', asset))
-  call('HSET', key('asset', asset), 'attempts', 0, 'unknowns', 0)
-  call('HDEL', key('asset', asset), 'bad', 'unsent')
-  requeue(asset)
-end
-
 local counts = { new = 0, made = 0, queued = 0, failed = 0 }
 local ready = {}
 for _, a in ipairs(request.assets) do

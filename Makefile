@@ -2,11 +2,12 @@
 
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test build tools check fmt clippy doc deny tidy
+.PHONY: help demo test test-valkey prove-fuzz build tools check fmt clippy doc deny tidy
 
 help:
 	@echo 'make demo         build Pictor and make 200 listing images against the built-in simulator; costs nothing'
 	@echo 'make test         install what the tests need (into target/tools, or with apt/dnf as root) and run every test'
+	@echo 'make test-valkey  the tests that start a server, on the pinned Valkey'
 	@echo 'make build        the binary, in $(TARGET)/debug/pictor'
 	@echo 'make check        format, lints, docs, dependencies, tidiness'
 	@echo 'make tools        only what the tests need: a Redis or Valkey server, SeaweedFS, the Python openai package'
@@ -20,6 +21,10 @@ demo:
 
 test: tools
 	cargo test --workspace --locked
+
+test-valkey:
+	@tools/preflight.sh test
+	@tools/test-valkey.sh
 
 build:
 	@tools/preflight.sh build
@@ -45,6 +50,10 @@ deny:
 
 tidy:
 	@tools/tidy.sh
+
+# Ten million runs of each reader; the tests called hostile do the same in small.
+prove-fuzz:
+	@tools/fuzz.sh
 
 # The ignored tests below prove::NAME are the proofs at full size; each takes minutes and writes docs/measured/NAME.md.
 prove-%: tools

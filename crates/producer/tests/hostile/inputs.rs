@@ -44,7 +44,7 @@ pub(crate) fn jsonl(data: &[u8]) {
 
 /// Whatever the bytes: a manifest without a mistake reads the same again, and a mistake is told by name.
 fn read(data: &[u8], name: &str, format: Format) {
-    let rules = if data.len() % 2 == 0 { &*PLAIN } else { &*FILLED };
+    let rules = if data.len().is_multiple_of(2) { &*PLAIN } else { &*FILLED };
     let mut first = Vec::new();
     match check(data, name, format, rules, &NO_DEFAULTS, |row| first.push(row)) {
         Ok(checked) => {

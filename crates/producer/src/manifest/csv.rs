@@ -5,7 +5,7 @@ use std::io::Read;
 use ::csv::{ByteRecord, ReaderBuilder};
 
 use super::{
-    RowError,
+    BadRow, RowError,
     cell::RawRow,
     columns::normalized,
     input::{Input, Stop},
@@ -53,7 +53,7 @@ impl<R: Read> CsvRows<R> {
     }
 
     /// The next row; errors of one row do not end the reading, those of the file do.
-    pub(super) fn next(&mut self) -> Option<Result<RawRow, Vec<RowError>>> {
+    pub(super) fn next(&mut self) -> Option<Result<RawRow, BadRow>> {
         loop {
             if self.done {
                 return None;
@@ -62,7 +62,7 @@ impl<R: Read> CsvRows<R> {
             match self.read() {
                 Ok(true) => {}
                 Ok(false) => return None,
-                Err(error) => return Some(Err(vec![error])),
+                Err(error) => return Some(Err(error.into())),
             }
             if self.record.iter().all(|cell| cell.iter().all(u8::is_ascii_whitespace)) {
                 // A blank line, or the empty rows a spreadsheet leaves; counted, so that rows keep their number.
@@ -125,13 +125,13 @@ impl<R: Read> CsvRows<R> {
         if self.titles.is_empty() { RowError::file(message) } else { RowError::row(self.row + 1, message) }
     }
 
-    fn raw_row(&mut self, begun: u64) -> Result<RawRow, Vec<RowError>> {
+    fn raw_row(&mut self, begun: u64) -> Result<RawRow, BadRow> {
         if let Some(stray) = self.stray() {
-            return Err(vec![RowError::row(self.row, after_quote(stray))]);
+            return Err(self.bad(vec![RowError::row(self.row, after_quote(stray))]));
         }
         let (has, wanted) = (self.record.len(), self.titles.len());
         if has != wanted {
-            return Err(vec![RowError::row(self.row, self.ragged(has, wanted, begun))]);
+            return Err(self.bad(vec![RowError::row(self.row, self.ragged(has, wanted, begun))]));
         }
         let mut errors = Vec::new();
         let mut cells = Vec::with_capacity(wanted);
@@ -141,7 +141,17 @@ impl<R: Read> CsvRows<R> {
                 Err(error) => errors.push(not_utf8(Some(self.row), title, cell, error.valid_up_to())),
             }
         }
-        if errors.is_empty() { Ok(RawRow { row: self.row, cells, kinds: Vec::new() }) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok(RawRow { row: self.row, cells, kinds: Vec::new() })
+        } else {
+            Err(self.bad(errors))
+        }
+    }
+
+    /// The record just read, as it stands, beside what is wrong with it.
+    fn bad(&self, errors: Vec<RowError>) -> BadRow {
+        let cells = self.record.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect();
+        BadRow { row: Some(self.row), cells, errors }
     }
 
     fn ragged(&self, has: usize, wanted: usize, begun: u64) -> String {
@@ -210,7 +220,7 @@ mod tests {
         let mut rows = CsvRows::open(bytes).unwrap();
         let mut out = Vec::new();
         while let Some(row) = rows.next() {
-            out.push(row.map(|raw| raw.cells).map_err(|errors| errors[0].to_string()));
+            out.push(row.map(|raw| raw.cells).map_err(|bad| bad.errors[0].to_string()));
         }
         (rows.titles().to_vec(), out)
     }

@@ -57,6 +57,29 @@ impl fmt::Display for RowError {
     }
 }
 
+/// A row that cannot be used: its cells as well as they can be given, and what is wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BadRow {
+    /// Data row, from 1; none when the whole file is to blame.
+    pub row: Option<u64>,
+    /// The cells as they stand in the file; none where they cannot be told apart.
+    pub cells: Vec<String>,
+    /// What is wrong, at least one.
+    pub errors: Vec<RowError>,
+}
+
+impl From<Vec<RowError>> for BadRow {
+    fn from(errors: Vec<RowError>) -> Self {
+        Self { row: errors.first().and_then(|error| error.row), cells: Vec::new(), errors }
+    }
+}
+
+impl From<RowError> for BadRow {
+    fn from(error: RowError) -> Self {
+        vec![error].into()
+    }
+}
+
 /// Shortens a text for a message.
 pub(super) fn shortened(text: &str) -> String {
     const LONGEST: usize = 60;

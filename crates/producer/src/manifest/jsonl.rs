@@ -13,7 +13,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use serde_json::error::Category;
 
 use super::{
-    RowError,
+    BadRow, RowError,
     cell::{Kind, RawRow},
     columns::normalized,
     input::Input,
@@ -52,7 +52,7 @@ impl<R: Read> JsonlRows<R> {
         &self.columns.titles
     }
 
-    pub(super) fn next(&mut self) -> Option<Result<RawRow, Vec<RowError>>> {
+    pub(super) fn next(&mut self) -> Option<Result<RawRow, BadRow>> {
         loop {
             if self.done {
                 return None;
@@ -68,7 +68,7 @@ impl<R: Read> JsonlRows<R> {
                 } else {
                     RowError::row(self.row + 1, message)
                 };
-                return Some(Err(vec![failure]));
+                return Some(Err(failure.into()));
             }
             if self.line.is_empty() {
                 return None;
@@ -81,21 +81,21 @@ impl<R: Read> JsonlRows<R> {
         }
     }
 
-    fn parse(&mut self) -> Result<RawRow, Vec<RowError>> {
+    fn parse(&mut self) -> Result<RawRow, BadRow> {
         let row = self.row;
         let text = std::str::from_utf8(&self.line).map_err(|error| {
             let at = error.valid_up_to();
             let byte = self.line[at];
-            vec![RowError::row(
-                row,
-                format!("byte {} of the line (0x{byte:02X}) is not UTF-8; save the file as UTF-8", at + 1),
-            )]
+            let message =
+                format!("byte {} of the line (0x{byte:02X}) is not UTF-8; save the file as UTF-8", at + 1);
+            BadRow::from(RowError::row(row, message))
         })?;
         if row == 1 && text.trim_start().starts_with('[') {
             self.done = true;
-            return Err(vec![RowError::file(
+            return Err(RowError::file(
                 "the file is one JSON array; write one object a line, without [ ] and commas between",
-            )]);
+            )
+            .into());
         }
         let mut raw = RawRow { row, ..RawRow::default() };
         let mut errors = Vec::new();
@@ -106,7 +106,7 @@ impl<R: Read> JsonlRows<R> {
             errors.push(RowError::row(row, not_an_object(&error)));
         }
         raw.cells.resize(self.columns.titles.len(), String::new());
-        if errors.is_empty() { Ok(raw) } else { Err(errors) }
+        if errors.is_empty() { Ok(raw) } else { Err(BadRow { row: Some(row), cells: raw.cells, errors }) }
     }
 }
 
@@ -286,7 +286,7 @@ mod tests {
         let mut out = Vec::new();
         while let Some(row) = rows.next() {
             out.push(
-                row.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ")),
+                row.map_err(|bad| bad.errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ")),
             );
         }
         (rows.titles().to_vec(), out)

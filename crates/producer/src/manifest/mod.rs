@@ -17,7 +17,7 @@ mod rows;
 mod rules;
 
 pub use columns::{IgnoreColumns, normalized};
-pub use error::{BadInput, Findings, RowError};
+pub use error::{BadInput, BadRow, Findings, RowError};
 pub use format::Format;
 pub use rows::{Checked, RowSpecs, Rows, check};
 pub use rules::{Hosts, Rules, Setup};

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io::Read};
 use pictor_common::{Spec, batch::Route, price::Estimate};
 
 use super::{
-    BadInput, Findings, Format, RowError,
+    BadInput, BadRow, Findings, Format, RowError,
     cell::RawRow,
     columns::{Use, classify, normalized},
     csv::CsvRows,
@@ -97,7 +97,7 @@ impl<'r, R: Read> Rows<'r, R> {
         }
     }
 
-    fn read(&mut self) -> Option<Result<RawRow, Vec<RowError>>> {
+    fn read(&mut self) -> Option<Result<RawRow, BadRow>> {
         match &mut self.source {
             Source::Csv(rows) => rows.next(),
             Source::Jsonl(rows) => rows.next(),
@@ -214,9 +214,9 @@ impl<R: Read> Iterator for Rows<'_, R> {
             match self.read() {
                 Some(Ok(raw)) if raw.is_blank() => {}
                 Some(Ok(raw)) => return Some(self.asked(raw)),
-                Some(Err(errors)) => {
-                    let mut unknown = self.learn_columns(errors.first().and_then(|error| error.row));
-                    unknown.extend(errors);
+                Some(Err(bad)) => {
+                    let mut unknown = self.learn_columns(bad.row);
+                    unknown.extend(bad.errors);
                     return Some(Err(unknown));
                 }
                 None if self.ended || matches!(self.source, Source::Csv(_)) => return None,

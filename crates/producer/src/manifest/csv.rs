@@ -8,7 +8,7 @@ use super::{
     BadRow, Reading, RowError,
     cell::RawRow,
     columns::{trimmed, wrong_titles},
-    delimiter::{Dialect, dialect, in_words},
+    delimiter::{Dialect, dialect, in_words, other_delimiter},
     encoding::{REPLACEMENT, not_utf8, undecodable},
     input::{Input, Stop},
     quotes::{QuoteWatch, Stray},
@@ -201,6 +201,15 @@ impl<R: Read> CsvRows<R> {
                 ..RowError::file(message)
             }));
             titles.push(trimmed(&text).to_owned());
+        }
+        if let [only] = titles.as_slice()
+            && let Some(other) = other_delimiter(only, self.delimiter)
+        {
+            errors.push(RowError::file(format!(
+                "the cells seem to be separated by a {}, not by a {}; leave --delimiter or the line sep= out",
+                in_words(other),
+                in_words(self.delimiter)
+            )));
         }
         if errors.is_empty() {
             errors = wrong_titles(&titles);

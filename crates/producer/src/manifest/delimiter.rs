@@ -47,6 +47,12 @@ pub(super) fn parsed(text: &str) -> Result<u8, String> {
     Ok(byte)
 }
 
+/// The delimiter that a header seems to have, where all of it became one title with another.
+pub(super) fn other_delimiter(only_title: &str, delimiter: u8) -> Option<u8> {
+    let other = likeliest(only_title.as_bytes());
+    (other != delimiter && only_title.as_bytes().contains(&other)).then_some(other)
+}
+
 /// A delimiter in words.
 pub(super) fn in_words(delimiter: u8) -> String {
     match delimiter {

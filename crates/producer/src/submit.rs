@@ -21,7 +21,7 @@ use pictor_common::{
 
 use crate::{
     content::{Content, batch_id},
-    manifest::{BadInput, Format, RowError, RowSpecs, Rows, Rules, check},
+    manifest::{BadInput, Reading, RowError, RowSpecs, Rows, Rules, check},
     plan::{Plan, PlannedAsset, Standing},
 };
 
@@ -33,8 +33,8 @@ const LOOKUPS: usize = 64;
 pub struct Manifest {
     /// Its name, for people.
     pub name: String,
-    /// Its format.
-    pub format: Format,
+    /// How it is read.
+    pub format: Reading,
     /// Where it is.
     pub source: Source,
 }
@@ -134,7 +134,7 @@ impl Request<'_> {
         };
         let manifest = self.open()?;
         let found =
-            check(manifest, &self.manifest.name, self.manifest.format, self.rules, self.options, each)?;
+            check(manifest, &self.manifest.name, self.manifest.format.clone(), self.rules, self.options, each)?;
         let id = self.run_id.clone().unwrap_or_else(|| batch_id(self.tenant, &found.content));
         let head = BatchHead {
             id,
@@ -155,7 +155,7 @@ impl Request<'_> {
             let assets = plan.row(row).assets;
             plan.add(assets.iter().map(|planned| (planned, Standing::New)));
         };
-        check(self.open()?, &self.manifest.name, self.manifest.format, self.rules, self.options, each)?;
+        check(self.open()?, &self.manifest.name, self.manifest.format.clone(), self.rules, self.options, each)?;
         Ok(plan)
     }
 
@@ -238,7 +238,7 @@ impl Request<'_> {
     }
 
     fn rows<'s, R: Read>(&'s self, checked: &Checked, manifest: R) -> Result<Rows<'s, R>, SubmitError> {
-        Rows::again(manifest, self.manifest.format, self.rules, &checked.head.columns)
+        Rows::again(manifest, self.manifest.format.clone(), self.rules, &checked.head.columns)
             .map_err(|_errors| SubmitError::Changed(self.manifest.name.clone()))
     }
 

@@ -14,6 +14,9 @@ pub struct RowError {
     pub row: Option<u64>,
     /// The column's title, where a column is to blame.
     pub column: Option<String>,
+    /// Where in a spreadsheet, such as `B3`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cell: Option<String>,
     /// The spec field it is about, where there is one.
     pub field: Option<String>,
     /// What stood there, shortened.
@@ -47,13 +50,41 @@ impl fmt::Display for RowError {
         }
         let comma = if self.row.is_some() { ", " } else { "" };
         match (&self.column, &self.field) {
-            (Some(column), _) => write!(f, "{comma}column {:?}: ", shortened(column))?,
-            (None, Some(field)) if self.row.is_some() => write!(f, ", {field}: ")?,
-            (None, Some(field)) => write!(f, "default {field}: ")?,
-            (None, None) if self.row.is_some() => write!(f, ": ")?,
+            (Some(column), _) => write!(f, "{comma}column {:?}", shortened(column))?,
+            (None, Some(field)) if self.row.is_some() => write!(f, ", {field}")?,
+            (None, Some(field)) => write!(f, "default {field}")?,
             (None, None) => {}
         }
+        if let Some(cell) = &self.cell {
+            write!(f, " ({cell})")?;
+        }
+        if self.row.is_some() || self.column.is_some() || self.field.is_some() {
+            f.write_str(": ")?;
+        }
         f.write_str(&self.message)
+    }
+}
+
+/// A row that cannot be used: its cells as well as they can be given, and what is wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BadRow {
+    /// Data row, from 1; none when the whole file is to blame.
+    pub row: Option<u64>,
+    /// The cells as they stand in the file; none where they cannot be told apart.
+    pub cells: Vec<String>,
+    /// What is wrong, at least one.
+    pub errors: Vec<RowError>,
+}
+
+impl From<Vec<RowError>> for BadRow {
+    fn from(errors: Vec<RowError>) -> Self {
+        Self { row: errors.first().and_then(|error| error.row), cells: Vec::new(), errors }
+    }
+}
+
+impl From<RowError> for BadRow {
+    fn from(error: RowError) -> Self {
+        vec![error].into()
     }
 }
 

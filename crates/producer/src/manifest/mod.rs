@@ -3,21 +3,30 @@
 //! [`check`] reads a manifest once, finds everything wrong with it and hands over its good
 //! rows; [`Rows`] is the same pass as an iterator, for a caller that works in between.
 
+mod batch_form;
 mod cell;
 mod columns;
 mod csv;
+mod delimiter;
+mod encoding;
 mod error;
 mod field;
 mod format;
 mod input;
 mod jsonl;
+mod magic;
 mod quotes;
+mod reading;
 mod row;
 mod rows;
 mod rules;
+mod source;
+mod suspect;
+mod xlsx;
 
 pub use columns::{IgnoreColumns, normalized};
-pub use error::{BadInput, Findings, RowError};
+pub use error::{BadInput, BadRow, Findings, RowError};
 pub use format::Format;
+pub use reading::{Reading, Told};
 pub use rows::{Checked, RowSpecs, Rows, check};
 pub use rules::{Hosts, Rules, Setup};

@@ -5,13 +5,13 @@ use std::{collections::BTreeMap, io::Read};
 use pictor_common::{Spec, batch::Route, price::Estimate};
 
 use super::{
-    BadInput, Findings, Format, RowError,
+    BadInput, Findings, Format, Reading, RowError,
     cell::RawRow,
     columns::{Use, classify, normalized},
-    csv::CsvRows,
-    jsonl::JsonlRows,
     row::{Layout, Models, RowWork},
     rules::Rules,
+    source::Source,
+    suspect::{self, LostZeros},
 };
 use crate::{content::Content, seen::Seen};
 
@@ -40,47 +40,41 @@ pub struct Rows<'r, R> {
     layout: Layout,
     models: Models<'r>,
     ids: Option<Seen<u32>>,
+    zeros: LostZeros,
     /// Found in the header, told before the first row.
     pending: Vec<RowError>,
     ended: bool,
 }
 
-#[derive(Debug)]
-enum Source<R> {
-    Csv(Box<CsvRows<R>>),
-    Jsonl(Box<JsonlRows<R>>),
-}
-
 impl<'r, R: Read> Rows<'r, R> {
     /// Opens a manifest that was not read before.
-    pub fn open(manifest: R, format: Format, rules: &'r Rules<'r>) -> Result<Self, Vec<RowError>> {
-        let source = match format {
-            Format::Csv => Source::Csv(Box::new(CsvRows::open(manifest)?)),
-            Format::Jsonl => Source::Jsonl(Box::new(JsonlRows::open(manifest, &[]))),
-        };
+    pub fn open(
+        manifest: R,
+        reading: impl Into<Reading>,
+        rules: &'r Rules<'r>,
+    ) -> Result<Self, Vec<RowError>> {
+        let source = Source::open(manifest, &reading.into(), &[])?;
         Ok(Self::over(source, rules, Some(Seen::default())))
     }
 
     /// Opens a manifest that [`check`] found good; its ids are not compared again.
     pub fn again(
         manifest: R,
-        format: Format,
+        reading: impl Into<Reading>,
         rules: &'r Rules<'r>,
         columns: &[String],
     ) -> Result<Self, Vec<RowError>> {
-        let source = match format {
-            Format::Csv => Source::Csv(Box::new(CsvRows::open(manifest)?)),
-            Format::Jsonl => Source::Jsonl(Box::new(JsonlRows::open(manifest, columns))),
-        };
+        let source = Source::open(manifest, &reading.into(), columns)?;
         Ok(Self::over(source, rules, None))
     }
 
     fn over(source: Source<R>, rules: &'r Rules<'r>, ids: Option<Seen<u32>>) -> Self {
         let layout = Layout { variables: vec![None; rules.variables.len()], ..Layout::default() };
         let pending = Vec::new();
-        let mut rows = Self { rules, source, layout, models: Models::new(), ids, pending, ended: false };
+        let (models, zeros) = (Models::new(), LostZeros::default());
+        let mut rows = Self { rules, source, layout, models, ids, zeros, pending, ended: false };
         rows.pending = rows.learn_columns(None);
-        if matches!(rows.source, Source::Csv(_)) {
+        if rows.source.has_header() {
             let missing = rows.missing_variables();
             rows.layout.lacks_variables = !missing.is_empty();
             rows.pending.extend(missing);
@@ -91,26 +85,13 @@ impl<'r, R: Read> Rows<'r, R> {
     /// Titles of the columns found so far; all of them, once the rows are read.
     #[must_use]
     pub fn columns(&self) -> &[String] {
-        match &self.source {
-            Source::Csv(rows) => rows.titles(),
-            Source::Jsonl(rows) => rows.titles(),
-        }
-    }
-
-    fn read(&mut self) -> Option<Result<RawRow, Vec<RowError>>> {
-        match &mut self.source {
-            Source::Csv(rows) => rows.next(),
-            Source::Jsonl(rows) => rows.next(),
-        }
+        self.source.titles()
     }
 
     /// Works out what columns that are new since the last row are for.
     fn learn_columns(&mut self, row: Option<u64>) -> Vec<RowError> {
         let mut errors = Vec::new();
-        let titles = match &self.source {
-            Source::Csv(rows) => rows.titles(),
-            Source::Jsonl(rows) => rows.titles(),
-        };
+        let titles = self.source.titles();
         for (column, title) in titles.iter().enumerate().skip(self.layout.uses.len()) {
             let what = classify(title, self.rules.template, &self.rules.ignore).unwrap_or_else(|error| {
                 errors.push(RowError { row, ..error });
@@ -155,21 +136,23 @@ impl<'r, R: Read> Rows<'r, R> {
     }
 
     fn asked(&mut self, raw: RawRow) -> Result<RowSpecs, Vec<RowError>> {
-        let unknown = self.learn_columns(Some(raw.row));
-        let titles = match &self.source {
-            Source::Csv(rows) => rows.titles(),
-            Source::Jsonl(rows) => rows.titles(),
-        };
+        let mut errors = self.learn_columns(Some(raw.row));
+        let titles = self.source.titles();
+        let doubts = suspect::doubts(&raw, &self.layout, titles);
+        let plain = (!doubts.is_empty()).then(|| suspect::without(&raw, &doubts, &self.layout));
+        errors.extend(doubts.into_iter().map(|(_, error)| error));
+        errors.extend(lost_zeros(&mut self.zeros, &self.source, &self.layout, &raw));
+        let judged = plain.as_ref().unwrap_or(&raw);
         let work = RowWork {
             rules: self.rules,
             layout: &self.layout,
             titles,
             models: &mut self.models,
-            raw: &raw,
-            errors: unknown,
+            raw: judged,
+            errors,
         };
         let asked = work.run();
-        let again = self.repeated_id(&raw, asked.as_ref().ok().map(|asked| asked.id.as_str()));
+        let again = self.repeated_id(judged, asked.as_ref().ok().map(|asked| asked.id.as_str()));
         let asked = match (asked, again) {
             (Ok(asked), None) => asked,
             (Ok(_), Some(error)) => return Err(vec![error]),
@@ -203,6 +186,19 @@ impl<'r, R: Read> Rows<'r, R> {
     }
 }
 
+/// A number among the ids of a spreadsheet that has probably lost its zeros.
+fn lost_zeros<R: Read>(
+    zeros: &mut LostZeros,
+    source: &Source<R>,
+    layout: &Layout,
+    raw: &RawRow,
+) -> Option<RowError> {
+    let column = layout.id.filter(|_| matches!(source, Source::Xlsx(_)))?;
+    let kind = raw.kinds.get(column).copied().unwrap_or_default();
+    let (row, id, message) = zeros.see(raw.row, raw.get(column)?, kind)?;
+    Some(RowError::cell(row, &source.titles()[column], &id, message))
+}
+
 impl<R: Read> Iterator for Rows<'_, R> {
     type Item = Result<RowSpecs, Vec<RowError>>;
 
@@ -211,15 +207,15 @@ impl<R: Read> Iterator for Rows<'_, R> {
             return Some(Err(std::mem::take(&mut self.pending)));
         }
         loop {
-            match self.read() {
+            match self.source.next() {
                 Some(Ok(raw)) if raw.is_blank() => {}
-                Some(Ok(raw)) => return Some(self.asked(raw)),
-                Some(Err(errors)) => {
-                    let mut unknown = self.learn_columns(errors.first().and_then(|error| error.row));
-                    unknown.extend(errors);
-                    return Some(Err(unknown));
+                Some(Ok(raw)) => return Some(self.asked(raw).map_err(|errors| self.source.place(errors))),
+                Some(Err(bad)) => {
+                    let mut unknown = self.learn_columns(bad.row);
+                    unknown.extend(bad.errors);
+                    return Some(Err(self.source.place(unknown)));
                 }
-                None if self.ended || matches!(self.source, Source::Csv(_)) => return None,
+                None if self.ended || self.source.has_header() => return None,
                 None => {
                     self.ended = true;
                     let missing = self.missing_variables();
@@ -247,7 +243,7 @@ pub struct Checked {
 pub fn check(
     manifest: impl Read,
     source: &str,
-    format: Format,
+    reading: impl Into<Reading>,
     rules: &Rules<'_>,
     options: &BTreeMap<String, String>,
     mut each: impl FnMut(RowSpecs),
@@ -256,7 +252,9 @@ pub fn check(
     let mut findings = Findings::default();
     let mut good = 0;
     let mut columns = Vec::new();
-    match Rows::open(&mut content, format, rules) {
+    let reading = reading.into();
+    let format = reading.format;
+    match Rows::open(&mut content, reading, rules) {
         Err(errors) => findings.add(errors),
         Ok(mut rows) => {
             let mut bad = 0_u64;
@@ -275,6 +273,7 @@ pub fn check(
             if good + bad == 0 {
                 findings.add([RowError::file(match format {
                     Format::Csv => "the file names columns and has no rows",
+                    Format::Xlsx => "the sheet names columns and has no rows",
                     Format::Jsonl => "the file is empty; write one JSON object a line",
                 })]);
             }

@@ -4,5 +4,7 @@
 
 #[path = "../../crates/producer/tests/hostile/inputs.rs"]
 mod inputs;
+#[path = "../../crates/producer/tests/hostile/workbook.rs"]
+mod workbook;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| inputs::jsonl(data));

@@ -5,6 +5,7 @@ use std::{
     sync::LazyLock,
 };
 
+use super::workbook;
 use pictor_common::catalogue::Catalogue;
 use pictor_producer::{
     manifest::{Format, Hosts, IgnoreColumns, Rows, Rules, Setup, check},
@@ -40,6 +41,12 @@ pub(crate) fn csv(data: &[u8]) {
 /// Reads bytes as JSON lines.
 pub(crate) fn jsonl(data: &[u8]) {
     read(data, "fuzz.jsonl", Format::Jsonl);
+}
+
+/// Reads bytes as the parts of a workbook.
+pub(crate) fn xlsx(data: &[u8]) {
+    let packed = if data.starts_with(b"PK") { data.to_vec() } else { workbook::packed(data) };
+    read(&packed, "fuzz.xlsx", Format::Xlsx);
 }
 
 /// Whatever the bytes: a manifest without a mistake reads the same again, and a mistake is told by name.

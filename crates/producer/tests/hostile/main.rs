@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its seeds has failed")]
 
 mod inputs;
+mod workbook;
 
 use std::path::Path;
 
@@ -80,4 +81,9 @@ fn csv() {
 #[test]
 fn jsonl() {
     torment("jsonl", inputs::jsonl);
+}
+
+#[test]
+fn xlsx() {
+    torment("xlsx", inputs::xlsx);
 }

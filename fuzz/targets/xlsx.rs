@@ -1,0 +1,10 @@
+//! Any bytes, read as the parts of a workbook.
+#![no_main]
+#![expect(dead_code, reason = "one target of several")]
+
+#[path = "../../crates/producer/tests/hostile/inputs.rs"]
+mod inputs;
+#[path = "../../crates/producer/tests/hostile/workbook.rs"]
+mod workbook;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| inputs::xlsx(data));

@@ -93,13 +93,70 @@ mod tests {
     ];
     /// Without `get`, `set`, `del` and the like, which are names of much else; scripts and `redis::cmd` show those.
     const SAME: &[&str] = &[
-        "expire", "pexpire", "expire_at", "ttl", "pttl", "incr", "decr", "mget", "mset", "getdel", "unlink",
-        "hget", "hset", "hdel", "hmget", "hgetall", "hexists", "hlen", "hkeys", "hvals", "hscan", "hstrlen",
-        "lpush", "rpush", "lpop", "rpop", "lrange", "llen", "lrem", "ltrim", "lindex", "sadd", "srem",
-        "smembers", "sismember", "scard", "spop", "sscan", "srandmember", "publish", "xadd", "xlen", "xdel",
-        "xtrim", "xread", "xrange", "xrevrange", "zadd", "zrem", "zcard", "zcount", "zscore", "zrank",
-        "zrange", "zrevrange", "zrangebyscore", "zrevrangebyscore", "zrangebylex", "zpopmin", "zpopmax",
-        "zincrby", "zremrangebyscore", "zremrangebyrank", "zscan",
+        "expire",
+        "pexpire",
+        "expire_at",
+        "ttl",
+        "pttl",
+        "incr",
+        "decr",
+        "mget",
+        "mset",
+        "getdel",
+        "unlink",
+        "hget",
+        "hset",
+        "hdel",
+        "hmget",
+        "hgetall",
+        "hexists",
+        "hlen",
+        "hkeys",
+        "hvals",
+        "hscan",
+        "hstrlen",
+        "lpush",
+        "rpush",
+        "lpop",
+        "rpop",
+        "lrange",
+        "llen",
+        "lrem",
+        "ltrim",
+        "lindex",
+        "sadd",
+        "srem",
+        "smembers",
+        "sismember",
+        "scard",
+        "spop",
+        "sscan",
+        "srandmember",
+        "publish",
+        "xadd",
+        "xlen",
+        "xdel",
+        "xtrim",
+        "xread",
+        "xrange",
+        "xrevrange",
+        "zadd",
+        "zrem",
+        "zcard",
+        "zcount",
+        "zscore",
+        "zrank",
+        "zrange",
+        "zrevrange",
+        "zrangebyscore",
+        "zrevrangebyscore",
+        "zrangebylex",
+        "zpopmin",
+        "zpopmax",
+        "zincrby",
+        "zremrangebyscore",
+        "zremrangebyrank",
+        "zscan",
     ];
     /// Files that talk to a server of our own, whose user may do everything, and what only a doctor asks.
     const ELSEWHERE: &[&str] = &["private_redis.rs", "commands.rs"];
@@ -160,7 +217,8 @@ mod tests {
 
     #[test]
     fn commands_are_found_where_they_are_called() {
-        let text = "call('HGET', x); redis::cmd(\"XREAD\"); pipe.hset_multiple(a); c.zcard::<_, u64>(k); a.len()";
+        let text =
+            "call('HGET', x); redis::cmd(\"XREAD\"); pipe.hset_multiple(a); c.zcard::<_, u64>(k); a.len()";
         let found: Vec<String> = commands_of(text).into_iter().collect();
         assert_eq!(found, ["HGET", "HSET", "XREAD", "ZCARD"]);
     }

@@ -31,7 +31,9 @@ pub struct ServerFacts {
     pub keys_refused: bool,
     /// `appendfsync`, where the user may read settings.
     pub fsync: Option<String>,
-    /// How far the server's clock is ahead of ours, in µs, as `clock` tells ours.
+    /// Whether snapshots are set, where the user may read settings.
+    pub snapshots: Option<bool>,
+    /// How far the server's clock is ahead of ours, in µs.
     pub ahead: Option<i64>,
     /// Median time of a question and its answer.
     pub round_trip: Duration,
@@ -74,9 +76,8 @@ impl ServerFacts {
 
 /// Looks at a server without writing; `clock` tells the local time in µs since 1970.
 pub async fn look(client: &Client, keys: &Keys, clock: impl Fn() -> i64) -> RedisResult<ServerFacts> {
-    let settings = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(CONNECT))
-        .set_response_timeout(Some(ANSWER));
+    let settings =
+        AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(Some(ANSWER));
     let mut connection = client.get_multiplexed_async_connection_with_config(&settings).await?;
     let mut facts = ServerFacts::default();
     match redis::cmd("INFO").query_async::<String>(&mut connection).await {
@@ -94,9 +95,12 @@ pub async fn look(client: &Client, keys: &Keys, clock: impl Fn() -> i64) -> Redi
 impl ServerFacts {
     async fn look_at_user(&mut self, connection: &mut MultiplexedConnection, keys: &Keys) -> RedisResult<()> {
         self.user = told(redis::cmd("ACL").arg("WHOAMI").query_async(connection).await)?;
-        let setting: Option<Vec<String>> =
-            told(redis::cmd("CONFIG").arg("GET").arg("appendfsync").query_async(connection).await)?;
-        self.fsync = setting.and_then(|pair| pair.into_iter().nth(1));
+        let settings: Option<HashMap<String, String>> = told(
+            redis::cmd("CONFIG").arg("GET").arg("appendfsync").arg("save").query_async(connection).await,
+        )?;
+        let mut settings = settings.unwrap_or_default();
+        self.fsync = settings.remove("appendfsync");
+        self.snapshots = settings.remove("save").map(|save| !save.is_empty());
         match refused(connection, keys).await {
             Ok(places) => self.name_refused(&places),
             Err(error) if is_refusal(&error) => {

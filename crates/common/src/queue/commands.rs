@@ -15,6 +15,7 @@ pub(super) const COMMANDS: &[&[&str]] = &[
     &["HINCRBY", KEY, "f", "1"],
     &["HLEN", KEY],
     &["HMGET", KEY, "f"],
+    &["HMSET", KEY, "f", "v"],
     &["HSET", KEY, "f", "v"],
     &["HSETNX", KEY, "f", "v"],
     &["INFO"],
@@ -69,7 +70,7 @@ mod tests {
 
     /// What the redis crate calls commands by another name, or by the name of something else too.
     const METHODS: &[(&str, &str)] = &[
-        ("hset_multiple", "HSET"),
+        ("hset_multiple", "HMSET"),
         ("hset_nx", "HSETNX"),
         ("hincr", "HINCRBY"),
         ("hscan_match", "HSCAN"),
@@ -220,7 +221,7 @@ mod tests {
         let text =
             "call('HGET', x); redis::cmd(\"XREAD\"); pipe.hset_multiple(a); c.zcard::<_, u64>(k); a.len()";
         let found: Vec<String> = commands_of(text).into_iter().collect();
-        assert_eq!(found, ["HGET", "HSET", "XREAD", "ZCARD"]);
+        assert_eq!(found, ["HGET", "HMSET", "XREAD", "ZCARD"]);
     }
 
     #[test]

@@ -37,7 +37,7 @@ Examples:
   pictor doctor --json | jq -r '.findings[] | select(.status == \"failed\") | .mend'")]
 pub(crate) struct DoctorArgs {
     /// Ask nothing beyond this machine
-    #[arg(long, conflicts_with = "only")]
+    #[arg(long)]
     offline: bool,
     /// Check only these, separated by commas
     #[arg(long, value_enum, value_delimiter = ',', value_name = "GROUPS")]
@@ -54,7 +54,11 @@ pub(crate) async fn run(args: DoctorArgs, context: &Context) -> anyhow::Result<E
         failed == 0,
         "{failed} of {} checks failed{}: mend what is marked and run pictor doctor again",
         findings.len(),
-        if warnings > 0 { format!(", and there are {warnings} warnings") } else { String::new() }
+        match warnings {
+            0 => String::new(),
+            1 => ", and there is 1 warning".to_owned(),
+            more => format!(", and there are {more} warnings"),
+        }
     );
     Ok(Exit::Done)
 }

@@ -42,7 +42,7 @@ pub(super) async fn look(settings: &Settings, reach: Reach) -> Look {
         let listing = match asked {
             Ok(listing) => listing,
             Err(finding) => {
-                look.findings.extend(finding.map(|found| found.finding(&name)));
+                look.findings.push(finding.finding(&name));
                 look.findings.extend(models::retirement(settings, &name, &[], &today));
                 continue;
             }
@@ -73,12 +73,14 @@ struct Asked {
 enum Unasked {
     TooFar(String),
     Settings(String),
+    NoKey,
 }
 
 impl Unasked {
     fn finding(self, name: &str) -> Finding {
         let check = Check::new(Group::Api, format!("{name} reach"));
         match self {
+            Self::NoKey => check.skipped("without a key nothing is asked"),
             Self::TooFar(host) => check.skipped(format!("{host}: {}", Reach::WHY)),
             Self::Settings(words) => {
                 check.failed(words, format!("mend it in [accounts.{name}] of the settings"))
@@ -87,17 +89,16 @@ impl Unasked {
     }
 }
 
-async fn ask(account: &AccountSettings, reach: Reach) -> Result<Asked, Option<Unasked>> {
+async fn ask(account: &AccountSettings, reach: Reach) -> Result<Asked, Unasked> {
     let host = account.host();
     if !reach.allows(&host) {
-        return Err(Some(Unasked::TooFar(host)));
+        return Err(Unasked::TooFar(host));
     }
-    // A missing key has a finding of its own.
     if account.lacks_key().is_some() {
-        return Err(None);
+        return Err(Unasked::NoKey);
     }
     let provider = OpenAiImages::new(account.account.clone());
-    let provider = provider.map_err(|error| Some(Unasked::Settings(error.to_string())))?;
+    let provider = provider.map_err(|error| Unasked::Settings(error.to_string()))?;
     let listing = provider.models(PATIENCE).await;
     let half = i64::try_from(listing.took.as_micros() / 2).unwrap_or(0);
     // A date is cut off at the second: half a second is the best guess for the rest.
@@ -308,6 +309,7 @@ mod tests {
     #[test]
     fn what_was_not_asked_says_why() {
         assert_eq!(Unasked::TooFar("h".to_owned()).finding("h").status, Status::NotChecked);
+        assert_eq!(Unasked::NoKey.finding("h").status, Status::NotChecked);
         let wrong = Unasked::Settings("base_url has no host".to_owned()).finding("h");
         assert!(wrong.status == Status::Failed && wrong.mend.unwrap().contains("[accounts.h]"));
     }

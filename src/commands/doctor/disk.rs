@@ -89,7 +89,8 @@ fn kind_of(mounts: &str, path: &Path) -> Option<String> {
 }
 
 impl DiskFacts {
-    fn place(&self) -> String {
+    /// The directory, and whether it is there.
+    pub(super) fn place(&self) -> String {
         let made = if self.existing == self.dir { "" } else { " (will be made)" };
         format!("{}{made}", self.dir.display())
     }

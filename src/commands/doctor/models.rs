@@ -93,13 +93,11 @@ pub(super) fn retirement(
     let ends = ends(settings, account, listed, day);
     let check = check(name, "retirement");
     let default = settings.catalogue.default_model();
-    let instead = |end: &End| end.replacement.as_ref().map_or(String::new(), |id| format!(", use {id}"));
-    let told = |end: &End| format!("{} on {}{}", end.model, end.on, instead(end));
     let gone: Vec<&End> = ends.iter().filter(|end| end.on <= day).collect();
     if let Some(end) = gone.iter().find(|end| end.model == default) {
         let other = end.replacement.clone().unwrap_or_else(|| "one that lives".to_owned());
         return Some(check.failed(
-            format!("the default model was retired: {}", told(end)),
+            format!("the default model was retired: {}", together(&[end])),
             format!("{OTHER_DEFAULT}, for example {other}"),
         ));
     }
@@ -115,20 +113,32 @@ pub(super) fn retirement(
     let until = day.saturating_add(NOTICE_DAYS.days());
     let soon: Vec<&End> = ends.iter().filter(|end| end.on > day && end.on <= until).collect();
     if !soon.is_empty() {
-        let list: Vec<String> = soon.iter().map(|end| told(end)).collect();
+        let list = together(&soon);
         return Some(check.warning(
-            format!("soon to be retired: {}", list.join("; ")),
+            format!("soon to be retired: {list}"),
             "move manifests and templates that name these to what replaces them",
         ));
     }
     let found = match gone.as_slice() {
         [] => format!("nothing within {NOTICE_DAYS} days"),
         gone => {
-            let list: Vec<String> = gone.iter().map(|end| told(end)).collect();
-            format!("nothing within {NOTICE_DAYS} days; gone from here: {}", list.join("; "))
+            format!("nothing within {NOTICE_DAYS} days; gone from here: {}", together(gone))
         }
     };
     Some(check.ok(found))
+}
+
+/// Ends that are alike are told as one: `a, b on 2026-12-01, use c`.
+fn together(ends: &[&End]) -> String {
+    let mut alike: BTreeMap<(Date, Option<&str>), Vec<&str>> = BTreeMap::new();
+    for end in ends {
+        alike.entry((end.on, end.replacement.as_deref())).or_default().push(&end.model);
+    }
+    let told = alike.into_iter().map(|((on, replacement), models)| {
+        let instead = replacement.map_or(String::new(), |id| format!(", use {id}"));
+        format!("{} on {on}{instead}", models.join(", "))
+    });
+    told.collect::<Vec<_>>().join("; ")
 }
 
 /// The end of a model.
@@ -240,7 +250,12 @@ mod tests {
     fn ends_are_told_in_time() {
         let soon = retirement(&openai(), "a", &[], TODAY).unwrap();
         assert_eq!(soon.status, Status::Warning);
-        assert!(soon.found.contains("gpt-image-1.5 on 2026-12-01, use gpt-image-2.5-sunburst"), "{soon:?}");
+        assert!(
+            soon.found.contains(
+                "gpt-image-1.5, gpt-image-1.5-2025-12-16 on 2026-12-01, use gpt-image-2.5-sunburst"
+            ),
+            "{soon:?}"
+        );
         let after = retirement(&openai(), "a", &[], "2026-12-02").unwrap();
         assert_eq!(after.status, Status::Ok);
         assert!(after.found.contains("gone from here: ") && after.found.contains("dall-e-3"));

@@ -74,26 +74,15 @@ async fn in_directory(settings: &Settings, url: &str) -> Vec<Finding> {
         Ok(found) => found,
         Err(error) => return vec![check("reach").skipped(error.to_string())],
     };
-    let mut findings = vec![
-        facts.judge_kind(Group::Store, "disk", "store.url"),
-        facts.judge_room(Group::Store, "room", &need),
-    ];
-    let wrong =
-        |error: &StoreError| check("reach").failed(told(error), mend(error, "writing", Kind::Directory));
-    let tried = match &scratch {
-        Ok(scratch) => scratch.try_out(url).await,
-        Err(_unwritable) => {
-            findings.insert(0, facts.judge_writing(Group::Store, "reach", "store.url"));
-            return findings;
-        }
+    let Ok(scratch) = scratch else {
+        return vec![facts.judge_writing(Group::Store, "reach", "store.url")];
     };
-    match tried {
-        Ok(found) => {
-            let place = facts.dir.display().to_string();
-            findings.extend(judge(&found, &place, Kind::Directory));
-        }
-        Err(error) => findings.push(wrong(&error)),
-    }
+    let mut findings = match scratch.try_out(url).await {
+        Ok(found) => judge(&found, &facts.place(), Kind::Directory),
+        Err(error) => vec![check("reach").failed(told(&error), mend(&error, "writing", Kind::Directory))],
+    };
+    findings.push(facts.judge_kind(Group::Store, "disk", "store.url"));
+    findings.push(facts.judge_room(Group::Store, "room", &need));
     findings
 }
 
@@ -190,13 +179,20 @@ fn judge(facts: &StoreFacts, place: &str, kind: Kind) -> Vec<Finding> {
 
 fn judge_reach(facts: &StoreFacts, place: &str, kind: Kind) -> Finding {
     let with = match kind {
-        Kind::Directory => "",
+        Kind::Directory => return directory_reach(facts, place),
         Kind::S3 { keys: true } => ", with store.access_key_id",
         Kind::S3 { keys: false } => ", with credentials of the AWS chain",
     };
     match &facts.list {
         Some(Err(error)) => check("reach").failed(told(error), mend(error, "s3:ListBucket", kind)),
         _ => check("reach").ok(format!("{place} answers and may be listed{with}")),
+    }
+}
+
+fn directory_reach(facts: &StoreFacts, place: &str) -> Finding {
+    match &facts.list {
+        Some(Err(error)) => check("reach").failed(told(error), mend(error, "reading", Kind::Directory)),
+        _ => check("reach").ok(place),
     }
 }
 

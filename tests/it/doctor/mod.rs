@@ -147,3 +147,27 @@ fn parts_are_checked_alone_and_offline_stays_here() {
     // What is on this machine is checked all the same.
     Report::of(&world, &["--offline"], &[]).says("version", "ok", &[]);
 }
+
+/// Whatever takes a connection and says nothing holds the doctor up only so long.
+#[test]
+fn silence_is_bounded() {
+    let world = world();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = listener.local_addr().unwrap().to_string();
+    let begun = std::time::Instant::now();
+    let variables = [
+        ("PICTOR_REDIS__URL", format!("redis://{silent}")),
+        ("PICTOR_STORE__URL", "s3://shop/x".to_owned()),
+        ("PICTOR_STORE__ENDPOINT", format!("http://{silent}")),
+        ("PICTOR_STORE__ACCESS_KEY_ID", "key".to_owned()),
+        ("PICTOR_STORE__SECRET_ACCESS_KEY", "secret".to_owned()),
+        ("PICTOR_ACCOUNTS__SIM__BASE_URL", format!("http://{silent}/v1")),
+    ];
+    let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let report = Report::of(&world, &[], &variables);
+    assert!(begun.elapsed().as_secs() < 10, "it took {:?}", begun.elapsed());
+    assert_eq!(report.failed(), ["reach", "reach", "sim reach"]);
+    report.says("reach", "failed", &["firewall"]);
+    report.says("sim reach", "failed", &["no answer within 8 s"]);
+    drop(listener);
+}

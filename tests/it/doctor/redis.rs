@@ -181,6 +181,16 @@ fn a_private_server_needs_a_program_and_a_directory() {
     report.says("reach", "ok", &["started when one is needed"]);
     assert!(!world.path("data").exists());
 
+    // One that runs is looked at itself.
+    let mut worker = world.worker("private", 2, &[("PATH", &path)]);
+    let output = world.command(&["doctor", "--json", "--only", "redis"]).env("PATH", &path).output().unwrap();
+    // Ended in good order before anything is judged, so that its server never outlives a failed test.
+    worker.proc.signal(rustix::process::Signal::TERM);
+    assert!(worker.proc.wait(std::time::Duration::from_secs(30)).success(), "{}", worker.proc.told());
+    let report = Report::read(output);
+    report.says("persistence", "ok", &["synced everysec"]);
+    report.says("namespace", "ok", &["{it}: is known"]);
+
     let fake = world.path("bin");
     std::fs::create_dir(&fake).unwrap();
     let script = fake.join("redis-server");
@@ -192,6 +202,10 @@ fn a_private_server_needs_a_program_and_a_directory() {
         &["6.2.7", "too old"],
     );
 
-    std::fs::write(world.path("data"), "a file").unwrap();
-    Report::of(&world, ONLY, &[]).says("data directory", "failed", &["is a file", "--data-dir"]);
+    std::fs::write(world.path("a file"), "").unwrap();
+    Report::of(&world, &["--only", "redis", "--data-dir", "a file"], &[]).says(
+        "data directory",
+        "failed",
+        &["is a file", "--data-dir"],
+    );
 }

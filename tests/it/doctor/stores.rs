@@ -1,5 +1,7 @@
 //! Stores that are wrong in one way.
 
+use std::sync::Arc;
+
 use pictor_simulator::Options;
 
 use super::{
@@ -64,7 +66,7 @@ fn what_cannot_be_deleted_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_bucket_passes_and_mistakes_are_told_apart() {
     let seaweed = Seaweed::shared();
-    let world = World::with(Options::default(), Images::S3(seaweed.clone()));
+    let world = World::with(Options::default(), Images::S3(Arc::clone(&seaweed)));
     let report = Report::of(&world, ONLY, &[]);
     assert_eq!(report.failed(), [""; 0], "{}", told(&report.output));
     for check in ["reach", "write", "read", "metadata", "write once", "race", "delete", "upload"] {

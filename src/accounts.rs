@@ -17,7 +17,7 @@ fn families(catalogue: &Catalogue) -> BTreeSet<&str> {
 }
 
 /// Whether an account is meant for a family: named, or alive on its host.
-fn serves(settings: &Settings, account: &AccountSettings, family: &str, today: &str) -> bool {
+pub(crate) fn serves(settings: &Settings, account: &AccountSettings, family: &str, today: &str) -> bool {
     let host = account.host();
     let alive = |family: &str| {
         let mut models = settings.catalogue.models().filter(|model| model.family == family);

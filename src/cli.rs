@@ -89,6 +89,8 @@ pub(crate) enum Command {
     /// Look at one image
     #[command(subcommand)]
     Asset(commands::asset::AssetCommand),
+    /// Check Redis, store, keys and this machine, and say how to mend what is wrong
+    Doctor(commands::doctor::DoctorArgs),
     /// Run an image API that behaves like the real one
     Simulate(Box<commands::simulate::SimulateArgs>),
 }

@@ -58,7 +58,7 @@ pub(crate) async fn open_queue(
 }
 
 /// A URL without what must not be shown.
-fn shown(url: &str) -> String {
+pub(crate) fn shown(url: &str) -> String {
     let parsed = url::Url::parse(url).ok();
     let address = parsed.and_then(|url| {
         let host = url.host_str()?.to_owned();

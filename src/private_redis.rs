@@ -30,7 +30,7 @@ const START: Duration = Duration::from_secs(60);
 const END: Duration = Duration::from_secs(30);
 /// The kernel's limit is 108 on Linux and 104 on macOS, with a closing zero.
 const LONGEST_SOCKET: usize = 100;
-const HOW_TO_GET: &str = "no redis-server or valkey-server found on PATH; install one (Debian, Ubuntu: apt-get install redis-server; \
+pub(crate) const HOW_TO_GET: &str = "no redis-server or valkey-server found on PATH; install one (Debian, Ubuntu: apt-get install redis-server; \
                           Fedora: dnf install valkey; macOS: brew install redis; in a checkout: tools/install.sh server), \
                           or name a running one with PICTOR_REDIS__URL";
 
@@ -137,7 +137,7 @@ impl Drop for Owned {
     }
 }
 
-fn client(socket: &Path) -> anyhow::Result<Client> {
+pub(crate) fn client(socket: &Path) -> anyhow::Result<Client> {
     Ok(Client::open(ConnectionAddr::Unix(socket.to_owned()).into_connection_info()?)?)
 }
 
@@ -228,7 +228,8 @@ async fn end_leftover(data_dir: &Path, socket: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn program() -> Option<PathBuf> {
+/// The first server there is.
+pub(crate) fn program() -> Option<PathBuf> {
     let dirs = config::program_dirs();
     dirs.iter().flat_map(|dir| NAMES.iter().map(move |name| dir.join(name))).find(|path| path.is_file())
 }

@@ -4,6 +4,7 @@ pub(crate) mod asset;
 pub(crate) mod batch;
 pub(crate) mod budget;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod failed;
 pub(crate) mod lane;
 pub(crate) mod ledger;
@@ -66,6 +67,7 @@ pub(crate) async fn perform(command: Command, flags: &Flags, output: &Output) ->
         Command::Budget(command) => Box::pin(budget::run(command, &context)).await,
         Command::Lane(command) => Box::pin(lane::run(command, &context)).await,
         Command::Asset(command) => Box::pin(asset::run(command, &context)).await,
+        Command::Doctor(args) => Box::pin(doctor::run(args, &context)).await,
         Command::Simulate(args) => Box::pin(simulate::run(*args, &context)).await,
     }
 }

@@ -5,6 +5,7 @@
 mod cli;
 mod death;
 mod demo;
+mod doctor;
 mod errors;
 mod layering;
 mod measures;

@@ -43,6 +43,12 @@ impl Keys {
         self.one("schema")
     }
 
+    /// Hash: when the namespace was last looked after, by which server, and until when live workers get time.
+    #[must_use]
+    pub fn meta(&self) -> String {
+        self.one("meta")
+    }
+
     /// Hash: phase, token, route, attempts and the like of an asset.
     #[must_use]
     pub fn asset(&self, key: &AssetKey) -> String {

@@ -20,3 +20,4 @@ pub mod verify;
 
 pub use engine::{Lane, Parts, Settings};
 pub use run::run;
+pub use spool::{Leftovers, leftovers};

@@ -4,16 +4,19 @@
 //! to repeat, so a caller whose reply was lost calls again with the same arguments.
 
 mod claim;
+mod commands;
 mod connection;
 mod finish;
 mod lane;
 mod read;
 mod reap;
 mod script;
+pub mod server;
 mod steer;
 mod submit;
 
 pub use claim::{Begun, Claim, Claimed, Grant, HeldAsset, HeldPhase, Hold, LaneOffer};
+pub use commands::acl_rule;
 pub use connection::{Connection, Queue};
 pub use finish::{Attempt, Billed, Ended, Failure, LanePause, Outcome, Settled, Unmade};
 pub use lane::{LaneLimits, LaneState};

@@ -5,6 +5,7 @@
 //! each call sends at most one paid request.
 
 mod account;
+mod models;
 mod receiving;
 mod request;
 mod response;
@@ -36,6 +37,7 @@ use super::{
 };
 
 pub use account::{Account, AccountError, Auth, Paths, ResponseFormat};
+pub use models::{Listed, ListedModel, Listing, Unreached};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -5,6 +5,7 @@
 //! of another incarnation knows that its process is dead.
 
 mod journal;
+mod leftovers;
 mod record;
 
 use std::{
@@ -16,6 +17,7 @@ use std::{
 
 use anyhow::Context;
 pub(crate) use journal::Journal;
+pub use leftovers::{Leftovers, leftovers};
 pub(crate) use record::{Image, Open, Record, read_journal};
 use rustix::fs::{FlockOperation, flock};
 use tracing::{error, warn};

@@ -166,12 +166,19 @@ impl Account {
         let mut url = base.clone();
         match path {
             Some(path) => url.set_path(&path.replace("{model}", model)),
-            None => {
-                let below = base.path().trim_end_matches('/');
-                let below = if below.is_empty() { "/v1" } else { below };
-                url.set_path(&format!("{below}/images/{name}"));
-            }
+            None => url.set_path(&format!("{}/images/{name}", below(base))),
         }
+        self.queried(url)
+    }
+
+    /// Where the models are listed.
+    pub(super) fn models_endpoint(&self, base: &Url) -> Url {
+        let mut url = base.clone();
+        url.set_path(&format!("{}/models", below(base)));
+        self.queried(url)
+    }
+
+    fn queried(&self, mut url: Url) -> Url {
         if !self.query.is_empty() {
             let pairs = self.query.iter().map(|(name, value)| (name, value.expose_secret()));
             url.query_pairs_mut().extend_pairs(pairs);
@@ -205,6 +212,12 @@ impl Account {
     pub(super) fn secrets(&self) -> impl Iterator<Item = SecretString> {
         self.api_key.iter().chain(self.headers.values()).chain(self.query.values()).cloned()
     }
+}
+
+/// The path that all others are below.
+fn below(base: &Url) -> &str {
+    let path = base.path().trim_end_matches('/');
+    if path.is_empty() { "/v1" } else { path }
 }
 
 /// Whether a host is this machine itself.
@@ -251,6 +264,8 @@ mod tests {
         ] {
             assert_eq!(generate(&at(base)), expected);
         }
+        let lists = |account: &Account| account.models_endpoint(&account.base().unwrap()).to_string();
+        assert_eq!(lists(&at("https://api.openai.com")), "https://api.openai.com/v1/models");
         let mut classic = at("https://x.azure.com");
         classic.paths.generate = Some("/openai/deployments/{model}/images/generations".to_owned());
         classic.query.insert("api-version".to_owned(), "2025-04-01-preview".into());

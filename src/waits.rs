@@ -40,7 +40,7 @@ fn words(why: &Why, now: u64) -> String {
         Why::Stopping => "all workers are stopping".to_owned(),
         Why::NotServed { route } => format!("no worker has an account for {route}"),
         Why::Grace { until } => {
-            format!("workers say first what they hold, for {}", left(*until, now))
+            format!("nothing starts for {}: workers that live say first what they hold", left(*until, now))
         }
         Why::LanePaused { lane, reason, until, others } => {
             let until = until.map_or_else(

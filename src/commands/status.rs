@@ -7,12 +7,14 @@ use serde::Serialize;
 use super::{Context, batch, lane, watch::NEWEST};
 use crate::{
     exit::Exit,
-    table::table,
+    table::{shortened, table},
     waits::{self, Told},
 };
 
 /// Batches that are shown though they have ended.
 const SHOWN: usize = 20;
+/// Characters of a reason; batch show has all of it.
+const WIDE: usize = 100;
 
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
@@ -98,7 +100,7 @@ fn list(batches: &[Standing]) -> String {
         .map(|standing| {
             let mut cells = batch::counted(&standing.state);
             let why = waits::first(&standing.why);
-            cells.push(if why.is_empty() { batch::state_of(&standing.state) } else { why });
+            cells.push(if why.is_empty() { batch::state_of(&standing.state) } else { shortened(&why, WIDE) });
             cells
         })
         .collect();

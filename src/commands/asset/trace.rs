@@ -177,19 +177,20 @@ fn owner(detail: &AssetDetail, overview: &Overview) -> String {
 fn attempts_told(attempts: &Attempts, state: &AssetState) -> String {
     let family = state.route.rsplit_once('.').map_or("", |(family, _)| family);
     let rows: Vec<Vec<String>> = attempts.entries.iter().map(|entry| entry_told(entry, family)).collect();
-    let mut text = if rows.is_empty() {
-        "no attempt was or may have been paid\n".to_owned()
-    } else {
-        let titles = ["attempt", "outcome", "cost", "when", "batch", "tenant", "account", "lane", "request"];
-        table(&titles, &[0, 2], &rows)
-    };
+    let titles = ["attempt", "outcome", "cost", "when", "batch", "tenant", "account", "lane", "request"];
+    let mut text = if rows.is_empty() { String::new() } else { table(&titles, &[0, 2], &rows) };
     let told: std::collections::BTreeSet<_> = attempts.entries.iter().map(|entry| &entry.token).collect();
     let free = (state.attempts as usize).saturating_sub(told.len());
-    if free > 0 {
-        text += &format!(
-            "{free} more sent and not billed: only what was or may have been paid is in the ledger\n"
-        );
-    }
+    text += &match (free, told.len()) {
+        (0, 0) => "nothing was sent for it\n".to_owned(),
+        (0, _) => String::new(),
+        (free, 0) => {
+            format!("{free} sent, and none billed: the ledger has only what was or may have been paid\n")
+        }
+        (free, _) => {
+            format!("{free} more sent and not billed: the ledger has only what was or may have been paid\n")
+        }
+    };
     if attempts.bounded {
         text += &format!("older entries may exist: {} of the ledger were looked at\n", attempts.looked_at);
     }

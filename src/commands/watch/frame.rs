@@ -87,6 +87,10 @@ impl Frame {
     fn of(view: &BatchView, overview: &Overview, recent: Option<&Recent>) -> Self {
         let reasons = why(view, overview);
         let state = &view.state;
+        // A batch younger than a minute had less than a minute to move.
+        let age = overview.now.saturating_sub(state.created) as f64 / 1e6;
+        let recent = recent.map(|recent| Recent { seconds: recent.seconds.min(age.max(1.0)), ..*recent });
+        let recent = recent.as_ref();
         Self {
             batch: state.id.clone(),
             tenant: state.tenant.clone(),

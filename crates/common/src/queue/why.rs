@@ -161,7 +161,7 @@ impl Why {
     }
 }
 
-/// Why a batch waits, the weightiest first; empty when nothing keeps it, or it has ended.
+/// Why a batch waits, first what a person has to mend; empty when nothing keeps it, or it has ended.
 #[must_use]
 pub fn why(view: &BatchView, overview: &Overview) -> Vec<Why> {
     let mut reasons = Vec::new();
@@ -190,6 +190,7 @@ pub fn why(view: &BatchView, overview: &Overview) -> Vec<Why> {
         }
     }
     on_the_way(view, waiting, &mut reasons);
+    reasons.sort_by_key(|why| !why.wants_a_person());
     reasons
 }
 

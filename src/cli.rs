@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Worker(commands::worker::WorkerArgs),
     /// Show what is queued, running or paused, and why
     Status(commands::status::StatusArgs),
+    /// Watch a batch until it has ended: pace, time left, cost, and why it waits
+    Watch(commands::watch::WatchArgs),
     /// Look at jobs that failed; try them again or give them up
     #[command(subcommand)]
     Failed(commands::failed::FailedCommand),

@@ -12,6 +12,7 @@ mod progress;
 mod signals;
 mod submission;
 mod table;
+mod waits;
 
 fn main() -> std::process::ExitCode {
     cli::start()

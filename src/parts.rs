@@ -24,6 +24,16 @@ pub(crate) struct OpenQueue {
 }
 
 impl OpenQueue {
+    /// Whether the server is private, and this process started it: then nobody else works here.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.private.as_ref().is_some_and(PrivateRedis::is_ours)
+    }
+
+    /// Whether the server belongs to another `pictor` and ends with it.
+    pub(crate) fn is_borrowed(&self) -> bool {
+        self.private.as_ref().is_some_and(|private| !private.is_ours())
+    }
+
     /// Ends the private server in good order.
     pub(crate) async fn close(self) -> anyhow::Result<()> {
         match self.private {

@@ -98,6 +98,11 @@ impl PrivateRedis {
         Ok(Self { socket: PathBuf::from(socket.trim()), owned: None })
     }
 
+    /// Whether this process started it: then nobody else works here.
+    pub(crate) const fn is_ours(&self) -> bool {
+        self.owned.is_some()
+    }
+
     pub(crate) fn client(&self) -> anyhow::Result<Client> {
         client(&self.socket)
     }

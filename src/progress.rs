@@ -7,11 +7,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pictor_common::{
     MicroUsd,
     batch::BatchId,
-    queue::{BatchState, LaneState, Queue, QueueError},
+    queue::{BatchState, LaneState, Queue, QueueError, Which, Why, why},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::output::Output;
+use crate::{output::Output, waits};
 
 const POLL: Duration = Duration::from_millis(300);
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -60,7 +60,10 @@ impl Watch<'_> {
                 asked = Some(Instant::now());
                 waits = self.waits().await.unwrap_or(waits);
                 if waits.is_none() && pace.stands(&batch) {
-                    waits = self.stumbles(&batch).await.unwrap_or_default();
+                    waits = self.kept().await.unwrap_or_default();
+                    if waits.is_none() {
+                        waits = self.stumbles(&batch).await.unwrap_or_default();
+                    }
                 }
             }
             pace.note(&batch, begun.elapsed());
@@ -105,6 +108,18 @@ impl Watch<'_> {
             && reasons.len() == ours.len()
             && ours.iter().all(|lane| lane.in_flight == 0);
         Ok((!reasons.is_empty()).then(|| Wait { reason: reasons.join("; "), for_good }))
+    }
+
+    /// What keeps all of it, such as that no worker is alive.
+    async fn kept(&self) -> Result<Option<Wait>, QueueError> {
+        let overview = self.queue.overview(Which::These(std::slice::from_ref(self.batch))).await?;
+        let reasons = overview.batches.first().map(|view| why(view, &overview)).unwrap_or_default();
+        let kept = reasons.into_iter().find(|why| {
+            // That it is paused is said of the batch itself.
+            !matches!(why, Why::Paused { .. }) && (why.wants_a_person() || why.blocks_until().is_some())
+        });
+        let told = kept.map(|why| waits::told(vec![why], &overview));
+        Ok(told.map(|told| Wait { reason: format!("waits: {}", waits::first(&told)), for_good: false }))
     }
 
     /// What an open asset last stumbled over, where nothing moves.
@@ -171,7 +186,7 @@ impl Pace {
             parts.push(format!("{rate:.0}/min"));
             let left = batch.open_assets() as f64 / rate * 60.0;
             if left >= 1.0 {
-                parts.push(format!("{} left", short(left)));
+                parts.push(format!("{} left", waits::span(left.round() as u64)));
             }
         }
         parts.push(money(batch));
@@ -179,7 +194,7 @@ impl Pace {
         if failed > 0 {
             parts.push(format!("{failed} failed"));
         }
-        parts.extend(batch.held.as_ref().map(|reason| format!("held: {reason}")));
+        parts.extend(batch.held.as_ref().map(|reason| format!("paused: {reason}")));
         parts.extend(waits.map(str::to_owned));
         parts.join("  ")
     }
@@ -190,15 +205,6 @@ fn money(batch: &BatchState) -> String {
         format!("{} spent, {} set aside", batch.spent, batch.reserved)
     } else {
         format!("{} spent", batch.spent)
-    }
-}
-
-fn short(seconds: f64) -> String {
-    let seconds = seconds.round() as u64;
-    match (seconds / 3_600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, s) => format!("{s} s"),
-        (0, m, s) => format!("{m} min {s} s"),
-        (h, m, _) => format!("{h} h {m} min"),
     }
 }
 

@@ -1,48 +1,54 @@
 //! `pictor asset`: one image, with everything known of it.
 
+mod find;
+mod trace;
+
 use clap::Subcommand;
 use pictor_common::{AssetKey, queue::AssetState};
-use serde_json::json;
 
 use super::{Context, when};
-use crate::{
-    exit::{Exit, refused},
-    parts,
-};
+use crate::exit::Exit;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AssetCommand {
-    /// Where it is, what it cost, or why it is not there
+    /// Where it is, who paid, every attempt, who asked, and why it waits
+    #[command(
+        after_help = "Examples:\n  pictor asset show SKU-1042\n  pictor asset show SKU-1042 --batch nightly-2026-11-20 --take 1\n  \
+                            pictor asset show 3f9a12c4de70"
+    )]
     Show {
-        /// The asset key
-        key: String,
+        /// The id of a line, or the asset key, or at least 8 of its first digits
+        asset: String,
+        /// Look for the id in this batch alone [default: the newest]
+        #[arg(long)]
+        batch: Option<String>,
+        /// Which of several images of the line: 0, 1, 2, …
+        #[arg(long)]
+        take: Option<usize>,
     },
 }
 
 pub(crate) async fn run(command: AssetCommand, context: &Context) -> anyhow::Result<Exit> {
-    let AssetCommand::Show { key } = command;
-    let key: AssetKey = key.parse().map_err(|error| refused(format!("{error}")))?;
+    let AssetCommand::Show { asset, batch, take } = command;
     let opened = context.look().await?;
-    let states = opened.queue.assets(std::slice::from_ref(&key)).await;
+    let shown = async {
+        let wanted = find::Wanted { text: &asset, batch: batch.as_deref(), take };
+        let key = wanted.find(context, &opened.queue).await?;
+        trace::show(&key, context, &opened.queue).await
+    };
+    let shown = Box::pin(shown).await;
     opened.close().await?;
-    let Some(state) = states?.pop().flatten() else {
-        return Err(refused(format!("asset {key} is unknown")));
-    };
-    let url = parts::store_url(&context.settings, None);
-    let place = match &state.made {
-        Some(made) => Some(parts::open_store(&context.settings, url).await?.location(&made.object)),
-        None => None,
-    };
-    context.output.result(&json!({ "key": key, "place": place, "asset": state }), || {
-        let place = place.as_ref().map_or_else(String::new, |place| format!("place     {place}\n"));
-        told(&key, &state) + &place
-    })?;
-    Ok(Exit::Done)
+    shown.map(|()| Exit::Done)
 }
 
 /// An asset for people.
 pub(crate) fn told(key: &AssetKey, state: &AssetState) -> String {
-    let mut lines = vec![
+    lines(&facts(key, state))
+}
+
+/// What is known of an asset, by name.
+fn facts(key: &AssetKey, state: &AssetState) -> Vec<(&'static str, String)> {
+    let mut facts = vec![
         ("key", key.to_string()),
         ("phase", state.phase.clone()),
         ("route", state.route.clone()),
@@ -50,28 +56,27 @@ pub(crate) fn told(key: &AssetKey, state: &AssetState) -> String {
         ("attempts", format!("{} ({} unknown)", state.attempts, state.unknowns)),
     ];
     if let Some(spec) = &state.spec {
-        lines.push(("spec", serde_json::to_string(spec).unwrap_or_default()));
+        facts.push(("spec", serde_json::to_string(spec).unwrap_or_default()));
     }
     if let Some(made) = &state.made {
-        lines.push((
-            "made",
-            format!("{}, {} bytes, {}x{}", made.content_type, made.bytes, made.width, made.height),
-        ));
-        lines.push(("cost", made.cost.to_string()));
-        lines.push(("revised", made.revised_prompt.clone().unwrap_or_default()));
-        lines.push(("mismatch", made.mismatch.clone().unwrap_or_default()));
-        lines.push(("stored", when(made.at_ms * 1_000)));
+        let bytes = format!("{}, {} bytes, {}x{}", made.content_type, made.bytes, made.width, made.height);
+        facts.push(("made", bytes));
+        facts.push(("cost", made.cost.to_string()));
+        facts.push(("revised", made.revised_prompt.clone().unwrap_or_default()));
+        facts.push(("mismatch", made.mismatch.clone().unwrap_or_default()));
+        facts.push(("stored", when(made.at_ms * 1_000)));
     }
     if let Some(failure) = &state.failure {
         let status = failure.status.map(|status| format!("HTTP {status} ")).unwrap_or_default();
         let code = failure.code.as_ref().map(|code| format!("{code} ")).unwrap_or_default();
-        lines.push(("failure", format!("{}: {status}{code}{}", failure.class, failure.message)));
-        lines.push(("when", when(failure.at_ms * 1_000)));
-        lines.push(("request", failure.request_id.clone().unwrap_or_default()));
+        facts.push(("failure", format!("{}: {status}{code}{}", failure.class, failure.message)));
+        facts.push(("when", when(failure.at_ms * 1_000)));
+        facts.push(("request", failure.request_id.clone().unwrap_or_default()));
     }
-    lines
-        .into_iter()
-        .filter(|(_, text)| !text.is_empty())
-        .map(|(name, text)| format!("{name:<9} {text}\n"))
-        .collect()
+    facts
+}
+
+fn lines(facts: &[(&'static str, String)]) -> String {
+    let named = facts.iter().filter(|(_, text)| !text.is_empty());
+    named.map(|(name, text)| format!("{name:<9} {text}\n")).collect()
 }

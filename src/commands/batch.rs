@@ -1,14 +1,18 @@
-//! `pictor batch`: lists batches and steers them.
+//! `pictor batch`: lists batches, shows one, and steers them.
 
-use clap::Subcommand;
-use pictor_common::queue::{BatchState, Queue};
-use serde_json::json;
+mod show;
+mod steer;
 
-use super::{Context, batch_id, known_batch, when};
-use crate::{
-    exit::{Exit, refused},
-    table::table,
+use clap::{Args, Subcommand, ValueEnum};
+use pictor_common::{
+    batch::Band,
+    queue::{BatchState, Queue},
 };
+
+use super::{Context, when};
+use crate::{exit::Exit, table::table};
+pub(crate) use show::show;
+use steer::Change;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum BatchCommand {
@@ -18,32 +22,74 @@ pub(crate) enum BatchCommand {
         #[arg(long, default_value_t = 50)]
         limit: usize,
     },
-    /// One batch
+    /// One batch: routes, lanes, pace, cost, failures, and why it waits
     Show {
         /// The batch
         batch: String,
     },
-    /// Give a batch up; what is sent is finished, stored and charged
+    /// Give batches up; what is sent is finished, stored and charged
     Cancel {
-        /// The batch
-        batch: String,
+        #[command(flatten)]
+        which: Batches,
         /// Why, for others to read
         #[arg(long, default_value = "cancelled by hand")]
         reason: String,
     },
-    /// Let a batch wait
-    Hold {
-        /// The batch
-        batch: String,
+    /// Let batches wait; what is sent is finished
+    #[command(alias = "hold")]
+    Pause {
+        #[command(flatten)]
+        which: Batches,
         /// Why, for others to read
-        #[arg(long, default_value = "held by hand")]
+        #[arg(long, default_value = "paused by hand")]
         reason: String,
     },
-    /// Let a held batch go on
+    /// Let paused batches go on
     Resume {
-        /// The batch
-        batch: String,
+        #[command(flatten)]
+        which: Batches,
     },
+    /// Move batches to another band: a share of the workers, never an absolute order
+    #[command(
+        after_help = "Of 21 images that may be sent, 16 go to interactive, 4 to normal and 1 to bulk, while all three have work."
+    )]
+    Priority {
+        #[command(flatten)]
+        which: Batches,
+        /// The band
+        band: BandName,
+        /// Why, for others to read
+        #[arg(long, default_value = "moved by hand")]
+        reason: String,
+    },
+}
+
+/// Which batches.
+#[derive(Debug, Args)]
+pub(crate) struct Batches {
+    /// The batches; all of them are checked before any is changed
+    #[arg(required = true, value_name = "BATCH")]
+    batches: Vec<String>,
+}
+
+/// A band, as people name it.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum BandName {
+    /// Somebody waits for it
+    #[value(alias = "high")]
+    Interactive,
+    Normal,
+    Bulk,
+}
+
+impl From<BandName> for Band {
+    fn from(name: BandName) -> Self {
+        match name {
+            BandName::Interactive => Self::Interactive,
+            BandName::Normal => Self::Normal,
+            BandName::Bulk => Self::Bulk,
+        }
+    }
 }
 
 pub(crate) async fn run(command: BatchCommand, context: &Context) -> anyhow::Result<Exit> {
@@ -54,40 +100,33 @@ pub(crate) async fn run(command: BatchCommand, context: &Context) -> anyhow::Res
 }
 
 async fn perform(command: BatchCommand, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
-    let (batch, did, done) = match command {
+    let (which, change) = match command {
         BatchCommand::List { limit } => {
             let batches = queue.batches(limit).await?;
             context.output.result(&batches, || list(&batches))?;
             return Ok(Exit::Done);
         }
         BatchCommand::Show { batch } => {
-            let state = known_batch(queue, &batch).await?;
-            context.output.result(&state, || told(&state))?;
+            Box::pin(show(&batch, context, queue)).await?;
             return Ok(Exit::Done);
         }
-        BatchCommand::Cancel { batch, reason } => {
-            let done = queue.cancel(&batch_id(&batch)?, &reason).await?;
-            (batch, "cancelled", done)
-        }
-        BatchCommand::Hold { batch, reason } => {
-            let done = queue.hold(&batch_id(&batch)?, Some(&reason)).await?;
-            (batch, "held", done)
-        }
-        BatchCommand::Resume { batch } => {
-            let done = queue.hold(&batch_id(&batch)?, None).await?;
-            (batch, "resumed", done)
-        }
+        BatchCommand::Cancel { which, reason } => (which, Change::Cancel(reason)),
+        BatchCommand::Pause { which, reason } => (which, Change::Pause(reason)),
+        BatchCommand::Resume { which } => (which, Change::Resume),
+        BatchCommand::Priority { which, band, reason } => (which, Change::Band(band.into(), reason)),
     };
-    if !done {
-        return Err(refused(format!("batch {batch} is unknown, or has ended already")));
-    }
-    context.output.result(&json!({ "batch": batch, "did": did }), || format!("batch {batch} is {did}"))?;
-    Ok(Exit::Done)
+    steer::change(&which.batches, &change, context, queue).await
 }
 
-fn state_of(batch: &BatchState) -> String {
-    match (&batch.held, batch.sealed) {
-        (Some(reason), _) if !batch.ended() => format!("held: {reason}"),
+/// How a batch stands, in a few words.
+pub(super) fn state_of(batch: &BatchState) -> String {
+    match (batch.held.as_deref(), batch.sealed) {
+        _ if batch.state == "cancelled" => match &batch.reason {
+            Some(reason) => format!("cancelled: {reason}"),
+            None => "cancelled".to_owned(),
+        },
+        (Some("cap"), _) if !batch.ended() => "paused: its cap is reached".to_owned(),
+        (Some(reason), _) if !batch.ended() => format!("paused: {reason}"),
         (None, None) if !batch.ended() => "being submitted".to_owned(),
         _ => batch.state.clone(),
     }
@@ -100,40 +139,68 @@ pub(crate) fn list(batches: &[BatchState]) -> String {
     let rows: Vec<Vec<String>> = batches
         .iter()
         .map(|batch| {
-            vec![
-                batch.id.clone(),
-                batch.tenant.clone(),
-                batch.counts.done.to_string(),
-                (batch.counts.failed + batch.counts.parked).to_string(),
-                batch.open_assets().to_string(),
-                batch.spent.to_string(),
-                when(batch.created),
-                state_of(batch),
-            ]
+            let mut cells = counted(batch);
+            cells.push(state_of(batch));
+            cells
         })
         .collect();
-    table(&["batch", "tenant", "done", "failed", "open", "spent", "created", "state"], &[2, 3, 4, 5], &rows)
+    table(&[&COLUMNS[..], &["state"]].concat(), &RIGHT, &rows)
+}
+
+/// Titles of what [`counted`] gives.
+pub(super) const COLUMNS: [&str; 8] =
+    ["batch", "tenant", "band", "done", "failed", "open", "spent", "created"];
+/// Those of them that are numbers.
+pub(super) const RIGHT: [usize; 4] = [3, 4, 5, 6];
+
+/// A batch in numbers.
+pub(super) fn counted(batch: &BatchState) -> Vec<String> {
+    vec![
+        batch.id.clone(),
+        batch.tenant.clone(),
+        batch.band.clone(),
+        batch.counts.done.to_string(),
+        (batch.counts.failed + batch.counts.parked).to_string(),
+        if batch.ended() { 0 } else { batch.open_assets() }.to_string(),
+        batch.spent.to_string(),
+        when(batch.created),
+    ]
 }
 
 /// One batch for people.
 pub(crate) fn told(batch: &BatchState) -> String {
-    let lines = [
+    lines(&facts(batch))
+}
+
+/// What is known of a batch, by name.
+pub(super) fn facts(batch: &BatchState) -> Vec<(&'static str, String)> {
+    let moved = batch.band_reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let mut facts = vec![
         ("batch", batch.id.clone()),
         ("state", state_of(batch)),
-        ("tenant", format!("{} ({})", batch.tenant, batch.band)),
+        ("tenant", batch.tenant.clone()),
+        ("band", format!("{}{moved}", batch.band)),
         ("source", batch.source.clone()),
         ("rows", batch.sealed.map_or_else(|| "not all submitted yet".to_owned(), |rows| rows.to_string())),
         ("assets", batch.assets.to_string()),
         ("done", batch.counts.done.to_string()),
-        ("failed", (batch.counts.failed + batch.counts.parked).to_string()),
-        ("open", batch.open_assets().to_string()),
-        ("spent", format!("{}, {} set aside", batch.spent, batch.reserved)),
-        ("created", when(batch.created)),
-        ("ended", batch.completed.map(when).unwrap_or_default()),
+        ("failed", batch.counts.failed.to_string()),
     ];
-    lines
-        .into_iter()
-        .filter(|(_, text)| !text.is_empty())
-        .map(|(name, text)| format!("{name:<8} {text}\n"))
-        .collect()
+    if batch.counts.parked > 0 {
+        facts.push(("parked", format!("{} with unknown outcome", batch.counts.parked)));
+    }
+    facts.extend([
+        ("open", if batch.ended() { 0 } else { batch.open_assets() }.to_string()),
+        ("spent", format!("{}, {} set aside", batch.spent, batch.reserved)),
+        ("cap", batch.cap.map(|cap| cap.to_string()).unwrap_or_default()),
+        ("created", when(batch.created)),
+        ("ended", batch.completed.filter(|_| batch.ended()).map(when).unwrap_or_default()),
+    ]);
+    facts
+}
+
+/// Facts, one a line; what is empty is left out.
+pub(super) fn lines(facts: &[(&'static str, String)]) -> String {
+    let named = facts.iter().filter(|(_, text)| !text.is_empty());
+    named.map(|(name, text)| format!("{name:<8} {text}\n")).collect()
 }

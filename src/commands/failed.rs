@@ -55,8 +55,9 @@ pub(crate) struct Which {
     everything: bool,
 }
 
+/// Failures of one cause.
 #[derive(Debug, Default, Serialize)]
-struct Group {
+pub(crate) struct Group {
     class: String,
     code: Option<String>,
     model: String,
@@ -112,17 +113,23 @@ async fn each(
     }
 }
 
-async fn list(all: bool, which: &Which, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
-    let mut groups: BTreeMap<(String, Option<String>, String, String), Group> = BTreeMap::new();
-    let mut rows = Vec::new();
-    each(which, queue, |key, state| {
+/// Groups failures by cause, the most frequent first.
+pub(crate) fn groups(failures: impl IntoIterator<Item = (AssetKey, AssetState)>) -> Vec<Group> {
+    let mut groups = Groups::default();
+    for (key, state) in failures {
+        groups.add(&key, state);
+    }
+    groups.sorted()
+}
+
+#[derive(Debug, Default)]
+struct Groups(BTreeMap<(String, Option<String>, String, String), Group>);
+
+impl Groups {
+    fn add(&mut self, key: &AssetKey, state: AssetState) {
         let failure = state.failure.unwrap_or_default();
-        if all {
-            rows.push((key, state.phase, failure));
-            return Ok(());
-        }
         let name = (failure.class.clone(), failure.code.clone(), failure.model.clone(), state.phase.clone());
-        let group = groups.entry(name).or_insert_with(|| Group {
+        let group = self.0.entry(name).or_insert_with(|| Group {
             class: failure.class,
             code: failure.code,
             model: failure.model,
@@ -132,36 +139,59 @@ async fn list(all: bool, which: &Which, context: &Context, queue: &Queue) -> any
             count: 0,
         });
         group.count += 1;
+    }
+
+    fn sorted(self) -> Vec<Group> {
+        let mut groups: Vec<Group> = self.0.into_values().collect();
+        groups.sort_by_key(|group| std::cmp::Reverse(group.count));
+        groups
+    }
+}
+
+async fn list(all: bool, which: &Which, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
+    if all {
+        return list_all(which, context, queue).await;
+    }
+    let mut groups = Groups::default();
+    each(which, queue, |key, state| {
+        groups.add(&key, state);
         Ok(())
     })
     .await?;
-    if all {
-        let values: Vec<_> = rows
-            .iter()
-            .map(|(key, phase, failure)| json!({ "key": key, "phase": phase, "failure": failure }))
-            .collect();
-        context.output.result(&values, || {
-            let cells = rows.iter().map(|(key, phase, failure)| {
-                vec![
-                    key.short().to_owned(),
-                    phase.clone(),
-                    failure.class.clone(),
-                    failure.model.clone(),
-                    when(failure.at_ms * 1_000),
-                    shortened(&failure.message, 60),
-                ]
-            });
-            table(&["key", "ended", "class", "model", "when", "message"], &[], &cells.collect::<Vec<_>>())
-        })?;
-        return Ok(Exit::Done);
-    }
-    let mut groups: Vec<Group> = groups.into_values().collect();
-    groups.sort_by_key(|group| std::cmp::Reverse(group.count));
+    let groups = groups.sorted();
     context.output.result(&groups, || grouped(&groups))?;
     Ok(Exit::Done)
 }
 
-fn grouped(groups: &[Group]) -> String {
+async fn list_all(which: &Which, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
+    let mut rows = Vec::new();
+    each(which, queue, |key, state| {
+        rows.push((key, state.phase, state.failure.unwrap_or_default()));
+        Ok(())
+    })
+    .await?;
+    let values: Vec<_> = rows
+        .iter()
+        .map(|(key, phase, failure)| json!({ "key": key, "phase": phase, "failure": failure }))
+        .collect();
+    context.output.result(&values, || {
+        let cells = rows.iter().map(|(key, phase, failure)| {
+            vec![
+                key.short().to_owned(),
+                phase.clone(),
+                failure.class.clone(),
+                failure.model.clone(),
+                when(failure.at_ms * 1_000),
+                shortened(&failure.message, 60),
+            ]
+        });
+        table(&["key", "ended", "class", "model", "when", "message"], &[], &cells.collect::<Vec<_>>())
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Groups for people.
+pub(crate) fn grouped(groups: &[Group]) -> String {
     if groups.is_empty() {
         return "nothing failed".to_owned();
     }

@@ -15,6 +15,7 @@ pub(crate) mod run;
 pub(crate) mod simulate;
 pub(crate) mod status;
 pub(crate) mod submit;
+pub(crate) mod watch;
 pub(crate) mod worker;
 
 use pictor_common::{batch::BatchId, queue::Queue};
@@ -58,6 +59,7 @@ pub(crate) async fn perform(command: Command, flags: &Flags, output: &Output) ->
         Command::Submit(args) => Box::pin(submit::run(*args, &context)).await,
         Command::Worker(args) => Box::pin(worker::run(args, &context)).await,
         Command::Status(args) => Box::pin(status::run(args, &context)).await,
+        Command::Watch(args) => Box::pin(watch::run(args, &context)).await,
         Command::Failed(command) => Box::pin(failed::run(command, &context)).await,
         Command::Batch(command) => Box::pin(batch::run(command, &context)).await,
         Command::Results(args) => Box::pin(results::run(args, &context)).await,

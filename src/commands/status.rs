@@ -1,11 +1,20 @@
 //! `pictor status`: what is queued, running or paused, and why.
 
 use clap::Args;
-use pictor_common::queue::{BatchState, LaneState, Queue, Totals};
+use pictor_common::queue::{BatchState, LaneState, Queue, Totals, Which, WorkerState, why};
 use serde::Serialize;
 
-use super::{Context, batch, known_batch, lane};
-use crate::exit::Exit;
+use super::{Context, batch, lane, watch::NEWEST};
+use crate::{
+    exit::Exit,
+    table::{shortened, table},
+    waits::{self, Told},
+};
+
+/// Batches that are shown though they have ended.
+const SHOWN: usize = 20;
+/// Characters of a reason; batch show has all of it.
+const WIDE: usize = 100;
 
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
@@ -15,10 +24,21 @@ pub(crate) struct StatusArgs {
 
 #[derive(Debug, Serialize)]
 struct Status {
-    batches: Vec<BatchState>,
+    at: u64,
+    batches: Vec<Standing>,
     lanes: Vec<LaneState>,
+    workers: Vec<WorkerState>,
     failures: u64,
+    retries: u64,
     money: Totals,
+}
+
+#[derive(Debug, Serialize)]
+struct Standing {
+    #[serde(flatten)]
+    state: BatchState,
+    waiting: u64,
+    why: Vec<Told>,
 }
 
 pub(crate) async fn run(args: StatusArgs, context: &Context) -> anyhow::Result<Exit> {
@@ -30,25 +50,78 @@ pub(crate) async fn run(args: StatusArgs, context: &Context) -> anyhow::Result<E
 
 async fn tell(args: &StatusArgs, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
     if let Some(name) = &args.batch {
-        let state = known_batch(queue, name).await?;
-        context.output.result(&state, || batch::told(&state))?;
+        Box::pin(batch::show(name, context, queue)).await?;
         return Ok(Exit::Done);
     }
+    let overview = queue.overview(Which::Newest(NEWEST)).await?;
+    let shown = overview.batches.iter().enumerate();
+    let shown = shown.filter(|(at, view)| *at < SHOWN || !view.state.ended());
+    let batches = shown
+        .map(|(_, view)| Standing {
+            state: view.state.clone(),
+            waiting: view.waiting(),
+            why: waits::told(why(view, &overview), &overview),
+        })
+        .collect();
     let status = Status {
-        batches: queue.batches(20).await?,
-        lanes: queue.lanes().await?,
-        failures: queue.failure_count().await?,
-        money: queue.totals().await?,
+        at: overview.now,
+        batches,
+        lanes: overview.lanes,
+        workers: overview.workers,
+        failures: overview.failures,
+        retries: overview.retries,
+        money: overview.money,
     };
-    context.output.result(&status, || {
-        let mut text = batch::list(&status.batches) + "\n" + &lane::list(&status.lanes) + "\n";
-        let Totals { spent, reserved, unknown, cap } = status.money;
-        text += &format!("{spent} spent, of which {unknown} with unknown outcome; {reserved} set aside");
-        text += &cap.map_or_else(String::new, |cap| format!("; {cap} at most"));
-        if status.failures > 0 {
-            text += &format!("\n{} failed: pictor failed list", status.failures);
-        }
-        text
-    })?;
+    context.output.result(&status, || told(&status))?;
     Ok(Exit::Done)
+}
+
+fn told(status: &Status) -> String {
+    let mut text = list(&status.batches) + "\n" + &lane::list(&status.lanes) + "\n";
+    text += &workers(&status.workers);
+    let Totals { spent, reserved, unknown, cap } = status.money;
+    text += &format!("\n{spent} spent, of which {unknown} with unknown outcome; {reserved} set aside");
+    text += &cap.map_or_else(String::new, |cap| format!("; {cap} at most"));
+    if status.retries > 0 {
+        text += &format!("\n{} wait for another try", status.retries);
+    }
+    if status.failures > 0 {
+        text += &format!("\n{} failed: pictor failed list", status.failures);
+    }
+    text
+}
+
+fn list(batches: &[Standing]) -> String {
+    if batches.is_empty() {
+        return "no batches\n".to_owned();
+    }
+    let rows: Vec<Vec<String>> = batches
+        .iter()
+        .map(|standing| {
+            let mut cells = batch::counted(&standing.state);
+            let why = waits::first(&standing.why);
+            cells.push(if why.is_empty() { batch::state_of(&standing.state) } else { shortened(&why, WIDE) });
+            cells
+        })
+        .collect();
+    table(&[&batch::COLUMNS[..], &["state, or why it waits"]].concat(), &batch::RIGHT, &rows)
+}
+
+fn workers(workers: &[WorkerState]) -> String {
+    if workers.is_empty() {
+        return "no worker is alive\n".to_owned();
+    }
+    let rows: Vec<Vec<String>> = workers
+        .iter()
+        .map(|worker| {
+            let lanes: Vec<&str> = worker.beat.lanes.iter().map(|lane| lane.lane.as_str()).collect();
+            vec![
+                format!("{} {}", worker.beat.host, worker.beat.pid),
+                format!("{} of {}", worker.beat.held, worker.beat.concurrency),
+                lanes.join(", "),
+                if worker.beat.draining { "stopping" } else { "working" }.to_owned(),
+            ]
+        })
+        .collect();
+    table(&["worker", "places taken", "lanes", "state"], &[1], &rows)
 }

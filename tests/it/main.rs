@@ -13,4 +13,6 @@ mod openai_python;
 mod prove;
 mod store_contract;
 mod support;
+mod watch;
+mod watch_speed;
 mod world;

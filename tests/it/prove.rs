@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, fs, process::Command, time::Duration};
 
-use crate::{death, measures};
+use crate::{death, measures, watch_speed};
 
 fn output(program: &str, args: &[&str]) -> String {
     let output = Command::new(program).args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
@@ -125,4 +125,18 @@ async fn latency() {
     );
     record("latency", "From submit to send", &[line]);
     assert!(at(99) <= Duration::from_millis(100));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "full size: make prove-status"]
+async fn status() {
+    let times = watch_speed::look_times(1_000_000).await;
+    let lines: Vec<String> = times
+        .iter()
+        .map(|(command, median)| {
+            format!("pictor {command}, 1,000,000 assets in Redis: {median:.0?}, median of 20 whole processes")
+        })
+        .collect();
+    record("status", "Looking at a large queue", &lines);
+    watch_speed::assert_quick(&times);
 }

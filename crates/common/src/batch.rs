@@ -29,6 +29,16 @@ impl Band {
             Self::Bulk => "bulk",
         }
     }
+
+    /// Its part in the fair queue, against the others'.
+    #[must_use]
+    pub const fn weight(self) -> f64 {
+        match self {
+            Self::Interactive => 16.0,
+            Self::Normal => 4.0,
+            Self::Bulk => 1.0,
+        }
+    }
 }
 
 /// Model family × operation: where assets wait.
@@ -41,6 +51,12 @@ impl Route {
     #[must_use]
     pub fn new(family: &str, operation: Operation) -> Self {
         Self(format!("{family}.{}", operation.as_str()))
+    }
+
+    /// A route as Redis names it.
+    #[must_use]
+    pub fn named(text: &str) -> Self {
+        Self(text.to_owned())
     }
 
     /// The text form, `family.operation`.

@@ -169,9 +169,33 @@ impl Keys {
         self.one("wake")
     }
 
-    /// Hash: live workers by incarnation, JSON each.
+    /// Hash: live workers by incarnation, each the time it was heard of and JSON.
     #[must_use]
     pub fn workers(&self) -> String {
         self.one("workers")
+    }
+
+    /// Sorted set: the flows of a tenant and band on a route, `tenant|band`, in the order submitted.
+    #[must_use]
+    pub fn flows(&self, route: &str, member: &str) -> String {
+        format!("{}flows:{route}:{member}", self.prefix)
+    }
+
+    /// Sorted set: further batches that ask for an asset, in the order they joined.
+    #[must_use]
+    pub fn askers(&self, key: &AssetKey) -> String {
+        self.two("askers", key.as_str())
+    }
+
+    /// Stream: what happened lately.
+    #[must_use]
+    pub fn events(&self) -> String {
+        self.one("events")
+    }
+
+    /// Hash: the namespace's own clockwork, such as grace.
+    #[must_use]
+    pub fn meta(&self) -> String {
+        self.one("meta")
     }
 }

@@ -6,7 +6,7 @@ use pictor_common::{
     MicroUsd,
     batch::Route,
     catalogue::Catalogue,
-    queue::{Attempt, LaneLimits, Queue},
+    queue::{Attempt, Beat, LaneLimits, LaneOffer, Queue},
     store::Store,
 };
 use tokio::sync::Semaphore;
@@ -27,7 +27,7 @@ pub(crate) const HORIZON: Duration = Duration::from_secs(1);
 /// Uploads at once; more would only take memory.
 pub(crate) const UPLOADS: usize = 16;
 /// What the send deadline allows beyond the model's timeout.
-pub(crate) const SEND_MARGIN: Duration = Duration::from_secs(30);
+pub const SEND_MARGIN: Duration = Duration::from_secs(30);
 
 /// An account × a limit domain, with the provider that sends for it.
 #[derive(Clone, Debug)]
@@ -98,6 +98,24 @@ impl Engine {
     /// How long one request for a model may take.
     pub(crate) fn timeout(&self, model: &str) -> Duration {
         self.catalogue.model(model).map_or(Duration::from_secs(600), |m| m.timeout())
+    }
+
+    /// What this worker says of itself.
+    pub(crate) fn beat(&self) -> Beat {
+        let offer = |lane: &Lane| LaneOffer {
+            lane: lane.name.clone(),
+            routes: lane.routes.iter().map(ToString::to_string).collect(),
+        };
+        let mut lanes: Vec<LaneOffer> = self.lanes.values().map(offer).collect();
+        lanes.sort_by(|a, b| a.lane.cmp(&b.lane));
+        Beat {
+            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            pid: std::process::id(),
+            concurrency: self.settings.concurrency,
+            held: self.held.count(),
+            draining: self.draining.is_cancelled(),
+            lanes,
+        }
     }
 
     /// Waits before a step is tried again, longer each time, at most two seconds.

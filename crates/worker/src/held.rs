@@ -72,6 +72,11 @@ impl Held {
         self.lock().values().cloned().collect()
     }
 
+    /// How many are held now.
+    pub(crate) fn count(&self) -> usize {
+        self.lock().len()
+    }
+
     /// What is held and not sent.
     pub(crate) fn unsent(&self) -> Vec<(AssetKey, String)> {
         let lock = self.lock();

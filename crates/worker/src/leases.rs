@@ -9,7 +9,7 @@ use std::{
 
 use pictor_common::queue::{HeldAsset, Hold, Queue};
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::engine::{EXTEND_EVERY, Engine, LEASE};
 
@@ -66,7 +66,9 @@ async fn renew(engine: &Weak<Engine>, renewed: &watch::Sender<Option<Instant>>) 
                 away = false;
                 report(engine, &held, &answers);
                 renewed.send_replace(Some(began));
-                tokio::time::sleep(EXTEND_EVERY).await;
+                // A word that gets no answer must not delay the next renewal.
+                let said = tokio::time::timeout(EXTEND_EVERY, say_alive(engine, queue.as_ref()));
+                let (_said, ()) = tokio::join!(said, tokio::time::sleep(EXTEND_EVERY));
             }
             Some(Err(error)) => {
                 if !away {
@@ -77,6 +79,20 @@ async fn renew(engine: &Weak<Engine>, renewed: &watch::Sender<Option<Instant>>) 
             }
             None => tokio::time::sleep(RETRY).await,
         }
+    }
+}
+
+/// Lets people who watch know that this worker is alive, and how full its hands are.
+async fn say_alive(engine: &Weak<Engine>, queue: Option<&Queue>) {
+    let Some((incarnation, beat)) =
+        engine.upgrade().map(|engine| (engine.incarnation.clone(), engine.beat()))
+    else {
+        return;
+    };
+    if let Some(queue) = queue
+        && let Err(error) = queue.beat(&incarnation, &beat).await
+    {
+        debug!(%error, "cannot say that this worker is alive");
     }
 }
 

@@ -18,6 +18,6 @@ mod spool;
 pub mod verdict;
 pub mod verify;
 
-pub use engine::{Lane, Parts, Settings};
+pub use engine::{Lane, Parts, SEND_MARGIN, Settings};
 pub use run::run;
 pub use spool::{Leftovers, leftovers};

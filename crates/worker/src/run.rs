@@ -1,13 +1,13 @@
 //! Starts a worker, and drains it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use apalis::prelude::{WorkerBuilder, WorkerBuilderExt};
 use pictor_common::queue::{Attempt, HeldPhase};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
     certify,
@@ -19,6 +19,9 @@ use crate::{
     source::Source,
     spool::{Journal, Record, Spool, read_journal},
 };
+
+/// How long a worker that has ended tries to say so.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Works until `stop` is cancelled, then drains: nothing new is claimed, what was not sent is
 /// given back, what was sent is waited for, and the rest is recorded as unknown.
@@ -55,12 +58,23 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> anyhow::Result<()> {
     }));
     stop.cancelled().await;
     engine.draining.cancel();
+    let stopping = Arc::clone(&engine);
+    // Redis may be away; what was sent is waited for all the same.
+    let word =
+        tokio::spawn(async move { stopping.queue.beat(&stopping.incarnation, &stopping.beat()).await });
     drain(&engine, working).await;
     for task in background {
         // A round that still waits for Redis has nothing left to do.
         task.abort();
     }
-    leave(engine).await
+    word.abort();
+    let (queue, incarnation) = (engine.queue.clone(), engine.incarnation.clone());
+    let left = leave(engine).await;
+    let said = tokio::time::timeout(FAREWELL, queue.depart(&incarnation)).await;
+    if !matches!(said, Ok(Ok(()))) {
+        debug!("cannot say that this worker has left; its silence will");
+    }
+    left
 }
 
 /// Raises the limit of open files to what the system allows: each request takes a connection and a file.

@@ -8,7 +8,7 @@ use super::{Queue, QueueError, connection::micros, script};
 use crate::{AssetKey, MicroUsd, Spec};
 
 /// A lane of this worker and what it pulls from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaneOffer {
     /// The lane.
     pub lane: String,

@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use redis::AsyncCommands;
 use serde::{Deserialize, Serialize};
 
-use super::{Queue, QueueError, connection::micros};
+use super::{Queue, QueueError, connection::micros, replies::Replies};
 
 /// Limits of a lane, as configured.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +38,86 @@ pub struct LaneState {
     pub pause_reason: Option<String>,
     /// Why a person paused it.
     pub paused: Option<String>,
+    /// Most requests on their way at once.
+    pub in_flight_limit: Option<u64>,
+    /// Its pace, by dimension.
+    pub pace: Vec<Dimension>,
+}
+
+/// One limit of a lane and how far its permits are given out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Dimension {
+    /// `requests`, `images` or `tokens`.
+    pub name: String,
+    /// So many a window.
+    pub limit: u64,
+    /// Length of the window, µs.
+    pub window: u64,
+    /// How far ahead of its pace it may be, µs.
+    pub burst: u64,
+    /// Until when permits are given out, µs since 1970.
+    pub given_until: u64,
+}
+
+impl Dimension {
+    /// Units that one asset takes.
+    fn each(&self, tokens: u64) -> u64 {
+        if self.name == "tokens" { tokens } else { 1 }
+    }
+
+    /// Assets a second, at most; `None` where this limits nothing.
+    #[must_use]
+    pub fn per_second(&self, tokens: u64) -> Option<f64> {
+        let each = self.each(tokens);
+        (each > 0 && self.window > 0).then(|| self.limit as f64 / each as f64 * 1e6 / self.window as f64)
+    }
+
+    /// When the next permit is free, µs since 1970.
+    #[must_use]
+    pub fn next(&self, now: u64, tokens: u64) -> u64 {
+        if self.each(tokens) == 0 {
+            return now;
+        }
+        self.given_until.min(now + self.window).saturating_sub(self.burst).max(now)
+    }
+}
+
+impl LaneState {
+    /// Assets a second, at most; `None` without limits.
+    #[must_use]
+    pub fn per_second(&self, tokens: u64) -> Option<f64> {
+        self.pace.iter().filter_map(|d| d.per_second(tokens)).reduce(f64::min)
+    }
+
+    /// The dimension whose next permit comes last, and when that is.
+    #[must_use]
+    pub fn next_permit(&self, now: u64, tokens: u64) -> Option<(&Dimension, u64)> {
+        self.pace.iter().map(|d| (d, d.next(now, tokens))).max_by_key(|(_, at)| *at)
+    }
+
+    pub(super) fn of(name: String, fields: &HashMap<String, String>, in_flight: u64) -> Self {
+        let number = |name: String| fields.get(&name).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
+        let dims = fields.get("dims").map(String::as_str).unwrap_or("").split_whitespace();
+        let pace: Vec<Dimension> = dims
+            .map(|d| Dimension {
+                name: d.to_owned(),
+                limit: number(format!("limit:{d}")),
+                window: number(format!("window:{d}")),
+                burst: number(format!("burst:{d}")),
+                given_until: number(format!("tat:{d}")),
+            })
+            .collect();
+        Self {
+            limits: pace.iter().map(|d| (d.name.clone(), d.limit)).collect(),
+            in_flight,
+            pause_until: fields.get("pause_until").and_then(|at| at.parse().ok()),
+            pause_reason: fields.get("pause_reason").cloned(),
+            paused: fields.get("paused").cloned(),
+            in_flight_limit: Some(number("in_flight".to_owned())).filter(|limit| *limit > 0),
+            pace: pace.into_iter().filter(|d| d.limit > 0).collect(),
+            name,
+        }
+    }
 }
 
 /// Share of a window that may be sent in one burst: about one second of sixty.
@@ -86,22 +166,21 @@ impl Queue {
         let mut connection = self.connection.clone();
         let mut names: Vec<String> = connection.smembers(self.keys.lanes()).await?;
         names.sort();
-        let mut lanes = Vec::with_capacity(names.len());
-        for name in names {
-            let fields: HashMap<String, String> = connection.hgetall(self.keys.lane(&name)).await?;
-            let in_flight: u64 = connection.zcard(self.keys.inflight(&name)).await?;
-            let limits = fields.get("dims").map(String::as_str).unwrap_or("").split_whitespace();
-            let limit_of =
-                |d: &str| fields.get(&format!("limit:{d}")).and_then(|n| n.parse().ok()).unwrap_or(0);
-            lanes.push(LaneState {
-                limits: limits.map(|d| (d.to_owned(), limit_of(d))).collect(),
-                in_flight,
-                pause_until: fields.get("pause_until").and_then(|at| at.parse().ok()),
-                pause_reason: fields.get("pause_reason").cloned(),
-                paused: fields.get("paused").cloned(),
-                name,
-            });
+        self.lane_states(names).await
+    }
+
+    async fn lane_states(&self, names: Vec<String>) -> Result<Vec<LaneState>, QueueError> {
+        let mut pipe = redis::pipe();
+        for name in &names {
+            pipe.hgetall(self.keys.lane(name)).zcard(self.keys.inflight(name));
         }
-        Ok(lanes)
+        let mut replies = Replies::of(&pipe, self).await?;
+        names
+            .into_iter()
+            .map(|name| {
+                let fields = replies.take()?;
+                Ok(LaneState::of(name, &fields, replies.take()?))
+            })
+            .collect()
     }
 }

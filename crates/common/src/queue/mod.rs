@@ -3,27 +3,43 @@
 //! Each operation is one Lua script in `lua/` and one function here. All scripts are safe
 //! to repeat, so a caller whose reply was lost calls again with the same arguments.
 
+mod attempts;
 mod claim;
 mod commands;
 mod connection;
+mod detail;
+mod find;
 mod finish;
 mod lane;
+mod overview;
+pub mod pace;
 mod read;
 mod reap;
+mod recent;
+mod replies;
 mod script;
 pub mod server;
 mod steer;
 mod submit;
+mod why;
+mod workers;
 
+pub use attempts::{Attempts, Hints};
 pub use claim::{Begun, Claim, Claimed, Grant, HeldAsset, HeldPhase, Hold, LaneOffer};
 pub use commands::acl_rule;
 pub use connection::{Connection, Queue};
+pub use detail::{AssetDetail, Asked};
+pub use find::{Bounded, NamedLine};
 pub use finish::{Attempt, Billed, Ended, Failure, LanePause, Outcome, Settled, Unmade};
-pub use lane::{LaneLimits, LaneState};
+pub use lane::{Dimension, LaneLimits, LaneState};
+pub use overview::{BatchView, Head, Overview, RouteView, Sample, Which};
 pub use read::{AssetState, BatchState, Counts, LedgerEntry, Totals};
 pub use reap::{Orphan, Reaped};
-pub use steer::FailureAction;
+pub use recent::Recent;
+pub use steer::{FailureAction, Moved};
 pub use submit::{SealError, Submitted};
+pub use why::{Why, why};
+pub use workers::{Beat, WorkerState};
 
 /// Number of the layout in Redis; another one is refused.
 pub const SCHEMA: u32 = 1;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use redis::AsyncCommands;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{CHUNK, Failure, Queue, QueueError};
+use super::{CHUNK, Failure, Queue, QueueError, replies::Replies};
 use crate::{
     AssetKey, MicroUsd, Spec,
     batch::{BatchId, Line, Made},
@@ -65,6 +65,12 @@ pub struct BatchState {
     pub created: u64,
     /// When it was complete or cancelled, µs since 1970.
     pub completed: Option<u64>,
+    /// Where its assets wait.
+    pub routes: Vec<String>,
+    /// Why it was cancelled, if it was.
+    pub reason: Option<String>,
+    /// Why it was moved to its band, if it was.
+    pub band_reason: Option<String>,
 }
 
 /// How the assets of a batch ended.
@@ -132,11 +138,11 @@ pub struct Totals {
     pub cap: Option<MicroUsd>,
 }
 
-fn parse<T: DeserializeOwned>(text: Option<&String>) -> Option<T> {
+pub(super) fn parse<T: DeserializeOwned>(text: Option<&String>) -> Option<T> {
     text.and_then(|text| serde_json::from_str(text).ok())
 }
 
-fn number(fields: &HashMap<String, String>, name: &str) -> Option<u64> {
+pub(super) fn number(fields: &HashMap<String, String>, name: &str) -> Option<u64> {
     fields.get(name).and_then(|text| text.parse().ok())
 }
 
@@ -189,40 +195,31 @@ impl Queue {
             .zcard(self.keys.members(id))
             .query_async(&mut connection)
             .await?;
-        if fields.is_empty() {
-            return Ok(None);
-        }
-        let text = |name: &str| fields.get(name).cloned().unwrap_or_default();
-        Ok(Some(BatchState {
-            id: id.to_string(),
-            tenant: text("tenant"),
-            band: text("band"),
-            state: text("state"),
-            held: fields.get("held").cloned(),
-            source: text("source"),
-            columns: parse(fields.get("columns")).unwrap_or_default(),
-            sealed: number(&fields, "sealed"),
-            assets,
-            counts: Counts {
-                done: number(&fields, "done").unwrap_or(0),
-                failed: number(&fields, "failed").unwrap_or(0),
-                parked: number(&fields, "parked").unwrap_or(0),
-            },
-            spent: MicroUsd(number(&fields, "spent").unwrap_or(0)),
-            reserved: MicroUsd(number(&fields, "reserved").unwrap_or(0)),
-            cap: number(&fields, "cap").map(MicroUsd),
-            created: number(&fields, "created").unwrap_or(0),
-            completed: number(&fields, "completed"),
-        }))
+        Ok(batch_state(id, &fields, assets))
     }
 
     /// Newest batches first.
     pub async fn batches(&self, limit: usize) -> Result<Vec<BatchState>, QueueError> {
         let last = isize::try_from(limit).unwrap_or(isize::MAX).saturating_sub(1);
         let ids: Vec<String> = self.connection.clone().zrevrange(self.keys.batches(), 0, last).await?;
+        let ids: Vec<BatchId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+        self.batch_states(&ids).await
+    }
+
+    /// Several batches in one round trip; those that are unknown are left out.
+    pub async fn batch_states(&self, ids: &[BatchId]) -> Result<Vec<BatchState>, QueueError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipe = redis::pipe();
+        for id in ids {
+            pipe.hgetall(self.keys.batch(id)).zcard(self.keys.members(id));
+        }
+        let mut replies = Replies::of(&pipe, self).await?;
         let mut batches = Vec::with_capacity(ids.len());
-        for id in ids.iter().filter_map(|id| id.parse().ok()) {
-            batches.extend(self.batch(&id).await?);
+        for id in ids {
+            let fields: HashMap<String, String> = replies.take()?;
+            batches.extend(batch_state(id, &fields, replies.take()?));
         }
         Ok(batches)
     }
@@ -269,13 +266,7 @@ impl Queue {
     /// Money in the namespace.
     pub async fn totals(&self) -> Result<Totals, QueueError> {
         let fields: HashMap<String, String> = self.connection.clone().hgetall(self.keys.budget()).await?;
-        let amount = |name: &str| MicroUsd(number(&fields, name).unwrap_or(0));
-        Ok(Totals {
-            spent: amount("spent"),
-            reserved: amount("reserved"),
-            unknown: amount("unknown"),
-            cap: number(&fields, "cap").map(MicroUsd),
-        })
+        Ok(totals_of(&fields))
     }
 
     /// Ledger entries after an id (`-` is the start), with their ids, in order.
@@ -285,6 +276,47 @@ impl Queue {
             self.connection.clone().xrange_count(self.keys.ledger(), start, "+", limit).await?;
         Ok(entries.into_iter().filter_map(|(id, fields)| Some((id, parse(fields.get("entry"))?))).collect())
     }
+}
+
+pub(super) fn totals_of(fields: &HashMap<String, String>) -> Totals {
+    let amount = |name: &str| MicroUsd(number(fields, name).unwrap_or(0));
+    Totals {
+        spent: amount("spent"),
+        reserved: amount("reserved"),
+        unknown: amount("unknown"),
+        cap: number(fields, "cap").map(MicroUsd),
+    }
+}
+
+pub(super) fn batch_state(id: &BatchId, fields: &HashMap<String, String>, assets: u64) -> Option<BatchState> {
+    if fields.is_empty() {
+        return None;
+    }
+    let text = |name: &str| fields.get(name).cloned().unwrap_or_default();
+    Some(BatchState {
+        id: id.to_string(),
+        tenant: text("tenant"),
+        band: text("band"),
+        state: text("state"),
+        held: fields.get("held").cloned(),
+        source: text("source"),
+        columns: parse(fields.get("columns")).unwrap_or_default(),
+        sealed: number(fields, "sealed"),
+        assets,
+        counts: Counts {
+            done: number(fields, "done").unwrap_or(0),
+            failed: number(fields, "failed").unwrap_or(0),
+            parked: number(fields, "parked").unwrap_or(0),
+        },
+        spent: MicroUsd(number(fields, "spent").unwrap_or(0)),
+        reserved: MicroUsd(number(fields, "reserved").unwrap_or(0)),
+        cap: number(fields, "cap").map(MicroUsd),
+        created: number(fields, "created").unwrap_or(0),
+        completed: number(fields, "completed"),
+        routes: text("routes").split_whitespace().map(str::to_owned).collect(),
+        reason: fields.get("reason").cloned(),
+        band_reason: fields.get("band_reason").cloned(),
+    })
 }
 
 fn asset_state(fields: &HashMap<String, String>, texts: &[Option<String>]) -> Option<AssetState> {

@@ -43,6 +43,8 @@ lua!(REAP, "reap", " flags=allow-oom");
 lua!(CANCEL, "cancel", " flags=allow-oom");
 lua!(HOLD, "hold", " flags=allow-oom");
 lua!(RETRY, "retry", " flags=allow-oom");
+lua!(PRIORITY, "priority", " flags=allow-oom");
+lua!(BEAT, "beat", " flags=allow-oom");
 
 impl Lua {
     /// Runs the script with one JSON request.

@@ -3,7 +3,10 @@
 use serde::Serialize;
 
 use super::{CHUNK, Queue, QueueError, script};
-use crate::{AssetKey, MicroUsd, batch::BatchId};
+use crate::{
+    AssetKey, MicroUsd,
+    batch::{Band, BatchId},
+};
 
 /// What is done to failed assets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -15,7 +18,33 @@ pub enum FailureAction {
     Discard,
 }
 
+/// What became of a move to another band; with the band it was in before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Moved {
+    /// It moved.
+    From(String),
+    /// It was there already.
+    Same,
+    /// The batch has ended.
+    Ended,
+    /// The batch is unknown.
+    Missing,
+}
+
 impl Queue {
+    /// Moves an open batch's flow to another band, with a reason that people are shown.
+    pub async fn prioritise(&self, batch: &BatchId, band: Band, reason: &str) -> Result<Moved, QueueError> {
+        let request = serde_json::json!({ "batch": batch, "band": band, "reason": reason });
+        let answer: (String, String) =
+            script::PRIORITY.run(&self.connection, self.keys.prefix(), &request).await?;
+        Ok(match answer.0.as_str() {
+            "ok" => Moved::From(answer.1),
+            "same" => Moved::Same,
+            "ended" => Moved::Ended,
+            _ => Moved::Missing,
+        })
+    }
+
     /// Cancels an open batch; false when it is unknown or already complete.
     pub async fn cancel(&self, batch: &BatchId, reason: &str) -> Result<bool, QueueError> {
         let request = serde_json::json!({ "batch": batch, "reason": reason });

@@ -27,6 +27,14 @@ pub(crate) async fn refuse(world: &World, grant: &Grant) -> Ended {
     fail(world, grant, Billed::No, Outcome::Refused(Duration::ZERO)).await
 }
 
+pub(crate) async fn later(world: &World, grant: &Grant, delay: Duration) -> Ended {
+    fail(world, grant, Billed::No, Outcome::Retry(delay)).await
+}
+
+pub(crate) async fn unknown(world: &World, grant: &Grant) -> Ended {
+    fail(world, grant, Billed::Unknown, NOW).await
+}
+
 const NOW: Outcome = Outcome::Retry(Duration::ZERO);
 
 #[tokio::test]

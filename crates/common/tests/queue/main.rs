@@ -7,5 +7,6 @@ mod doubt;
 mod ending;
 mod fairness;
 mod grace;
+mod steering;
 mod submitting;
 mod world;

@@ -1,0 +1,152 @@
+//! Finds assets by the first digits of their key or by the id of a line, within bounds.
+//!
+//! There is no index of either: what is looked through is what people ask about, namely what failed,
+//! what is under way, and the newest batches.
+
+use std::collections::BTreeSet;
+
+use redis::AsyncCommands;
+use serde::Serialize;
+
+use super::{Queue, QueueError};
+use crate::{
+    AssetKey,
+    batch::{BatchId, Line},
+};
+
+/// Keys and lines that a call brings.
+const PAGE: usize = 2_000;
+/// Failures, leases and retries that are looked through, each.
+const MOST_KEYS: usize = 20_000;
+
+/// What was found, and whether all was looked through.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Bounded<T> {
+    /// What was found.
+    pub found: Vec<T>,
+    /// Whether there is more than was looked through.
+    pub bounded: bool,
+}
+
+/// A line by its id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NamedLine {
+    /// Its batch.
+    pub batch: String,
+    /// The line.
+    pub line: Line,
+}
+
+impl Queue {
+    /// Assets whose key starts with some digits: among failures, what is under way or tried again, and the
+    /// first assets of some batches, at most `most` of those.
+    pub async fn keys_starting(
+        &self,
+        digits: &str,
+        batches: &[BatchId],
+        most: usize,
+    ) -> Result<Bounded<AssetKey>, QueueError> {
+        let mut found = BTreeSet::new();
+        let mut bounded = false;
+        for name in [self.keys.failures(), self.keys.leases(), self.keys.later(), self.keys.doubt()] {
+            bounded |= self.keys_in(&name, digits, MOST_KEYS, &mut found).await?.is_none();
+        }
+        let mut left = most;
+        for batch in batches {
+            match self.keys_in(&self.keys.members(batch), digits, left, &mut found).await? {
+                Some(seen) => left -= seen,
+                None => {
+                    bounded = true;
+                    break;
+                }
+            }
+        }
+        Ok(Bounded { found: found.into_iter().collect(), bounded })
+    }
+
+    /// Looks through a sorted set of keys, or of `token key`; how many it has, or none when those were too many.
+    async fn keys_in(
+        &self,
+        name: &str,
+        digits: &str,
+        most: usize,
+        found: &mut BTreeSet<AssetKey>,
+    ) -> Result<Option<usize>, QueueError> {
+        let mut seen = 0;
+        while seen < most {
+            let (first, last) = (seen as isize, seen.saturating_add(PAGE) as isize - 1);
+            let page: Vec<String> = self.connection.clone().zrange(name, first, last).await?;
+            let keys = page.iter().map(|name| name.rsplit_once(' ').map_or(name.as_str(), |(_, key)| key));
+            let mine = keys.filter(|key| key.starts_with(digits));
+            found.extend(mine.filter_map(|key| AssetKey::try_from(key.to_owned()).ok()));
+            seen += page.len();
+            if page.len() < PAGE {
+                return Ok(Some(seen.min(most)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Lines with an id, among the first `most` lines of some batches.
+    pub async fn lines_named(
+        &self,
+        id: &str,
+        batches: &[BatchId],
+        most: usize,
+    ) -> Result<Bounded<NamedLine>, QueueError> {
+        let mut found = Vec::new();
+        let mut left = most;
+        for batch in batches {
+            let total: u64 = self.connection.clone().hlen(self.keys.lines(batch)).await?;
+            // Rows that were left out of a batch leave gaps in the numbers.
+            let last_row = total.saturating_mul(20).saturating_add(10_000);
+            let (mut row, mut seen) = (0, 0);
+            while seen < total && row < last_row {
+                if left == 0 {
+                    return Ok(Bounded { found, bounded: true });
+                }
+                let page = self.lines(batch, row, PAGE as u64).await?;
+                row += PAGE as u64;
+                seen += page.len() as u64;
+                left = left.saturating_sub(page.len().max(1));
+                let named = page.into_iter().filter(|line| line.id == id);
+                found.extend(named.map(|line| NamedLine { batch: batch.to_string(), line }));
+            }
+        }
+        Ok(Bounded { found, bounded: false })
+    }
+
+    /// Failed and parked assets of a batch, newest first, at most `most` of them, among the newest `look` failures.
+    pub async fn failures_of(
+        &self,
+        batch: &BatchId,
+        most: usize,
+        look: usize,
+    ) -> Result<Bounded<(AssetKey, super::AssetState)>, QueueError> {
+        let mut keys = Vec::new();
+        let mut first = 0;
+        let bounded = loop {
+            if first >= look || keys.len() >= most {
+                break true;
+            }
+            let last = (first + super::CHUNK) as isize - 1;
+            let page: Vec<String> =
+                self.connection.clone().zrevrange(self.keys.failures(), first as isize, last).await?;
+            if page.is_empty() {
+                break false;
+            }
+            let rows: Vec<Option<f64>> = redis::cmd("ZMSCORE")
+                .arg(self.keys.members(batch))
+                .arg(&page)
+                .query_async(&mut self.connection.clone())
+                .await?;
+            first += page.len();
+            let mine = page.into_iter().zip(rows).filter(|(_, row)| row.is_some());
+            keys.extend(mine.filter_map(|(key, _)| AssetKey::try_from(key).ok()));
+        };
+        keys.truncate(most);
+        let states = self.assets(&keys).await?;
+        let found = keys.into_iter().zip(states).filter_map(|(key, state)| Some((key, state?))).collect();
+        Ok(Bounded { found, bounded })
+    }
+}

@@ -1,0 +1,94 @@
+//! Workers that are alive: each says so every few seconds, and is forgotten when it stops.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{LaneOffer, Queue, QueueError, script};
+
+/// Without a word for so long, a worker counts as gone, µs: as long as its leases last.
+const ALIVE: u64 = 15_000_000;
+
+/// What a worker says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Beat {
+    /// The machine it runs on.
+    pub host: String,
+    /// Its process there.
+    pub pid: u32,
+    /// Requests it can have on their way at once.
+    pub concurrency: usize,
+    /// Assets in its hands.
+    pub held: usize,
+    /// Whether it stops, and takes nothing new.
+    pub draining: bool,
+    /// What it can send.
+    pub lanes: Vec<LaneOffer>,
+}
+
+/// A worker that is alive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WorkerState {
+    /// The process, as its tokens name it.
+    pub incarnation: String,
+    /// When it was last heard of, µs since 1970.
+    pub seen: u64,
+    /// What it said.
+    #[serde(flatten)]
+    pub beat: Beat,
+}
+
+impl Queue {
+    /// Says that a worker is alive; to be repeated every few seconds.
+    pub async fn beat(&self, incarnation: &str, beat: &Beat) -> Result<(), QueueError> {
+        let text =
+            serde_json::to_string(beat).map_err(|source| QueueError::Answer { script: "beat", source })?;
+        self.say(incarnation, &text).await
+    }
+
+    /// Says that a worker has ended in good order.
+    pub async fn depart(&self, incarnation: &str) -> Result<(), QueueError> {
+        self.say(incarnation, "").await
+    }
+
+    async fn say(&self, incarnation: &str, beat: &str) -> Result<(), QueueError> {
+        let request = serde_json::json!({ "incarnation": incarnation, "beat": beat });
+        let _known: u64 = script::BEAT.run(&self.connection, self.keys.prefix(), &request).await?;
+        Ok(())
+    }
+}
+
+/// Those heard of lately, by host and process.
+pub(super) fn alive(said: &HashMap<String, String>, now: u64) -> Vec<WorkerState> {
+    let mut alive: Vec<WorkerState> = said
+        .iter()
+        .filter_map(|(incarnation, text)| {
+            let (seen, beat) = text.split_once(' ')?;
+            let seen: u64 = seen.parse().ok()?;
+            let beat = serde_json::from_str(beat).ok()?;
+            let fresh = now.saturating_sub(seen) <= ALIVE;
+            fresh.then(|| WorkerState { incarnation: incarnation.clone(), seen, beat })
+        })
+        .collect();
+    alive.sort_by(|a, b| (&a.beat.host, a.beat.pid).cmp(&(&b.beat.host, b.beat.pid)));
+    alive
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_silent_for_a_lease_is_gone() {
+        let text = serde_json::to_string(&Beat { concurrency: 4, ..Beat::default() }).unwrap();
+        let said = HashMap::from([
+            ("fresh".to_owned(), format!("100000000 {text}")),
+            ("old".to_owned(), format!("80000000 {text}")),
+            ("torn".to_owned(), "x".to_owned()),
+        ]);
+        let alive = alive(&said, 101_000_000);
+        assert_eq!(alive.iter().map(|w| w.incarnation.as_str()).collect::<Vec<_>>(), ["fresh"]);
+        assert_eq!(alive[0].beat.concurrency, 4);
+    }
+}

@@ -29,6 +29,12 @@ impl Keys {
         &self.prefix
     }
 
+    /// The namespace's name.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.prefix.trim_start_matches('{').trim_end_matches("}:")
+    }
+
     fn one(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
@@ -41,6 +47,12 @@ impl Keys {
     #[must_use]
     pub fn schema(&self) -> String {
         self.one("schema")
+    }
+
+    /// String: the profile that the namespace belongs to.
+    #[must_use]
+    pub fn profile(&self) -> String {
+        self.one("profile")
     }
 
     /// Hash: phase, token, route, attempts and the like of an asset.

@@ -7,5 +7,6 @@ mod doubt;
 mod ending;
 mod fairness;
 mod grace;
+mod keys_and_profiles;
 mod submitting;
 mod world;

@@ -142,7 +142,9 @@ fn read(
 fn selected(flags: &Flags, environment: &BTreeMap<String, String>) -> Option<(String, Origin)> {
     let flag = flags.profile.clone().map(|name| (name, Origin::Flag { flag: "--profile" }));
     let variable = "PICTOR_PROFILE";
-    let named = || Some((set(environment, variable)?.to_owned(), Origin::Environment { variable: variable.to_owned() }));
+    let named = || {
+        Some((set(environment, variable)?.to_owned(), Origin::Environment { variable: variable.to_owned() }))
+    };
     flag.or_else(named)
 }
 
@@ -162,11 +164,14 @@ fn layered(
         profiles = profile::take(&mut table)?;
         layers.lay(table, |_| Origin::File { file: path.to_owned() });
     }
+    if !profiles.is_empty() {
+        Sections::read(&layers.values)?;
+    }
     for (name, table) in &profiles {
         // A mistake in the table for production shows before production is selected.
         let mut whole = layers.clone();
         profile::lay(&mut whole, name, table.clone(), file);
-        Sections::read(&whole.values).with_context(|| format!("settings: profiles.{name}"))?;
+        Sections::read(&whole.values).with_context(|| format!("profile {name}"))?;
     }
     let profile = selected(flags, environment);
     if let Some((name, _)) = &profile {

@@ -58,7 +58,8 @@ impl Layers {
 
     /// Drops all accounts but those named.
     pub(super) fn keep_accounts(&mut self, named: &Table) {
-        if let Some(ValueKind::Table(accounts)) = self.values.get_mut("accounts").map(|value| &mut value.kind) {
+        if let Some(ValueKind::Table(accounts)) = self.values.get_mut("accounts").map(|value| &mut value.kind)
+        {
             accounts.retain(|name, _| named.contains_key(name));
         }
         self.origins.retain(|path, _| match path.as_slice() {

@@ -10,6 +10,7 @@ use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
 use super::{RedisSettings, Settings, StoreSettings, WorkerSettings, layers::Layers, mask, origin::Origin};
+use crate::parts::DEFAULT_STORE;
 pub(crate) use rows::Row;
 use rows::{Rows, text};
 
@@ -26,7 +27,9 @@ pub(crate) struct Shown {
     pub(crate) settings: Vec<Row>,
 }
 
-// Each struct is taken apart without `..`: a new setting cannot be forgotten here.
+/// Tells all of it.
+///
+/// Each struct is taken apart without `..`: a new setting cannot be forgotten here.
 pub(super) fn show(
     settings: &Settings,
     layers: &Layers,
@@ -58,7 +61,13 @@ pub(super) fn show(
     }
     let WorkerSettings { concurrency, spool, max_attempts, max_unknown, drain_seconds } = worker;
     rows.add("worker", &["concurrency"], *concurrency);
-    rows.add("worker", &["spool"], spool.as_ref().map(|spool| spool.display().to_string()));
+    match spool {
+        Some(spool) => rows.add("worker", &["spool"], spool.display().to_string()),
+        None => {
+            let origin = rows.origin("", &["data_dir"]);
+            rows.add_from("worker", "spool", data_dir.join("spool").display().to_string().into(), origin);
+        }
+    }
     rows.add("worker", &["max_attempts"], *max_attempts);
     rows.add("worker", &["max_unknown"], *max_unknown);
     rows.add("worker", &["drain_seconds"], *drain_seconds);
@@ -87,7 +96,7 @@ fn show_store(rows: &mut Rows<'_>, store: &StoreSettings) {
         max_attempts,
     } = s3;
     let mut add = |name: &str, value: serde_json::Value| rows.add("store", &[name], value);
-    add("url", text(url.as_deref().map(mask::address)));
+    add("url", mask::address(url.as_deref().unwrap_or(DEFAULT_STORE)).into());
     add("endpoint", text(endpoint.as_deref().map(mask::address)));
     add("region", text(region.clone()));
     add("path_style", (*path_style).into());

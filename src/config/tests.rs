@@ -124,29 +124,41 @@ data_dir = "/srv/rehearsal"
     assert_eq!(staging.store.url.as_deref(), Some("s3://rehearsal"));
     assert_eq!(staging.data_dir, Path::new("/srv/rehearsal"));
 
-    let dev = with(&[("PICTOR_PROFILE", "dev"), ("PICTOR_REDIS__NAMESPACE", "mine"), ("PICTOR_DATA_DIR", "/d")]);
+    let dev =
+        with(&[("PICTOR_PROFILE", "dev"), ("PICTOR_REDIS__NAMESPACE", "mine"), ("PICTOR_DATA_DIR", "/d")]);
     assert_eq!(dev.redis.namespace, "mine");
     assert_eq!(dev.worker.spool.as_deref(), Some(Path::new("/d/spool/profiles/dev")), "no spool is shared");
     assert_eq!(dev.accounts.len(), 2);
     let bare = read_with("", &[("PICTOR_PROFILE", "dev")]).unwrap();
-    assert_eq!((bare.redis.namespace.as_str(), bare.store.url.as_deref()), ("pictor-dev", Some("pictor-out/dev")));
+    assert_eq!(
+        (bare.redis.namespace.as_str(), bare.store.url.as_deref()),
+        ("pictor-dev", Some("pictor-out/dev"))
+    );
 }
 
 #[test]
 fn misspelt_profiles_name_the_nearest() {
     for (file, profile, expected) in [
         ("", "stagin", "there is no profile \"stagin\"; did you mean \"staging\"?"),
-        ("[profiles.eu]\n", "us-east", "there is no profile \"us-east\"; there are dev, eu, prod, staging, or add [profiles.us-east] to the settings file"),
+        (
+            "[profiles.eu]\n",
+            "us-east",
+            "there is no profile \"us-east\"; there are dev, eu, prod, staging, or add [profiles.us-east] to the settings file",
+        ),
         (
             "[profiles.prd]\n",
             "prod",
             "the settings have a table [profiles.prd] and none for prod: is it misspelt? Rename it, or add an empty [profiles.prod]",
         ),
-        ("[profiles.eu.wroker]\n", "", "settings: profiles.eu: unknown key \"wroker\"; did you mean \"worker\"?"),
+        (
+            "[profiles.eu.wroker]\n",
+            "",
+            "settings: profiles.eu: unknown key \"wroker\"; did you mean \"worker\"?",
+        ),
         (
             "[profiles.eu.worker]\nconcurency = 1\n",
             "",
-            "settings: profiles.eu: settings: worker: unknown key \"concurency\"; did you mean \"concurrency\"?",
+            "profile eu: settings: worker: unknown key \"concurency\"; did you mean \"concurrency\"?",
         ),
         ("[profiles.\"a b\"]\n", "", "settings: profiles.a b: "),
     ] {
@@ -175,7 +187,8 @@ fn a_key_comes_from_one_place() {
         assert!(error.starts_with(expected), "{error}");
     }
     let file = "[accounts.a]\napi_key_env = \"K\"\n[accounts.b]\nkey_command = [\"vault\", \"s3cret\"]\n";
-    let variables = [("PICTOR_ACCOUNTS__A__API_KEY_FILE", "/nowhere/key"), ("PICTOR_REDIS__URL", "redis://h")];
+    let variables =
+        [("PICTOR_ACCOUNTS__A__API_KEY_FILE", "/nowhere/key"), ("PICTOR_REDIS__URL", "redis://h")];
     let settings = read_with(file, &variables).unwrap();
     let lacks = settings.accounts["a"].lacks_key().unwrap();
     assert!(lacks.starts_with("api_key_file /nowhere/key: "), "{lacks}");

@@ -114,10 +114,7 @@ struct KeyChange {
 }
 
 /// Lets API keys in, or no longer; requests that were let in go on.
-async fn change_keys(
-    State(simulator): State<Arc<Simulator>>,
-    Json(change): Json<KeyChange>,
-) -> StatusCode {
+async fn change_keys(State(simulator): State<Arc<Simulator>>, Json(change): Json<KeyChange>) -> StatusCode {
     let mut keys = lock(&simulator.keys);
     for (changed, let_in) in [(&change.accept, true), (&change.revoke, false)] {
         for key in changed {

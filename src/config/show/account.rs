@@ -19,9 +19,9 @@ pub(super) fn show(
 ) {
     let section = format!("accounts.{name}");
     let AccountSettings { account: api, key, families, limits: _ } = account;
+    rows.add(&section, &["dialect"], "openai_images");
+    show_key(rows, &section, account, key);
     let mut add = |name: &str, value: Value| rows.add(&section, &[name], value);
-    add("dialect", "openai_images".into());
-    show_key(&mut add, account, key);
     show_api(&mut add, api);
     let families = families.as_ref().map(|families| families.iter().cloned().collect::<Vec<_>>());
     add("families", families.into());
@@ -38,11 +38,13 @@ pub(super) fn show(
     }
 }
 
-fn show_key(add: &mut impl FnMut(&str, Value), account: &AccountSettings, key: &Key) {
+fn show_key(rows: &mut Rows<'_>, section: &str, account: &AccountSettings, key: &Key) {
     let api = &account.account;
-    let variable = match key {
-        Key::Variable(name) => Some(name.clone()),
-        Key::File(_) | Key::Command(_) | Key::Settings => None,
+    let (source, variable) = match key {
+        Key::Variable(name) => ("api_key_env", Some(name.clone())),
+        Key::File(_) => ("api_key_file", None),
+        Key::Command(_) => ("key_command", None),
+        Key::Settings => ("api_key", None),
     };
     let lacks = account.lacks_key();
     let is_set = |place: String| match &lacks {
@@ -56,7 +58,9 @@ fn show_key(add: &mut impl FnMut(&str, Value), account: &AccountSettings, key: &
         Key::Command(_) => "command, not run".to_owned(),
         Key::Settings => is_set("the settings".to_owned()),
     };
-    add("api_key", shown.into());
+    let origin = rows.origin(section, &[source]);
+    rows.add_from(section, "api_key", shown.into(), origin);
+    let mut add = |name: &str, value: Value| rows.add(section, &[name], value);
     add("api_key_env", text(variable));
     add("api_key_file", text(api.api_key_file.as_ref().map(|file| file.display().to_string())));
     // Its arguments may be secrets.

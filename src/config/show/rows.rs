@@ -33,10 +33,14 @@ impl<'l> Rows<'l> {
 
     /// Adds a setting; the layers know where it comes from.
     pub(super) fn add(&mut self, section: &str, path: &[&str], value: impl Into<Value>) {
-        let whole: Vec<&str> =
-            section.split('.').filter(|part| !part.is_empty()).chain(path.iter().copied()).collect();
-        let origin = self.layers.origin(&whole);
+        let origin = self.origin(section, path);
         self.add_from(section, &path.join("."), value.into(), origin);
+    }
+
+    /// Where a setting comes from.
+    pub(super) fn origin(&self, section: &str, path: &[&str]) -> Origin {
+        let sections = section.splitn(2, '.').filter(|part| !part.is_empty());
+        self.layers.origin(&sections.chain(path.iter().copied()).collect::<Vec<_>>())
     }
 
     /// Adds a setting that comes from elsewhere.

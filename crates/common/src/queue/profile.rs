@@ -12,7 +12,13 @@ impl Queue {
         let remembered: Option<String> = match profile {
             // One command, so that of two first users one is refused.
             Some(profile) => {
-                redis::cmd("SET").arg(&name).arg(profile).arg("NX").arg("GET").query_async(&mut connection).await?
+                redis::cmd("SET")
+                    .arg(&name)
+                    .arg(profile)
+                    .arg("NX")
+                    .arg("GET")
+                    .query_async(&mut connection)
+                    .await?
             }
             None => redis::cmd("GET").arg(&name).query_async(&mut connection).await?,
         };

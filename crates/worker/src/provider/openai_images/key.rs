@@ -100,8 +100,8 @@ impl Account {
 }
 
 fn read_file(file: &Path) -> Result<SecretString, KeyError> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|source| KeyError::Read { file: file.to_owned(), source })?;
+    let text =
+        std::fs::read_to_string(file).map_err(|source| KeyError::Read { file: file.to_owned(), source })?;
     match text.trim() {
         "" => Err(KeyError::Empty(file.to_owned())),
         key => Ok(SecretString::from(key.to_owned())),
@@ -250,7 +250,10 @@ impl LiveKey {
         let trouble = trouble.map(|trouble| self.redactor.clean(&trouble));
         let mut last = lock(&self.last);
         if let Some(trouble) = trouble.as_ref().filter(|trouble| Some(*trouble) != last.trouble.as_ref()) {
-            warn!(account = self.account.name, trouble, "cannot read the API key again; the last one stays in use");
+            warn!(
+                account = self.account.name,
+                trouble, "cannot read the API key again; the last one stays in use"
+            );
         }
         last.trouble.clone_from(&trouble);
         trouble

@@ -51,9 +51,8 @@ impl KeyCommand {
     fn run_for(&self, patience: Duration, without: &[String]) -> Result<SecretString, KeyError> {
         let program = self.program().to_owned();
         let deadline = Instant::now() + patience;
-        let mut child = self
-            .start(without)
-            .map_err(|source| KeyError::Start { program: program.clone(), source })?;
+        let mut child =
+            self.start(without).map_err(|source| KeyError::Start { program: program.clone(), source })?;
         let (printed, complained) = (listen(child.stdout.take()), listen(child.stderr.take()));
         let status = ended(&mut child, deadline);
         let left = || deadline.saturating_duration_since(Instant::now());
@@ -141,7 +140,9 @@ mod tests {
         assert_eq!(shell("echo; echo ' sk-from-vault '; echo warning >&2"), Ok("sk-from-vault".to_owned()));
         assert_eq!(shell("echo \"[$HOME]\""), Ok("[]".to_owned()), "a variable it must not see");
         // More than a pipe holds, on both sides at once.
-        let long = shell("i=0; while [ $i -lt 3000 ]; do echo aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa >&2; i=$((i+1)); done; echo k");
+        let long = shell(
+            "i=0; while [ $i -lt 3000 ]; do echo aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa >&2; i=$((i+1)); done; echo k",
+        );
         assert_eq!(long, Ok("k".to_owned()));
     }
 

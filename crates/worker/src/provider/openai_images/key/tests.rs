@@ -76,7 +76,11 @@ async fn many_refusals_run_one_command() {
     for refusal in refusals.collect::<Vec<_>>() {
         assert!(refusal.await.unwrap());
     }
-    assert_eq!(fs::read_to_string(&runs).unwrap().lines().count(), 2, "one at the start, one for all refusals");
+    assert_eq!(
+        fs::read_to_string(&runs).unwrap().lines().count(),
+        2,
+        "one at the start, one for all refusals"
+    );
 
     // It makes a new key for each call: that is no reason to call for ever.
     let second = live.current().unwrap();
@@ -89,7 +93,10 @@ async fn many_refusals_run_one_command() {
 async fn a_command_that_fails_later_leaves_the_key() {
     let dir = tempfile::tempdir().unwrap();
     let gone = dir.path().join("gone");
-    let live = live(from_shell(format!("if [ -e {} ]; then echo no lease >&2; exit 4; fi; echo a-key", gone.display())));
+    let live = live(from_shell(format!(
+        "if [ -e {} ]; then echo no lease >&2; exit 4; fi; echo a-key",
+        gone.display()
+    )));
     fs::write(&gone, "").unwrap();
     let key = live.current().unwrap();
     let refused = live.refused(&key).await;

@@ -75,13 +75,14 @@ impl Queue {
     pub async fn pause_lane(&self, lane: &str, reason: Option<&str>) -> Result<(), QueueError> {
         let mut connection = self.connection.clone();
         let lane = self.keys.lane(lane);
-        let mut pipe = redis::pipe();
-        pipe.atomic();
         match reason {
-            Some(reason) => pipe.hset(&lane, "paused", reason).hdel(&lane, "paused_key"),
-            None => pipe.hdel(&lane, &["paused", "paused_key", "pause_until"]),
-        };
-        pipe.exec_async(&mut connection).await?;
+            // One command, so that nobody who has another key lifts it in between.
+            Some(reason) => {
+                let fields = [("paused", reason), ("paused_key", "")];
+                connection.hset_multiple::<_, _, _, ()>(lane, &fields).await?;
+            }
+            None => connection.hdel::<_, _, ()>(lane, &["paused", "paused_key", "pause_until"]).await?,
+        }
         Ok(())
     }
 
@@ -94,7 +95,8 @@ impl Queue {
         for lane in lanes {
             pipe.hget(self.keys.lane(lane), "paused_key");
         }
-        Ok(pipe.query_async(&mut self.connection.clone()).await?)
+        let keys: Vec<Option<String>> = pipe.query_async(&mut self.connection.clone()).await?;
+        Ok(keys.into_iter().map(|key| key.filter(|key| !key.is_empty())).collect())
     }
 
     /// Lets a lane go on that was paused because this key was refused; false when it is no longer.

@@ -18,7 +18,7 @@ if request.pause and request.pause ~= cjson.null then
     if not request.pause.key then
       call('HSET', lane, 'paused', request.pause.reason)
       call('HDEL', lane, 'paused_key')
-    elseif not set(call('HGET', lane, 'paused')) or call('HEXISTS', lane, 'paused_key') == 1 then
+    elseif not set(call('HGET', lane, 'paused')) or set(call('HGET', lane, 'paused_key')) then
       call('HSET', lane, 'paused', request.pause.reason, 'paused_key', request.pause.key)
     end
   elseif till > num(call('HGET', lane, 'pause_until')) then

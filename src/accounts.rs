@@ -70,15 +70,15 @@ pub(crate) fn lanes(
             let provider = match providers.get(name.as_str()) {
                 Some(provider) => Arc::clone(provider),
                 None => {
-                    let new = OpenAiImages::new(account.account.clone())
+                    // Its key may come from a command, which takes its time.
+                    let new = tokio::task::block_in_place(|| OpenAiImages::new(account.account.clone()))
                         .with_context(|| format!("settings: accounts.{name}"))?;
                     let new = Arc::new(new);
                     providers.insert(name, Arc::clone(&new));
                     new
                 }
             };
-            let own = account.limits.get(family).cloned();
-            let limits = own.unwrap_or_else(|| guessed(&settings.catalogue, family));
+            let (limits, _own) = limits_of(settings, account, family);
             let name = format!("{name}.{family}");
             let routes = vec![Route::new(family, Operation::Generate)];
             lanes.push(Lane { name, routes, limits, provider });
@@ -96,6 +96,27 @@ pub(crate) fn lanes(
     }
     anyhow::ensure!(!lanes.is_empty(), "no account serves any model: add [accounts.NAME] to the settings");
     Ok(lanes)
+}
+
+/// The limits of every family that an account serves, and whether they are its own.
+pub(crate) fn limits<'s>(
+    settings: &'s Settings,
+    account: &AccountSettings,
+    today: &str,
+) -> Vec<(&'s str, LaneLimits, bool)> {
+    let served = families(&settings.catalogue).into_iter();
+    let served = served.filter(|family| serves(settings, account, family, today));
+    let limits = served.map(|family| {
+        let (limits, own) = limits_of(settings, account, family);
+        (family, limits, own)
+    });
+    limits.collect()
+}
+
+fn limits_of(settings: &Settings, account: &AccountSettings, family: &str) -> (LaneLimits, bool) {
+    let own = account.limits.get(family).cloned();
+    let is_own = own.is_some();
+    (own.unwrap_or_else(|| guessed(&settings.catalogue, family)), is_own)
 }
 
 /// What the catalogue knows of a family's limits.

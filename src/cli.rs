@@ -23,6 +23,9 @@ struct Global {
     /// Settings file [default: pictor.toml here, else pictor/pictor.toml in the user's configuration]
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
+    /// Key, namespace, store and caps that belong together: dev, staging, prod, or [profiles.NAME] of the settings
+    #[arg(long, value_name = "NAME", global = true)]
+    profile: Option<String>,
     /// Where the private Redis and the spool live [default: .pictor]
     #[arg(long, value_name = "DIR", global = true)]
     data_dir: Option<PathBuf>,
@@ -49,6 +52,16 @@ pub(crate) enum LogFormat {
     Text,
     /// For machines.
     Json,
+}
+
+impl LogFormat {
+    /// Its name in the settings.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
 }
 
 /// What can be asked.
@@ -93,6 +106,9 @@ pub(crate) enum Command {
     Asset(commands::asset::AssetCommand),
     /// Check Redis, store, keys and this machine, and say how to mend what is wrong
     Doctor(commands::doctor::DoctorArgs),
+    /// What is set, and by whom
+    #[command(subcommand)]
+    Config(commands::config::ConfigCommand),
     /// Run an image API that behaves like the real one
     Simulate(Box<commands::simulate::SimulateArgs>),
 }
@@ -103,6 +119,7 @@ pub(crate) fn start() -> ExitCode {
     let output = Output::new(global.json);
     let flags = Flags {
         file: global.config,
+        profile: global.profile,
         data_dir: global.data_dir,
         log: global.log,
         log_format: global.log_format,

@@ -1,22 +1,30 @@
-//! Settings: defaults < file < environment < flags. The only reader of the environment.
+//! Settings: defaults < file < profile < environment < flags. The only reader of the environment.
 
 mod account;
+mod layers;
+mod mask;
 mod nearest;
+mod origin;
+mod profile;
+mod show;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::Context;
-use config::{Config, File, FileFormat, Value};
+use config::{Value, ValueKind};
 use pictor_common::{MicroUsd, batch::check_name, catalogue::Catalogue};
 use pictor_store::S3Settings;
 use secrecy::SecretString;
 use serde::{Deserialize, de::DeserializeOwned};
 
 pub(crate) use account::{AccountSettings, Key};
+use layers::{Layers, Table};
+use origin::Origin;
+pub(crate) use show::{Row, Shown};
 
 use crate::cli::LogFormat;
 
@@ -28,6 +36,7 @@ const SECTIONS: &[&str] =
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Flags {
     pub(crate) file: Option<PathBuf>,
+    pub(crate) profile: Option<String>,
     pub(crate) data_dir: Option<PathBuf>,
     pub(crate) log: Option<String>,
     pub(crate) log_format: Option<LogFormat>,
@@ -36,6 +45,8 @@ pub(crate) struct Flags {
 /// Everything that can be set.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
+    /// The profile that is selected.
+    pub(crate) profile: Option<String>,
     pub(crate) redis: RedisSettings,
     pub(crate) store: StoreSettings,
     pub(crate) accounts: BTreeMap<String, AccountSettings>,
@@ -99,75 +110,191 @@ pub(crate) fn load(flags: &Flags) -> anyhow::Result<Settings> {
     read(file.as_deref(), &environment, flags)
 }
 
+/// Every setting of this process with its value and where that comes from; secrets are masked.
+pub(crate) fn explain(flags: &Flags, today: &str) -> anyhow::Result<Shown> {
+    let environment = environment();
+    let file = settings_file(flags, &environment)?;
+    explain_of(file.as_deref(), &environment, flags, today)
+}
+
+fn explain_of(
+    file: Option<&Path>,
+    environment: &BTreeMap<String, String>,
+    flags: &Flags,
+    today: &str,
+) -> anyhow::Result<Shown> {
+    let layers = layered(file, environment, flags)?;
+    let profile = selected(flags, environment);
+    let settings = assemble(&layers, profile.as_ref().map(|(name, _)| name.clone()), environment)?;
+    Ok(show::show(&settings, &layers, file, profile, today))
+}
+
 fn read(
     file: Option<&Path>,
     environment: &BTreeMap<String, String>,
     flags: &Flags,
 ) -> anyhow::Result<Settings> {
-    let mut builder = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
+    let layers = layered(file, environment, flags)?;
+    assemble(&layers, selected(flags, environment).map(|(name, _)| name), environment)
+}
+
+/// The profile that is asked for, and by whom.
+fn selected(flags: &Flags, environment: &BTreeMap<String, String>) -> Option<(String, Origin)> {
+    let flag = flags.profile.clone().map(|name| (name, Origin::Flag { flag: "--profile" }));
+    let variable = "PICTOR_PROFILE";
+    let named = || {
+        Some((set(environment, variable)?.to_owned(), Origin::Environment { variable: variable.to_owned() }))
+    };
+    flag.or_else(named)
+}
+
+fn layered(
+    file: Option<&Path>,
+    environment: &BTreeMap<String, String>,
+    flags: &Flags,
+) -> anyhow::Result<Layers> {
+    let mut layers = Layers::default();
+    layers.lay(toml_table(DEFAULTS)?, |_| Origin::Default);
+    let mut profiles = Vec::new();
     if let Some(path) = file {
         // Read here: the error names the file, and an extension other than .toml is fine.
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read the settings in {}", path.display()))?;
-        let told = path.display().to_string();
-        check_toml(&text).with_context(|| format!("settings in {told}"))?;
-        builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
+        let mut table = toml_table(&text).with_context(|| format!("settings in {}", path.display()))?;
+        profiles = profile::take(&mut table)?;
+        layers.lay(table, |_| Origin::File { file: path.to_owned() });
     }
-    let source = environment.iter().filter(|(name, _)| is_setting(name));
-    let source = source.map(|(name, value)| (name.clone(), value.clone())).collect();
-    let variables = config::Environment::with_prefix("PICTOR")
-        .prefix_separator("_")
-        .separator("__")
-        .ignore_empty(true)
-        .source(Some(source));
-    let config = builder.add_source(variables).build().context("settings")?;
-    assemble(&config, environment, flags)
+    if !profiles.is_empty() {
+        Sections::read(&layers.values)?;
+    }
+    for (name, table) in &profiles {
+        // A mistake in the table for production shows before production is selected.
+        let mut whole = layers.clone();
+        profile::lay(&mut whole, name, table.clone(), file);
+        Sections::read(&whole.values).with_context(|| format!("profile {name}"))?;
+    }
+    let profile = selected(flags, environment);
+    if let Some((name, _)) = &profile {
+        profile::lay(&mut layers, name, profile::select(&profiles, name)?, file);
+    }
+    let (table, variables) = environment_table(environment)?;
+    layers.lay(table, |path| Origin::Environment {
+        variable: variables.get(path).cloned().unwrap_or_default(),
+    });
+    lay_flags(&mut layers, flags);
+    if let Some((name, _)) = &profile {
+        let shared = layers.text(&["redis", "url"]).is_some();
+        profile::keep_apart(&mut layers, name, &default_data_dir(shared, environment));
+    }
+    Ok(layers)
+}
+
+fn toml_table(text: &str) -> anyhow::Result<Table> {
+    // The line of a misplaced quote is told.
+    toml::from_str(text).map_err(|error| anyhow::anyhow!("{}", error.to_string().trim_end()))
+}
+
+type Variables = BTreeMap<Vec<String>, String>;
+
+/// What the environment sets, and the variables' names.
+fn environment_table(environment: &BTreeMap<String, String>) -> anyhow::Result<(Table, Variables)> {
+    let (mut table, mut variables) = (Table::new(), Variables::new());
+    for (name, value) in environment {
+        let Some(rest) = setting_of(name).filter(|_| !value.is_empty()) else { continue };
+        let path: Vec<String> = rest.to_lowercase().split("__").map(str::to_owned).collect();
+        anyhow::ensure!(
+            path.first().is_none_or(|section| section != "profiles"),
+            "{name}: profiles are set in the settings file; PICTOR_PROFILE selects one"
+        );
+        layers::put(&mut table, &path, ValueKind::String(value.clone()));
+        variables.insert(path, name.clone());
+    }
+    Ok((table, variables))
+}
+
+fn lay_flags(layers: &mut Layers, flags: &Flags) {
+    let data_dir = flags.data_dir.as_ref().map(|dir| dir.display().to_string());
+    let format = flags.log_format.map(|format| format.as_str().to_owned());
+    for (name, flag, value) in [
+        ("data_dir", "--data-dir", data_dir),
+        ("log", "--log", flags.log.clone()),
+        ("log_format", "--log-format", format),
+    ] {
+        if let Some(value) = value {
+            layers.set(&[name], value, &Origin::Flag { flag });
+        }
+    }
+}
+
+/// The settings by section, before files that they name are read.
+struct Sections {
+    redis: RedisSettings,
+    store: StoreSettings,
+    worker: WorkerSettings,
+    total: Option<MicroUsd>,
+    catalogue: CatalogueSettings,
+    accounts: BTreeMap<String, account::Fields>,
+    log: Option<String>,
+    log_format: LogFormat,
+}
+
+impl Sections {
+    fn read(whole: &Table) -> anyhow::Result<Self> {
+        for name in whole.keys().collect::<BTreeSet<_>>() {
+            nearest::known(name, SECTIONS).context("settings")?;
+        }
+        let redis: RedisSettings = section(whole, "redis")?;
+        check_name(&redis.namespace).context("settings: redis.namespace")?;
+        let budget: BudgetSettings = section(whole, "budget")?;
+        let total = budget.total.map(|text| text.parse()).transpose().context("settings: budget.total")?;
+        let worker: WorkerSettings = section(whole, "worker")?;
+        anyhow::ensure!(worker.concurrency > 0, "settings: worker.concurrency must be 1 or more");
+        anyhow::ensure!(worker.max_attempts > 0, "settings: worker.max_attempts must be 1 or more");
+        let log_format = whole.get("log_format").cloned().map(LogFormat::deserialize).transpose();
+        Ok(Self {
+            redis,
+            store: store(whole)?,
+            worker,
+            total,
+            catalogue: section(whole, "catalogue")?,
+            accounts: account::fields(whole)?,
+            log: whole.get("log").cloned().and_then(|value| value.into_string().ok()),
+            log_format: log_format.context("settings: log_format")?.unwrap_or_default(),
+        })
+    }
 }
 
 fn assemble(
-    config: &Config,
+    layers: &Layers,
+    profile: Option<String>,
     environment: &BTreeMap<String, String>,
-    flags: &Flags,
 ) -> anyhow::Result<Settings> {
-    let whole: BTreeMap<String, Value> = config.clone().try_deserialize().context("settings")?;
-    for name in whole.keys() {
-        nearest::known(name, SECTIONS).context("settings")?;
-    }
-    let redis: RedisSettings = section(&whole, "redis")?;
-    check_name(&redis.namespace).context("settings: redis.namespace")?;
-    let budget: BudgetSettings = section(&whole, "budget")?;
-    let total = budget.total.map(|text| text.parse()).transpose().context("settings: budget.total")?;
-    let catalogue: CatalogueSettings = section(&whole, "catalogue")?;
+    let Sections { redis, store, worker, total, catalogue, accounts, log, log_format } =
+        Sections::read(&layers.values)?;
     let catalogue = catalogue_with(catalogue.file.as_deref())?;
-    let text = |name: &str| whole.get(name).cloned().and_then(|value| value.into_string().ok());
-    let data_dir = flags.data_dir.clone().or_else(|| text("data_dir").map(PathBuf::from));
-    let worker: WorkerSettings = section(&whole, "worker")?;
-    anyhow::ensure!(worker.concurrency > 0, "settings: worker.concurrency must be 1 or more");
-    anyhow::ensure!(worker.max_attempts > 0, "settings: worker.max_attempts must be 1 or more");
-    let log_format = whole.get("log_format").cloned().map(LogFormat::deserialize).transpose();
+    let data_dir = layers.text(&["data_dir"]).map(PathBuf::from);
     Ok(Settings {
+        profile,
         data_dir: data_dir.unwrap_or_else(|| default_data_dir(redis.url.is_some(), environment)),
-        store: store(&whole)?,
-        accounts: account::all(&whole, &catalogue, environment)?,
+        store,
+        accounts: account::all(accounts, &catalogue, environment)?,
         worker,
         total,
         catalogue,
-        log: flags.log.clone().or_else(|| text("log")),
-        log_format: flags.log_format.or(log_format.context("settings: log_format")?).unwrap_or_default(),
+        log,
+        log_format,
         redis,
     })
 }
 
-fn section<T: DeserializeOwned>(whole: &BTreeMap<String, Value>, name: &str) -> anyhow::Result<T> {
-    let value =
-        whole.get(name).cloned().unwrap_or_else(|| Value::new(None, config::Map::<String, Value>::new()));
+fn section<T: DeserializeOwned>(whole: &Table, name: &str) -> anyhow::Result<T> {
+    let value = whole.get(name).cloned().unwrap_or_else(layers::empty);
     nearest::read(value, &[]).with_context(|| format!("settings: {name}"))
 }
 
-fn store(whole: &BTreeMap<String, Value>) -> anyhow::Result<StoreSettings> {
+fn store(whole: &Table) -> anyhow::Result<StoreSettings> {
     let told = "settings: store";
-    let value =
-        whole.get("store").cloned().unwrap_or_else(|| Value::new(None, config::Map::<String, Value>::new()));
+    let value = whole.get("store").cloned().unwrap_or_else(layers::empty);
     let mut fields = value.into_table().context(told)?;
     let url = fields.remove("url").map(Value::into_string).transpose().context(told)?;
     let s3 = nearest::read(Value::new(None, fields), &["url"]).context(told)?;
@@ -182,17 +309,13 @@ fn catalogue_with(file: Option<&Path>) -> anyhow::Result<Catalogue> {
     embedded.overridden(&text).with_context(told)
 }
 
-/// A misplaced quote is told with its line, which the layers above would lose.
-fn check_toml(text: &str) -> anyhow::Result<()> {
-    text.parse::<toml::Table>()
-        .map(|_| ())
-        .map_err(|error| anyhow::anyhow!("{}", error.to_string().trim_end()))
-}
-
-/// Variables such as `PICTOR_PORT`, which Kubernetes sets for a service of that name, are not settings.
-fn is_setting(name: &str) -> bool {
-    name.strip_prefix("PICTOR_")
-        .is_some_and(|rest| rest.contains("__") || matches!(rest, "LOG" | "LOG_FORMAT" | "DATA_DIR"))
+/// The setting that a variable names, with two underscores between parts.
+///
+/// Variables such as `PICTOR_PORT`, which Kubernetes sets for a service of that name, are none.
+fn setting_of(variable: &str) -> Option<&str> {
+    variable
+        .strip_prefix("PICTOR_")
+        .filter(|rest| rest.contains("__") || matches!(*rest, "LOG" | "LOG_FORMAT" | "DATA_DIR"))
 }
 
 fn environment() -> BTreeMap<String, String> {

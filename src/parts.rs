@@ -55,6 +55,7 @@ pub(crate) async fn open_queue(
         let queue = Queue::connect(private.client()?, keys).await?;
         // One process owns the server: nobody else has leases to re-assert.
         let queue = queue.with_grace(Duration::ZERO);
+        queue.belong_to(settings.profile.as_deref()).await?;
         return Ok(OpenQueue { queue, private: Some(private) });
     };
     let client = redis::Client::open(url.expose_secret()).context("settings: redis.url")?;
@@ -64,6 +65,7 @@ pub(crate) async fn open_queue(
             "cannot use the Redis at {address}; is it running, and is redis.url (PICTOR_REDIS__URL) right?"
         )
     })?;
+    queue.belong_to(settings.profile.as_deref()).await?;
     Ok(OpenQueue { queue, private: None })
 }
 

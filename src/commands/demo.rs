@@ -92,11 +92,14 @@ fn configure(context: &mut Context, base_url: &str) {
         limits: families.map(|family| (family.to_owned(), limits.clone())).into_iter().collect(),
     };
     settings.accounts = BTreeMap::from([("demo".to_owned(), account)]);
+    settings.profile = None;
+    settings.redis.namespace = "pictor".to_owned();
     settings.redis.url = None;
     settings.total = None;
     settings.store.url = None;
     settings.worker.spool = None;
-    if settings.data_dir == Path::new(".pictor") {
+    let usual = settings.data_dir == Path::new(".pictor");
+    if usual || settings.data_dir.starts_with(".pictor/profiles") {
         settings.data_dir = PathBuf::from(".pictor/demo");
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod asset;
 pub(crate) mod batch;
 pub(crate) mod budget;
+pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod failed;
@@ -22,7 +23,7 @@ use pictor_common::{batch::BatchId, queue::Queue};
 
 use crate::{
     cli::Command,
-    config::{self, Flags, Settings},
+    config::{Flags, Settings, load},
     exit::{Exit, refused},
     output::Output,
     parts::{self, OpenQueue},
@@ -47,7 +48,7 @@ impl Context {
 
 /// Does what the command line asks.
 pub(crate) async fn perform(command: Command, flags: &Flags, output: &Output) -> anyhow::Result<Exit> {
-    let settings = config::load(flags)?;
+    let settings = load(flags)?;
     let quiet = !matches!(command, Command::Worker(_) | Command::Simulate(_));
     let level = settings.log.as_deref().unwrap_or(if quiet { "warn" } else { "info" });
     output.log_to_stderr(level, settings.log_format)?;
@@ -70,6 +71,7 @@ pub(crate) async fn perform(command: Command, flags: &Flags, output: &Output) ->
         Command::Lane(command) => Box::pin(lane::run(command, &context)).await,
         Command::Asset(command) => Box::pin(asset::run(command, &context)).await,
         Command::Doctor(args) => Box::pin(doctor::run(args, &context)).await,
+        Command::Config(command) => config::run(&command, flags, &context),
         Command::Simulate(args) => Box::pin(simulate::run(*args, &context)).await,
     }
 }

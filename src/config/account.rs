@@ -8,20 +8,23 @@ use std::{
 use anyhow::Context;
 use config::Value;
 use pictor_common::{batch::check_name, catalogue::Catalogue, queue::LaneLimits};
-use pictor_worker::provider::openai_images::Account;
+use pictor_worker::provider::openai_images::{Account, Auth};
 use secrecy::SecretString;
 
-use super::{nearest, set};
+use super::{
+    layers::{KEY_SOURCES, Table},
+    nearest, set,
+};
 
 /// What is used when no account is set.
 const DEFAULT_NAME: &str = "openai";
 const DEFAULT_KEY: &str = "OPENAI_API_KEY";
-const OWN_KEYS: &[&str] = &["dialect", "api_key_env", "api_key_file", "families", "limits"];
+const OWN_KEYS: &[&str] = &["dialect", "api_key_env", "families", "limits"];
 
 /// One account.
 #[derive(Clone, Debug)]
 pub(crate) struct AccountSettings {
-    /// How its API is talked to, with the key where there is one.
+    /// How its API is talked to, with the key where a variable or the settings hold it.
     pub(crate) account: Account,
     /// Where the key comes from.
     pub(crate) key: Key,
@@ -38,22 +41,24 @@ pub(crate) enum Key {
     Variable(String),
     /// A file.
     File(PathBuf),
+    /// A command, by its program.
+    Command(String),
     /// The settings themselves, or none is wanted.
     Settings,
 }
 
 impl AccountSettings {
-    /// Says what is missing, unless the account can send.
+    /// Says what is missing, unless the account can send. A command is not run for it.
     pub(crate) fn lacks_key(&self) -> Option<String> {
-        use pictor_worker::provider::openai_images::Auth;
         if self.account.api_key.is_some() || self.account.auth == Auth::None {
             return None;
         }
-        Some(match &self.key {
-            Key::Variable(name) => format!("set the environment variable {name}"),
-            Key::File(path) => format!("the file {} is empty", path.display()),
-            Key::Settings => "set api_key_env to the name of the variable that holds it".to_owned(),
-        })
+        match &self.key {
+            Key::Variable(name) => Some(format!("set the environment variable {name}")),
+            Key::File(_) => self.account.read_key().err().map(|error| error.to_string()),
+            Key::Command(_) => None,
+            Key::Settings => Some("set api_key_env to the name of the variable that holds it".to_owned()),
+        }
     }
 
     /// The host that judges which models live.
@@ -63,69 +68,106 @@ impl AccountSettings {
     }
 }
 
-/// Reads all accounts; where none is set, OpenAI's own with its usual variable.
-pub(super) fn all(
-    whole: &BTreeMap<String, Value>,
-    catalogue: &Catalogue,
-    environment: &BTreeMap<String, String>,
-) -> anyhow::Result<BTreeMap<String, AccountSettings>> {
+/// What the settings say of an account.
+pub(super) struct Fields {
+    account: Account,
+    variable: Option<String>,
+    families: Option<BTreeSet<String>>,
+    limits: BTreeMap<String, LaneLimits>,
+}
+
+/// Reads what is said of accounts, as far as it can be judged by itself.
+pub(super) fn fields(whole: &Table) -> anyhow::Result<BTreeMap<String, Fields>> {
     let table = whole.get("accounts").cloned().map(Value::into_table).transpose();
     let table = table.context("settings: accounts")?.unwrap_or_default();
     let mut accounts = BTreeMap::new();
     for (name, value) in table {
         let told = format!("settings: accounts.{name}");
         check_name(&name).context(told.clone())?;
-        let account =
-            value.into_table().map_err(Into::into).and_then(|fields| one(fields, catalogue, environment));
-        accounts.insert(name, account.context(told)?);
-    }
-    if accounts.is_empty() {
-        let fields = config::Map::from([("api_key_env".to_owned(), Value::new(None, DEFAULT_KEY))]);
-        accounts.insert(DEFAULT_NAME.to_owned(), one(fields, catalogue, environment)?);
+        let fields = value.into_table().map_err(Into::into).and_then(one);
+        accounts.insert(name, fields.context(told)?);
     }
     Ok(accounts)
 }
 
-fn one(
-    mut fields: config::Map<String, Value>,
-    catalogue: &Catalogue,
-    environment: &BTreeMap<String, String>,
-) -> anyhow::Result<AccountSettings> {
+fn one(mut fields: Table) -> anyhow::Result<Fields> {
+    let sources: Vec<&str> = KEY_SOURCES.into_iter().filter(|source| fields.contains_key(*source)).collect();
+    anyhow::ensure!(
+        sources.len() < 2,
+        "the key of an account comes from one place, and here are {}: keep one of them",
+        sources.join(" and ")
+    );
     let mut text = |name: &str| fields.remove(name).map(Value::into_string).transpose();
     let dialect = text("dialect")?.unwrap_or_else(|| "openai_images".to_owned());
     anyhow::ensure!(
         dialect == "openai_images",
         "dialect {dialect:?} is unknown; the one there is is \"openai_images\""
     );
-    let (variable, file) = (text("api_key_env")?, text("api_key_file")?.map(PathBuf::from));
+    let variable = text("api_key_env")?;
     let families = fields.remove("families").map(Value::try_deserialize::<BTreeSet<String>>).transpose();
     let families = families.context("families")?;
     let limits = fields.remove("limits").map(Value::into_table).transpose().context("limits")?;
-    let mut account: Account = nearest::read(Value::new(None, fields), OWN_KEYS)?;
-    let key = match (variable, file) {
-        (Some(name), _) => {
-            account.api_key = set(environment, &name).map(|key| SecretString::from(key.trim().to_owned()));
-            Key::Variable(name)
-        }
-        (None, Some(path)) => {
-            let text =
-                std::fs::read_to_string(&path).with_context(|| format!("api_key_file {}", path.display()))?;
-            account.api_key =
-                Some(text.trim().to_owned()).filter(|key| !key.is_empty()).map(SecretString::from);
-            Key::File(path)
-        }
-        (None, None) => Key::Settings,
-    };
-    let known: BTreeSet<&str> = catalogue.models().map(|model| model.family.as_str()).collect();
-    let known: Vec<&str> = known.into_iter().collect();
-    for family in families.iter().flatten() {
-        nearest::known(family, &known).context("families")?;
+    let account: Account = nearest::read(Value::new(None, fields), OWN_KEYS)?;
+    if let Some(command) = &account.key_command {
+        anyhow::ensure!(
+            !command.program().is_empty(),
+            "key_command names no program: write it as [\"vault\", \"read\", \"-field=key\", \"secret/openai\"]"
+        );
     }
+    anyhow::ensure!(account.key_refresh_seconds > 0, "key_refresh_seconds must be 1 or more");
     let mut by_family = BTreeMap::new();
     for (family, value) in limits.unwrap_or_default() {
-        nearest::known(&family, &known).context("limits")?;
         let read = nearest::read(value, &[]).with_context(|| format!("limits.{family}"))?;
         by_family.insert(family, read);
     }
-    Ok(AccountSettings { account, key, families, limits: by_family })
+    Ok(Fields { account, variable, families, limits: by_family })
+}
+
+/// Makes the accounts; where none is set, OpenAI's own with its usual variable.
+pub(super) fn all(
+    mut accounts: BTreeMap<String, Fields>,
+    catalogue: &Catalogue,
+    environment: &BTreeMap<String, String>,
+) -> anyhow::Result<BTreeMap<String, AccountSettings>> {
+    if accounts.is_empty() {
+        let fields = Table::from([("api_key_env".to_owned(), Value::new(None, DEFAULT_KEY))]);
+        accounts.insert(DEFAULT_NAME.to_owned(), one(fields)?);
+    }
+    let keys = accounts.values().filter_map(|fields| fields.variable.clone());
+    let ours = environment.keys().filter(|name| name.starts_with("PICTOR_")).cloned();
+    let secret: Vec<String> = keys.chain(ours).collect();
+    let known: BTreeSet<&str> = catalogue.models().map(|model| model.family.as_str()).collect();
+    let known: Vec<&str> = known.into_iter().collect();
+    let whole = accounts.into_iter().map(|(name, fields)| {
+        let told = || format!("settings: accounts.{name}");
+        for family in fields.families.iter().flatten() {
+            nearest::known(family, &known).context("families").with_context(told)?;
+        }
+        for family in fields.limits.keys() {
+            nearest::known(family, &known).context("limits").with_context(told)?;
+        }
+        Ok((name.clone(), with_key(name, fields, &secret, environment)))
+    });
+    whole.collect()
+}
+
+fn with_key(
+    name: String,
+    fields: Fields,
+    secret: &[String],
+    environment: &BTreeMap<String, String>,
+) -> AccountSettings {
+    let Fields { mut account, variable, families, limits } = fields;
+    account.name = name;
+    account.without_variables = secret.to_vec();
+    let key = match (variable, &account.api_key_file, &account.key_command) {
+        (Some(name), _, _) => {
+            account.api_key = set(environment, &name).map(|key| SecretString::from(key.trim().to_owned()));
+            Key::Variable(name)
+        }
+        (None, Some(file), _) => Key::File(file.clone()),
+        (None, None, Some(command)) => Key::Command(command.program().to_owned()),
+        (None, None, None) => Key::Settings,
+    };
+    AccountSettings { account, key, families, limits }
 }

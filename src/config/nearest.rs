@@ -24,12 +24,15 @@ fn told(error: ConfigError, others: &[&str]) -> anyhow::Error {
     unknown(name, &known.into_iter().collect::<Vec<_>>())
 }
 
+/// The one that was probably meant.
+pub(super) fn of<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+    let near = known.iter().map(|known| (strsim::damerau_levenshtein(name, known), *known)).min();
+    near.filter(|(distance, _)| *distance <= (name.chars().count() / 3).max(2)).map(|(_, near)| near)
+}
+
 fn unknown(name: &str, known: &[&str]) -> anyhow::Error {
-    let near = known.iter().map(|known| (strsim::damerau_levenshtein(name, known), known)).min();
-    match near {
-        Some((distance, near)) if distance <= (name.chars().count() / 3).max(2) => {
-            anyhow::anyhow!("unknown key {name:?}; did you mean {near:?}?")
-        }
-        _ => anyhow::anyhow!("unknown key {name:?}; the keys here are {}", known.join(", ")),
+    match of(name, known) {
+        Some(near) => anyhow::anyhow!("unknown key {name:?}; did you mean {near:?}?"),
+        None => anyhow::anyhow!("unknown key {name:?}; the keys here are {}", known.join(", ")),
     }
 }

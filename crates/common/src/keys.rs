@@ -29,6 +29,12 @@ impl Keys {
         &self.prefix
     }
 
+    /// The namespace's name.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.prefix.trim_start_matches('{').trim_end_matches("}:")
+    }
+
     fn one(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
@@ -47,6 +53,12 @@ impl Keys {
     #[must_use]
     pub fn meta(&self) -> String {
         self.one("meta")
+    }
+
+    /// String: the profile that the namespace belongs to.
+    #[must_use]
+    pub fn profile(&self) -> String {
+        self.one("profile")
     }
 
     /// Hash: phase, token, route, attempts and the like of an asset.
@@ -191,11 +203,5 @@ impl Keys {
     #[must_use]
     pub fn events(&self) -> String {
         self.one("events")
-    }
-
-    /// Hash: the namespace's own clockwork, such as grace.
-    #[must_use]
-    pub fn meta(&self) -> String {
-        self.one("meta")
     }
 }

@@ -10,6 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -28,6 +29,7 @@ pub(crate) fn router() -> Router<Arc<Simulator>> {
         .route("/state", get(state))
         .route("/faults", get(faults))
         .route("/limits", get(limits).post(change_limits))
+        .route("/keys", post(change_keys))
         .route("/reset", post(reset))
         .route("/files/{name}", get(file))
 }
@@ -102,6 +104,24 @@ fn overlay(whole: &mut Value, change: Value) {
         }
         (whole, change) => *whole = change,
     }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct KeyChange {
+    accept: Vec<SecretString>,
+    revoke: Vec<SecretString>,
+}
+
+/// Lets API keys in, or no longer; requests that were let in go on.
+async fn change_keys(State(simulator): State<Arc<Simulator>>, Json(change): Json<KeyChange>) -> StatusCode {
+    let mut keys = lock(&simulator.keys);
+    for (changed, let_in) in [(&change.accept, true), (&change.revoke, false)] {
+        for key in changed {
+            keys.set(key, let_in);
+        }
+    }
+    StatusCode::NO_CONTENT
 }
 
 async fn reset(State(simulator): State<Arc<Simulator>>) -> StatusCode {

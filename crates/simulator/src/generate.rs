@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     answer::{Delivered, envelope, error_response, picture_response, raw_response, set, tagged},
-    auth::{authenticate, fingerprint},
+    auth::authenticate,
     body::{Ending, Manner, Piece},
     errors::ApiError,
     faults::{Effect, Fault, Moment, Spoil, Stage, Wire},
@@ -82,8 +82,12 @@ fn enter(
 ) -> Result<Entered, Box<Refused>> {
     let plain = |error| Box::new(Refused { error, headers: LimitHeaders::new() });
     let options = &simulator.options;
-    let key = authenticate(headers, &options.api_keys).map_err(plain)?;
-    payer.api_key_fingerprint = options.api_keys.get(key.0).map(fingerprint).unwrap_or_default();
+    let key = {
+        let keys = lock(&simulator.keys);
+        let key = authenticate(headers, &keys).map_err(plain)?;
+        payer.api_key_fingerprint = keys.fingerprint(key);
+        key
+    };
     let request = validate::parse(body).map_err(plain)?;
     let (model, images) = (request.model, request.count as u64);
     let asked = Asked { key, model, organization: &options.organization, images };

@@ -18,7 +18,7 @@ use crate::{
     errors::ApiError,
     generate::generate,
     models::{MODELS, find},
-    state::Simulator,
+    state::{Simulator, lock},
 };
 
 /// The API, with and without `/v1`, and what tests and operators ask of the simulator itself.
@@ -37,7 +37,7 @@ pub(crate) fn router(simulator: Arc<Simulator>) -> Router {
 }
 
 async fn list_models(State(simulator): State<Arc<Simulator>>, headers: HeaderMap) -> Response {
-    let answer = authenticate(&headers, &simulator.options.api_keys).map(|_key| {
+    let answer = authenticate(&headers, &lock(&simulator.keys)).map(|_key| {
         let data: Vec<_> = MODELS.iter().map(|model| model.describe()).collect();
         json!({ "object": "list", "data": data })
     });
@@ -49,7 +49,7 @@ async fn one_model(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    let answer = authenticate(&headers, &simulator.options.api_keys).and_then(|_key| {
+    let answer = authenticate(&headers, &lock(&simulator.keys)).and_then(|_key| {
         find(&id).map(|model| model.describe()).ok_or_else(|| ApiError::model_not_found(&id))
     });
     finished(&simulator, answer)

@@ -14,6 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Limits, Options,
+    auth::Keys,
     files::Files,
     gauge::Gauge,
     invoice::Invoice,
@@ -26,6 +27,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Simulator {
     pub(crate) options: Options,
+    pub(crate) keys: Mutex<Keys>,
     pub(crate) limiter: Mutex<Limiter>,
     pub(crate) triggers: Mutex<Triggers>,
     pub(crate) invoice: Mutex<Invoice>,
@@ -51,6 +53,7 @@ impl Simulator {
         check(&options.limits)?;
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Arc::new(Self {
+            keys: Mutex::new(Keys::new(&options.api_keys)),
             limiter: Mutex::new(Limiter::new(options.limits.clone())),
             triggers: Mutex::new(Triggers::new(&options)?),
             invoice: Mutex::default(),

@@ -19,7 +19,7 @@ use crate::{
     provider::{Answer, Ask, Received},
     source::Work,
     spool::{Image, Record},
-    verdict::{Next, Tries, Verdict, judge},
+    verdict::{FailureClass, Next, Tries, Verdict, judge},
 };
 
 /// The apalis handler.
@@ -162,9 +162,9 @@ async fn send(engine: &Engine, grant: &Grant, mut attempt: Attempt) {
             unsent: grant.unsent,
         };
         let verdict = judge(&answer, &tries, &engine.patience());
-        let (status, request_id) = seen(&answer);
+        let Seen { status, request_id, refused_key } = seen(&answer);
         attempt.request_id = request_id;
-        no_image(engine, grant, attempt, &verdict, status).await;
+        no_image(engine, grant, attempt, &verdict, status, refused_key).await;
     }
 }
 
@@ -193,16 +193,36 @@ async fn received_image(engine: &Engine, grant: &Grant, mut attempt: Attempt, re
     engine.journal.note(Record::Ended { token });
 }
 
-/// HTTP status and request id of an answer without an image.
-fn seen(answer: &Answer) -> (Option<u16>, Option<String>) {
+/// What an answer without an image says of itself.
+#[derive(Default)]
+struct Seen {
+    status: Option<u16>,
+    request_id: Option<String>,
+    refused_key: Option<String>,
+}
+
+fn seen(answer: &Answer) -> Seen {
     match answer {
-        Answer::Refused(error) => (Some(error.status), error.headers.request_id.clone()),
-        Answer::Unusable(unusable) => (None, unusable.headers.request_id.clone()),
-        Answer::Image(_) | Answer::Unsent(_) | Answer::Lost { .. } => (None, None),
+        Answer::Refused(error) => Seen {
+            status: Some(error.status),
+            request_id: error.headers.request_id.clone(),
+            refused_key: error.refused_key.as_ref().map(|key| key.digest.clone()),
+        },
+        Answer::Unusable(unusable) => {
+            Seen { request_id: unusable.headers.request_id.clone(), ..Seen::default() }
+        }
+        Answer::Image(_) | Answer::Unsent(_) | Answer::Lost { .. } => Seen::default(),
     }
 }
 
-async fn no_image(engine: &Engine, grant: &Grant, attempt: Attempt, verdict: &Verdict, status: Option<u16>) {
+async fn no_image(
+    engine: &Engine,
+    grant: &Grant,
+    attempt: Attempt,
+    verdict: &Verdict,
+    status: Option<u16>,
+    refused_key: Option<String>,
+) {
     let failure = Failure {
         class: verdict.class.map(|class| class.to_string()).unwrap_or_default(),
         message: verdict.message.clone(),
@@ -213,7 +233,10 @@ async fn no_image(engine: &Engine, grant: &Grant, attempt: Attempt, verdict: &Ve
         attempt: attempt.attempt,
         at_ms: wall_ms(),
     };
-    let (outcome, lane_pause) = consequence(verdict, grant, attempt.attempt);
+    let (outcome, mut lane_pause) = consequence(verdict, grant, attempt.attempt);
+    if let Some(pause) = lane_pause.as_mut().filter(|_| verdict.class == Some(FailureClass::Auth)) {
+        pause.key = refused_key;
+    }
     let cost = match verdict.billed {
         Billed::No => MicroUsd::ZERO,
         Billed::Yes | Billed::Unknown => grant.ceiling,
@@ -234,7 +257,9 @@ async fn no_image(engine: &Engine, grant: &Grant, attempt: Attempt, verdict: &Ve
 
 /// What a verdict means for the asset and for its lane.
 fn consequence(verdict: &Verdict, grant: &Grant, attempt: u32) -> (Outcome, Option<LanePause>) {
-    let pause = |delay| Some(LanePause { lane: grant.lane.clone(), delay, reason: verdict.message.clone() });
+    let pause = |delay| {
+        Some(LanePause { lane: grant.lane.clone(), delay, reason: verdict.message.clone(), key: None })
+    };
     match &verdict.next {
         Next::Retry | Next::Done => (Outcome::Retry(retry_delay(attempt, rand::random())), None),
         Next::RetryAfter(wait) => (Outcome::Retry(*wait), None),
@@ -243,6 +268,7 @@ fn consequence(verdict: &Verdict, grant: &Grant, attempt: u32) -> (Outcome, Opti
             let wait = limit.wait.unwrap_or_else(|| retry_delay(attempt, rand::random()));
             (Outcome::Refused(wait), pause(Some(wait)))
         }
+        Next::AnotherKey => (Outcome::Refused(Duration::ZERO), None),
         Next::PauseLane { expires } if verdict.billed == Billed::No => {
             (Outcome::Refused(Duration::ZERO), pause(*expires))
         }

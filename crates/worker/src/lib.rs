@@ -8,6 +8,7 @@ mod duration_text;
 mod engine;
 mod generate;
 mod held;
+mod key_watch;
 mod leases;
 pub mod provider;
 mod reaper;

@@ -22,8 +22,8 @@ use async_trait::async_trait;
 use pictor_common::Spec;
 
 pub use answer::{
-    Answer, ApiError, BodyShape, Echo, Moderation, ModerationStage, Received, Stage, Unsent, Unusable,
-    UnusableReason,
+    Answer, ApiError, BodyShape, Echo, Moderation, ModerationStage, Received, RefusedKey, Stage, Unsent,
+    Unusable, UnusableReason,
 };
 pub use headers::{AnswerHeaders, HeaderLimit};
 
@@ -53,4 +53,9 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// When it returns anything but [`Answer::Image`], neither the sink nor its `.part` is left.
     /// Dropping the future abandons a request that may have been paid: callers must not.
     async fn perform(&self, ask: Ask<'_>) -> Answer;
+
+    /// Tells the key that the next request would be sent with from others, and nothing else of it.
+    async fn key(&self) -> Option<String> {
+        None
+    }
 }

@@ -14,7 +14,7 @@ use crate::{
     claimer::Claimer,
     engine::{Engine, Parts, UPLOADS},
     generate::generate,
-    leases, reaper,
+    key_watch, leases, reaper,
     reaper::declare_unknown,
     source::Source,
     spool::{Journal, Record, Spool, read_journal},
@@ -44,6 +44,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> anyhow::Result<()> {
         tokio::spawn(claimer.run()),
         tokio::spawn(reaper::run(Arc::clone(&engine))),
         tokio::spawn(certify::run(Arc::clone(&engine))),
+        tokio::spawn(key_watch::run(Arc::clone(&engine))),
     ];
     let worker = WorkerBuilder::new(format!("pictor-{}", engine.incarnation))
         .backend(Source::new(incoming, Arc::clone(&engine)))

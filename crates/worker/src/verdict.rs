@@ -27,6 +27,8 @@ pub enum Next {
     GiveBack,
     /// Refused by a rate limit, so this was no attempt: back to the queue, and the lane learns.
     Refused(RateLimit),
+    /// The key was refused and has been replaced meanwhile: this was no attempt, and the asset goes back.
+    AnotherKey,
     /// No other attempt would end differently, or enough were made.
     Fail,
     /// The lane cannot send, whatever the asset, and pauses for the reason that is the verdict's

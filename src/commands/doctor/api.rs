@@ -97,7 +97,10 @@ async fn ask(account: &AccountSettings, reach: Reach) -> Result<Asked, Unasked> 
     if account.lacks_key().is_some() {
         return Err(Unasked::NoKey);
     }
-    let provider = OpenAiImages::new(account.account.clone());
+    let settings = account.account.clone();
+    // The key's file is read, or its command run, on the way.
+    let provider = tokio::task::spawn_blocking(move || OpenAiImages::new(settings)).await;
+    let provider = provider.map_err(|error| Unasked::Settings(error.to_string()))?;
     let provider = provider.map_err(|error| Unasked::Settings(error.to_string()))?;
     let listing = provider.models(PATIENCE).await;
     let half = i64::try_from(listing.took.as_micros() / 2).unwrap_or(0);
@@ -110,6 +113,7 @@ fn source(key: &Key) -> String {
     match key {
         Key::Variable(name) => format!("environment variable {name}"),
         Key::File(path) => format!("file {}", path.display()),
+        Key::Command(program) => format!("output of the command {program}"),
         Key::Settings => "settings".to_owned(),
     }
 }

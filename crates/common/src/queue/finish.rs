@@ -88,6 +88,8 @@ pub struct LanePause {
     pub delay: Option<Duration>,
     /// Why, for people.
     pub reason: String,
+    /// Digest of the key that was refused, if that is why: whoever has another key lifts the pause.
+    pub key: Option<String>,
 }
 
 /// How an attempt ended that made no image.
@@ -147,6 +149,8 @@ struct PauseArgs<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     delay: Option<u64>,
     reason: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -202,6 +206,7 @@ impl Queue {
                 lane: &p.lane,
                 delay: p.delay.map(micros),
                 reason: &p.reason,
+                key: p.key.as_deref(),
             }),
         };
         let answer: Vec<String> = script::FAIL.run(&self.connection, self.keys.prefix(), &request).await?;

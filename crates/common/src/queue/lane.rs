@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use redis::AsyncCommands;
 use serde::{Deserialize, Serialize};
 
-use super::{Queue, QueueError, connection::micros, replies::Replies};
+use super::{Queue, QueueError, connection::micros, replies::Replies, script};
 
 /// Limits of a lane, as configured.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,11 +154,36 @@ impl Queue {
     /// Pauses a lane by a person's word until it is lifted with `None`.
     pub async fn pause_lane(&self, lane: &str, reason: Option<&str>) -> Result<(), QueueError> {
         let mut connection = self.connection.clone();
+        let lane = self.keys.lane(lane);
         match reason {
-            Some(reason) => connection.hset::<_, _, _, ()>(self.keys.lane(lane), "paused", reason).await?,
-            None => connection.hdel::<_, _, ()>(self.keys.lane(lane), &["paused", "pause_until"]).await?,
+            // One command, so that nobody who has another key lifts it in between.
+            Some(reason) => {
+                let fields = [("paused", reason), ("paused_key", "")];
+                connection.hset_multiple::<_, _, _, ()>(lane, &fields).await?;
+            }
+            None => connection.hdel::<_, _, ()>(lane, &["paused", "paused_key", "pause_until"]).await?,
         }
         Ok(())
+    }
+
+    /// Digests of the keys for whose refusal lanes are paused; `None` for those that are not.
+    pub async fn refused_keys(&self, lanes: &[&str]) -> Result<Vec<Option<String>>, QueueError> {
+        if lanes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipe = redis::pipe();
+        for lane in lanes {
+            pipe.hget(self.keys.lane(lane), "paused_key");
+        }
+        let keys: Vec<Option<String>> = pipe.query_async(&mut self.connection.clone()).await?;
+        Ok(keys.into_iter().map(|key| key.filter(|key| !key.is_empty())).collect())
+    }
+
+    /// Lets a lane go on that was paused because this key was refused; false when it is no longer.
+    pub async fn lift_key_pause(&self, lane: &str, refused: &str) -> Result<bool, QueueError> {
+        let request = serde_json::json!({ "lane": lane, "refused": refused });
+        let lifted: u64 = script::LIFT.run(&self.connection, self.keys.prefix(), &request).await?;
+        Ok(lifted == 1)
     }
 
     /// Every lane ever declared, by name.

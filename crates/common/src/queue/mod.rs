@@ -13,6 +13,7 @@ mod finish;
 mod lane;
 mod overview;
 pub mod pace;
+mod profile;
 mod read;
 mod reap;
 mod recent;
@@ -84,10 +85,31 @@ pub enum QueueError {
         /// The version found.
         found: String,
     },
+    /// The namespace belongs to another profile.
+    #[error("{}", other_profile(namespace, remembered, asked.as_deref()))]
+    OtherProfile {
+        /// The namespace.
+        namespace: String,
+        /// The profile it belongs to.
+        remembered: String,
+        /// The profile that was asked for.
+        asked: Option<String>,
+    },
     /// A batch of that id has other content.
     #[error("batch {0} already has other content: use another --run-id")]
     OtherContent(String),
     /// The batch was cancelled.
     #[error("batch {0} was cancelled: submit under another --run-id")]
     Cancelled(String),
+}
+
+fn other_profile(namespace: &str, remembered: &str, asked: Option<&str>) -> String {
+    let (asked, other) = asked.map_or_else(
+        || ("no profile is selected".to_owned(), "another redis.namespace".to_owned()),
+        |asked| (format!("profile {asked} is selected"), format!("a redis.namespace of its own for {asked}")),
+    );
+    format!(
+        "namespace {namespace} belongs to profile {remembered}, and {asked}: \
+         go on with --profile {remembered}, or set {other}"
+    )
 }

@@ -42,6 +42,7 @@ lua!(RELEASE, "release", " flags=allow-oom");
 lua!(REAP, "reap", " flags=allow-oom");
 lua!(CANCEL, "cancel", " flags=allow-oom");
 lua!(HOLD, "hold", " flags=allow-oom");
+lua!(LIFT, "lift", " flags=allow-oom");
 lua!(RETRY, "retry", " flags=allow-oom");
 lua!(PRIORITY, "priority", " flags=allow-oom");
 lua!(BEAT, "beat", " flags=allow-oom");

@@ -8,5 +8,6 @@ mod ending;
 mod fairness;
 mod grace;
 mod steering;
+mod keys_and_profiles;
 mod submitting;
 mod world;

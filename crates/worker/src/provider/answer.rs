@@ -97,6 +97,19 @@ pub struct ApiError {
     pub moderation: Option<Moderation>,
     /// The headers that matter.
     pub headers: AnswerHeaders,
+    /// The key, where that is what was refused.
+    pub refused_key: Option<RefusedKey>,
+}
+
+/// A key that the API does not accept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RefusedKey {
+    /// Tells it from other keys, and nothing else of it.
+    pub digest: String,
+    /// Another key is at hand.
+    pub replaced: bool,
+    /// Why no other key could be read, where one was looked for.
+    pub trouble: Option<String>,
 }
 
 /// Details of a refusal on content.

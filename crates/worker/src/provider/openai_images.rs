@@ -6,21 +6,25 @@
 
 mod account;
 mod models;
+mod key;
+mod key_command;
 mod receiving;
 mod request;
 mod response;
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use reqwest::{
-    Body, Client, ClientBuilder, Response,
+    Body, Client, ClientBuilder, Response, StatusCode,
     header::{CONTENT_TYPE, HeaderMap, LOCATION},
     redirect, retry,
 };
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
+
+use key::{Key, LiveKey};
 
 use super::{
     Ask, Provider,
@@ -38,6 +42,8 @@ use super::{
 
 pub use account::{Account, AccountError, Auth, Paths, ResponseFormat};
 pub use models::{Listed, ListedModel, Listing, Unreached};
+pub use key::KeyError;
+pub use key_command::KeyCommand;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -55,11 +61,12 @@ const WIDE_STREAMS: usize = 12;
 
 /// An account at an OpenAI-compatible image API.
 pub struct OpenAiImages {
-    account: Account,
+    account: Arc<Account>,
+    key: Arc<LiveKey>,
     base: Url,
     client: Client,
     fetcher: Fetcher,
-    redactor: Redactor,
+    redactor: Arc<Redactor>,
     wide: WideStreams,
 }
 
@@ -70,14 +77,19 @@ impl fmt::Debug for OpenAiImages {
 }
 
 impl OpenAiImages {
-    /// Checks an account's settings and sets up its connections; sends nothing.
+    /// Checks an account's settings, reads its key and sets up its connections; sends nothing.
+    ///
+    /// Blocks while the key's file is read or its command runs.
     pub fn new(account: Account) -> Result<Self, AccountError> {
         let base = account.base()?;
         let host = base
             .host()
             .map(|host| host.to_owned())
             .ok_or_else(|| AccountError::BaseUrl("has no host".into()))?;
-        let headers = account.header_map()?;
+        let account = Arc::new(account);
+        let redactor = Arc::new(Redactor::new(account.secrets()));
+        let key = LiveKey::first(&account, &redactor)?;
+        let headers = account.plain_headers()?;
         let in_the_open = base.scheme() == "http";
         let on_this_machine = account::is_loopback(&host);
         let hosts = ResultHosts::new(host, &account.result_hosts, account.allow_http || in_the_open);
@@ -87,25 +99,34 @@ impl OpenAiImages {
         Ok(Self {
             client,
             fetcher: Fetcher { client: fetch_client, hosts, max_image_bytes: account.max_image_bytes },
-            redactor: Redactor::new(account.secrets()),
+            redactor,
             wide: WideStreams::new(WIDE_STREAMS),
             base,
+            key: Arc::new(key),
             account,
         })
     }
 
-    async fn send(&self, ask: &Ask<'_>, body: &Value, deadline: Instant) -> Result<Response, Answer> {
+    async fn send(
+        &self,
+        ask: &Ask<'_>,
+        body: &Value,
+        key: Option<&Key>,
+        deadline: Instant,
+    ) -> Result<Response, Answer> {
         let model = request::model_name(&self.account, ask.spec);
         let endpoint = self.account.endpoint(&self.base, ask.spec.operation, model);
         let (body, departure) = TrackedBody::new(body.to_string());
-        let sending = self
+        let mut request = self
             .client
             .post(endpoint)
             .header(CONTENT_TYPE, "application/json")
-            .header("x-client-request-id", ask.client_request_id)
-            .body(Body::wrap(body))
-            .send();
-        match timeout_at(deadline, sending).await {
+            .header("x-client-request-id", ask.client_request_id);
+        if let Some(key) = key {
+            let (name, value) = key.header.clone();
+            request = request.header(name, value);
+        }
+        match timeout_at(deadline, request.body(Body::wrap(body)).send()).await {
             Ok(sent) => sent.map_err(|error| transport::failed(&error, &departure, &self.redactor)),
             Err(_elapsed) => Err(transport::timed_out(ask.timeout, &departure)),
         }
@@ -138,11 +159,27 @@ impl Provider for OpenAiImages {
             Ok(landing) => landing,
             Err(error) => return unsent(Stage::Disk, format!("{}: {error}", ask.sink.display())),
         };
-        match self.send(&ask, &body, deadline).await {
-            Ok(response) if response.status().is_success() => self.receive(response, landing, deadline).await,
-            Ok(response) => Answer::Refused(Box::new(self.refusal(response, deadline).await)),
-            Err(answer) => answer,
+        let key = self.key.current();
+        let response = match self.send(&ask, &body, key.as_deref(), deadline).await {
+            Ok(response) => response,
+            Err(answer) => return answer,
+        };
+        let let_in = response.status() != StatusCode::UNAUTHORIZED;
+        if let Some(key) = key.as_deref().filter(|_| let_in) {
+            key.accept();
         }
+        if response.status().is_success() {
+            return self.receive(response, landing, deadline).await;
+        }
+        let mut error = self.refusal(response, deadline).await;
+        if let Some(key) = key.as_deref().filter(|_| !let_in) {
+            error.refused_key = Some(self.key.refused(key).await);
+        }
+        Answer::Refused(Box::new(error))
+    }
+
+    async fn key(&self) -> Option<String> {
+        self.key.current().map(|key| key.digest().to_owned())
     }
 }
 

@@ -1,5 +1,10 @@
 //! Keeps secrets out of what providers say, and what they say short.
 
+use std::{
+    collections::VecDeque,
+    sync::{PoisonError, RwLock},
+};
+
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// Enough for the longest message of an image API that anybody reads.
@@ -8,22 +13,39 @@ const LONGEST: usize = 400;
 /// A shorter secret would blank out ordinary words.
 const SHORTEST_SECRET: usize = 6;
 
+/// Keys that came one after the other; an answer may repeat one that has been replaced.
+const LATEST: usize = 8;
+
 /// Knows the secrets of one account.
 #[derive(Debug, Default)]
 pub(super) struct Redactor {
     secrets: Vec<SecretString>,
+    latest: RwLock<VecDeque<SecretString>>,
+}
+
+fn long_enough(secret: &SecretString) -> bool {
+    secret.expose_secret().len() >= SHORTEST_SECRET
 }
 
 impl Redactor {
     pub(super) fn new(secrets: impl IntoIterator<Item = SecretString>) -> Self {
-        let long_enough = |secret: &SecretString| secret.expose_secret().len() >= SHORTEST_SECRET;
-        Self { secrets: secrets.into_iter().filter(long_enough).collect() }
+        Self { secrets: secrets.into_iter().filter(long_enough).collect(), latest: RwLock::default() }
+    }
+
+    /// Knows one more, and forgets the oldest of many.
+    pub(super) fn learn(&self, secret: SecretString) {
+        if long_enough(&secret) {
+            let mut latest = self.latest.write().unwrap_or_else(PoisonError::into_inner);
+            latest.push_front(secret);
+            latest.truncate(LATEST);
+        }
     }
 
     /// One line of text without secrets or anything that looks like an API key, shortened.
     pub(super) fn clean(&self, text: &str) -> String {
         let mut text = text.to_owned();
-        for secret in &self.secrets {
+        let latest = self.latest.read().unwrap_or_else(PoisonError::into_inner);
+        for secret in self.secrets.iter().chain(latest.iter()) {
             text = text.replace(secret.expose_secret(), "[secret]");
         }
         let words: Vec<String> = text.split_whitespace().map(hide_key).collect();
@@ -58,6 +80,8 @@ mod tests {
         assert_eq!(redactor.clean("key hunter22 is\n bad,  abc"), "key [secret] is bad, abc");
         assert_eq!(redactor.clean("provided: sk-proj-abcd****wxyz. See"), "provided: sk-[hidden]. See");
         assert_eq!(redactor.clean("a task-force-of-eleven"), "a task-force-of-eleven");
+        redactor.learn("another-key".into());
+        assert_eq!(redactor.clean("hunter22 or another-key"), "[secret] or [secret]");
         assert_eq!(redactor.clean(&"é".repeat(1000)).chars().count(), LONGEST + 1);
     }
 }

@@ -25,6 +25,9 @@ impl Judge<'_> {
         let judged = match ruling(error) {
             Ruling::Moderation => verdict(moderation_billed(error), Next::Fail, Class::Moderation, &message),
             Ruling::Fail(class) => verdict(Billed::No, Next::Fail, class, &message),
+            Ruling::Pause(Class::Auth, _) if error.refused_key.as_ref().is_some_and(|key| key.replaced) => {
+                verdict(Billed::No, Next::AnotherKey, Class::Auth, &message)
+            }
             Ruling::Pause(class, expires) => {
                 verdict(Billed::No, Next::PauseLane { expires }, class, &message)
             }
@@ -55,6 +58,12 @@ fn moderation_billed(error: &ApiError) -> Billed {
 }
 
 fn words(error: &ApiError) -> String {
+    let trouble = error.refused_key.as_ref().and_then(|key| key.trouble.as_ref());
+    let words = stated(error);
+    trouble.map_or(words.clone(), |trouble| format!("{words} (another key was looked for: {trouble})"))
+}
+
+fn stated(error: &ApiError) -> String {
     match (error.shape, error.message.as_str()) {
         (_, "") => format!("HTTP {} without a word", error.status),
         (BodyShape::Json, message) => message.to_owned(),

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::provider::{
-    Answer, AnswerHeaders, ApiError, BodyShape, Moderation, ModerationStage, Stage, Unsent, Unusable,
-    UnusableReason,
+    Answer, AnswerHeaders, ApiError, BodyShape, Moderation, ModerationStage, RefusedKey, Stage, Unsent,
+    Unusable, UnusableReason,
 };
 
 use super::{
@@ -261,4 +261,25 @@ fn a_named_wait_is_kept() {
     error.headers.retry_after = Some(Duration::from_secs(7));
     let verdict = first(&Answer::Refused(error));
     assert_eq!(verdict.next, Next::RetryAfter(Duration::from_secs(7)));
+}
+
+#[test]
+fn a_key_that_was_replaced_stops_no_lane() {
+    let refused = |replaced, trouble: Option<&str>| {
+        let Answer::Refused(mut error) = json(401, "", "invalid_api_key", "Incorrect API key") else {
+            unreachable!()
+        };
+        error.refused_key = Some(RefusedKey {
+            digest: "0123456789ab".to_owned(),
+            replaced,
+            trouble: trouble.map(str::to_owned),
+        });
+        Answer::Refused(error)
+    };
+    expect(&[
+        (refused(true, None), No, Next::AnotherKey, Class::Auth),
+        (refused(false, None), No, FOR_GOOD, Class::Auth),
+    ]);
+    let told = first(&refused(false, Some("key_command vault ended with 2"))).message;
+    assert_eq!(told, "Incorrect API key (another key was looked for: key_command vault ended with 2)");
 }

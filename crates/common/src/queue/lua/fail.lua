@@ -1,7 +1,8 @@
 -- Ends an attempt that made no image, or whose outcome is unknown. Safe to repeat.
 -- ARGV[1]  {key, token, billed: "no"|"yes"|"unknown", cost, outcome: "retry"|"refused"|"unsent"|"failed"|"parked",
---           delay, max_unknown, failure, doubt?, attempt, payer, lane, model, request_id?, pause?: {lane, delay?, reason}};
---           times in µs; doubt: by a reaper, not by who held it; a pause without a delay lasts until a person lifts it
+--           delay, max_unknown, failure, doubt?, attempt, payer, lane, model, request_id?, pause?: {lane, delay?, reason, key?}};
+--           times in µs; doubt: by a reaper, not by who held it; a pause without a delay lasts until a person lifts it,
+--           or where it names a refused key, until somebody has another
 -- Returns  {what became of it: "retry"|"failed"|"parked"|"lost", unknowns}
 -- Complexity O(batches that ask, at most 100) * O(log(queue))
 
@@ -13,7 +14,13 @@ if request.pause and request.pause ~= cjson.null then
   local lane = key('lane', request.pause.lane)
   local till = NOW + num(request.pause.delay)
   if not request.pause.delay then
-    call('HSET', lane, 'paused', request.pause.reason)
+    -- What a person or an empty account has stopped, another key does not start.
+    if not request.pause.key then
+      call('HSET', lane, 'paused', request.pause.reason)
+      call('HDEL', lane, 'paused_key')
+    elseif not set(call('HGET', lane, 'paused')) or set(call('HGET', lane, 'paused_key')) then
+      call('HSET', lane, 'paused', request.pause.reason, 'paused_key', request.pause.key)
+    end
   elseif till > num(call('HGET', lane, 'pause_until')) then
     call('HSET', lane, 'pause_until', int(till), 'pause_reason', request.pause.reason)
   end

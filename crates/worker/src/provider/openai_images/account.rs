@@ -1,6 +1,6 @@
 //! What has to be known of an account to talk to its API.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use pictor_common::spec::Operation;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -8,10 +8,15 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::{Host, Url};
 
+use super::{KeyCommand, KeyError};
+
 /// One account at an OpenAI-compatible image API.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Account {
+    /// What it is called in messages.
+    #[serde(skip)]
+    pub name: String,
     /// Where the API is. A bare host means `/v1` below it; any path is taken as it stands, so
     /// `https://api.openai.com`, `https://api.openai.com/v1` and
     /// `https://NAME.openai.azure.com/openai/v1` all work.
@@ -21,8 +26,17 @@ pub struct Account {
     pub paths: Paths,
     /// How the key is sent.
     pub auth: Auth,
-    /// The key; may be absent when `auth` is `none`.
+    /// The key, where it is given once for all; may be absent when `auth` is `none`.
     pub api_key: Option<SecretString>,
+    /// A file with the key, which may be replaced at any time.
+    pub api_key_file: Option<PathBuf>,
+    /// A program and its arguments that print the key.
+    pub key_command: Option<KeyCommand>,
+    /// How often the command is run, besides whenever a key is refused.
+    pub key_refresh_seconds: u64,
+    /// Variables that the command does not get to see.
+    #[serde(skip)]
+    pub without_variables: Vec<String>,
     /// Sent as `OpenAI-Organization`.
     pub organization: Option<String>,
     /// Sent as `OpenAI-Project`.
@@ -99,10 +113,15 @@ impl ResponseFormat {
 impl Default for Account {
     fn default() -> Self {
         Self {
+            name: String::new(),
             base_url: "https://api.openai.com/v1".to_owned(),
             paths: Paths::default(),
             auth: Auth::default(),
             api_key: None,
+            api_key_file: None,
+            key_command: None,
+            key_refresh_seconds: 300,
+            without_variables: Vec::new(),
             organization: None,
             project: None,
             headers: BTreeMap::new(),
@@ -126,6 +145,9 @@ pub enum AccountError {
     /// A key is needed and there is none.
     #[error("api_key is missing; set it, or auth = \"none\" for an API that wants no key")]
     NoKey,
+    /// The key cannot be read.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// A header cannot be sent.
     #[error("{0} cannot be sent as a header")]
     Header(String),
@@ -186,26 +208,33 @@ impl Account {
         url
     }
 
-    /// The headers of every request.
-    pub(super) fn header_map(&self) -> Result<HeaderMap, AccountError> {
+    /// The headers of every request, but for the key.
+    pub(super) fn plain_headers(&self) -> Result<HeaderMap, AccountError> {
         let mut map = HeaderMap::new();
-        let key = self.api_key.as_ref().map(|key| key.expose_secret()).filter(|key| !key.is_empty());
-        match (&self.auth, key) {
-            (Auth::None, _) => {}
-            (_, None) => return Err(AccountError::NoKey),
-            (Auth::Bearer, Some(key)) => insert(&mut map, "authorization", &format!("Bearer {key}"))?,
-            (Auth::Header(name), Some(key)) => insert(&mut map, name, key)?,
-        }
         for (name, value) in [("openai-organization", &self.organization), ("openai-project", &self.project)]
         {
             if let Some(value) = value {
-                insert(&mut map, name, value)?;
+                let (name, value) = header(name, value)?;
+                map.insert(name, value);
             }
         }
         for (name, value) in &self.headers {
-            insert(&mut map, name, value.expose_secret())?;
+            let (name, value) = header(name, value.expose_secret())?;
+            map.insert(name, value);
         }
         Ok(map)
+    }
+
+    /// The header that carries a key.
+    pub(super) fn key_header(
+        &self,
+        key: &SecretString,
+    ) -> Result<Option<(HeaderName, HeaderValue)>, AccountError> {
+        match &self.auth {
+            Auth::None => Ok(None),
+            Auth::Bearer => header("authorization", &format!("Bearer {}", key.expose_secret())).map(Some),
+            Auth::Header(name) => header(name, key.expose_secret()).map(Some),
+        }
     }
 
     /// Everything that must not be repeated in messages.
@@ -229,13 +258,12 @@ pub(super) fn is_loopback(host: &Host) -> bool {
     }
 }
 
-fn insert(map: &mut HeaderMap, name: &str, value: &str) -> Result<(), AccountError> {
+fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), AccountError> {
     let refused = || AccountError::Header(name.to_owned());
     let header: HeaderName = name.parse().map_err(|_invalid| refused())?;
     let mut value = HeaderValue::from_str(value).map_err(|_invalid| refused())?;
     value.set_sensitive(true);
-    map.insert(header, value);
-    Ok(())
+    Ok((header, value))
 }
 
 #[cfg(test)]
@@ -289,20 +317,22 @@ mod tests {
 
     #[test]
     fn keys_are_sent_as_asked_and_never_shown() {
-        let sent =
-            |account: &Account, name: &str| account.header_map().unwrap()[name].to_str().unwrap().to_owned();
+        let sent = |account: &Account| {
+            let (name, value) = account.key_header(account.api_key.as_ref().unwrap()).unwrap().unwrap();
+            format!("{name}: {}", value.to_str().unwrap())
+        };
         let mut account = at("https://host");
-        assert_eq!(sent(&account, "authorization"), "Bearer sk-test-0123456789");
+        assert_eq!(sent(&account), "authorization: Bearer sk-test-0123456789");
         account.auth = Auth::Header("api-key".to_owned());
         account.headers.insert("x-extra".to_owned(), "s3cret-value".into());
-        assert_eq!(sent(&account, "api-key"), "sk-test-0123456789");
-        assert_eq!(sent(&account, "x-extra"), "s3cret-value");
-        let shown = format!("{account:?} {:?}", account.header_map().unwrap());
+        assert_eq!(sent(&account), "api-key: sk-test-0123456789");
+        let headers = account.plain_headers().unwrap();
+        assert_eq!(headers["x-extra"], "s3cret-value");
+        let key = account.key_header(account.api_key.as_ref().unwrap()).unwrap();
+        let shown = format!("{account:?} {headers:?} {key:?}");
         assert!(!shown.contains("0123456789") && !shown.contains("s3cret"), "{shown}");
-        account.api_key = None;
-        assert!(matches!(account.header_map(), Err(AccountError::NoKey)));
         account.auth = Auth::None;
-        assert!(account.header_map().is_ok());
+        assert!(account.key_header(&"k".into()).unwrap().is_none());
     }
 
     #[test]

@@ -89,7 +89,12 @@ impl OpenAiImages {
     pub async fn models(&self, patience: Duration) -> Listing {
         let asked = Instant::now();
         let deadline = asked + patience;
-        let sending = self.client.get(self.account.models_endpoint(&self.base)).send();
+        let mut request = self.client.get(self.account.models_endpoint(&self.base));
+        if let Some(key) = self.key.current() {
+            let (name, value) = key.header.clone();
+            request = request.header(name, value);
+        }
+        let sending = request.send();
         let unanswered = |answer| Listing { answer, date: None, took: asked.elapsed() };
         let response = match timeout_at(deadline, sending).await {
             Ok(Ok(response)) => response,

@@ -1,0 +1,87 @@
+//! Pauses for a refused key, and the profile a namespace belongs to.
+
+use std::time::Duration;
+
+use pictor_common::queue::{Billed, Failure, Grant, LanePause, Outcome, QueueError, Unmade};
+
+use crate::world::{LANE, World, attempt};
+
+async fn pause(world: &World, grant: &Grant, key: Option<&str>, reason: &str) {
+    let failure = Failure { class: "auth".into(), ..Failure::default() };
+    let pause = LanePause {
+        lane: LANE.to_owned(),
+        delay: None,
+        reason: reason.to_owned(),
+        key: key.map(str::to_owned),
+    };
+    let unmade = Unmade {
+        billed: Billed::No,
+        cost: Default::default(),
+        outcome: Outcome::Refused(Duration::ZERO),
+        max_unknown: 1,
+        failure: &failure,
+        pause: Some(&pause),
+        doubt: false,
+    };
+    world.queue.fail(&attempt(grant), &unmade).await.unwrap();
+}
+
+async fn paused(world: &World) -> (Option<String>, Option<String>) {
+    let lane = world.queue.lanes().await.unwrap().remove(0);
+    (lane.paused, world.queue.refused_keys(&[LANE]).await.unwrap().remove(0))
+}
+
+#[tokio::test]
+async fn another_key_lifts_the_pause_of_a_refused_one_and_no_other() {
+    let world = World::new().await;
+    world.submit("b", "shop", 0..1).await;
+    let grant = world.sent().await;
+    pause(&world, &grant, Some("old"), "Incorrect API key").await;
+    assert_eq!(paused(&world).await, (Some("Incorrect API key".into()), Some("old".into())));
+    assert_eq!(world.claim(1).await.why, "paused");
+    assert!(!world.queue.lift_key_pause(LANE, "other").await.unwrap());
+    assert!(world.queue.lift_key_pause(LANE, "old").await.unwrap());
+    assert!(!world.queue.lift_key_pause(LANE, "old").await.unwrap());
+    assert_eq!(paused(&world).await, (None, None));
+    let again = world.sent().await;
+    assert_eq!(again.attempts, 0, "a refused key is no attempt");
+
+    // A person's word stands over a key, whichever came first.
+    world.queue.pause_lane(LANE, Some("by hand")).await.unwrap();
+    pause(&world, &again, Some("old"), "Incorrect API key").await;
+    assert_eq!(paused(&world).await, (Some("by hand".into()), None));
+    world.queue.pause_lane(LANE, None).await.unwrap();
+    let third = world.sent().await;
+    pause(&world, &third, Some("old"), "Incorrect API key").await;
+    world.queue.pause_lane(LANE, Some("by hand")).await.unwrap();
+    assert!(!world.queue.lift_key_pause(LANE, "old").await.unwrap());
+    world.queue.pause_lane(LANE, None).await.unwrap();
+    let fourth = world.sent().await;
+    pause(&world, &fourth, Some("old"), "Incorrect API key").await;
+    pause(&world, &fourth, None, "no money").await;
+    assert!(!world.queue.lift_key_pause(LANE, "old").await.unwrap());
+    assert_eq!(paused(&world).await, (Some("no money".into()), None));
+}
+
+#[tokio::test]
+async fn a_namespace_keeps_its_first_profile() {
+    let world = World::new().await;
+    // In use before there were profiles: adopted by the first.
+    world.submit("b", "shop", 0..1).await;
+    world.queue.belong_to(None).await.unwrap();
+    let both = tokio::join!(world.queue.belong_to(Some("dev")), world.queue.belong_to(Some("prod")));
+    let (first, second) = match both {
+        (Ok(()), Err(_)) => ("dev", "prod"),
+        (Err(_), Ok(())) => ("prod", "dev"),
+        both => panic!("one of two is refused: {both:?}"),
+    };
+    world.queue.belong_to(Some(first)).await.unwrap();
+    for asked in [Some(second), None] {
+        let refused = world.queue.belong_to(asked).await.unwrap_err();
+        assert!(matches!(refused, QueueError::OtherProfile { .. }), "{refused:?}");
+        let told = refused.to_string();
+        let namespace = world.queue.keys().namespace();
+        assert!(told.contains(&format!("namespace {namespace} belongs to profile {first}")), "{told}");
+        assert!(told.contains(&format!("go on with --profile {first}")), "{told}");
+    }
+}

@@ -1,0 +1,55 @@
+//! Shows addresses without the secrets they may carry.
+
+use url::Url;
+
+const MASK: &str = "***";
+
+/// An address without its password.
+pub(super) fn address(text: &str) -> String {
+    let Ok(mut url) = Url::parse(text) else {
+        // What cannot be read cannot be masked in part.
+        return if text.contains("://") && text.contains('@') { "set".to_owned() } else { text.to_owned() };
+    };
+    let is_secret = |name: &str| matches!(name, "pass" | "password" | "token" | "key");
+    let secret_query = url.query_pairs().any(|(name, _)| is_secret(&name));
+    let named = !url.username().is_empty();
+    if url.password().is_none() && !named && !secret_query {
+        return text.to_owned();
+    }
+    let masked = match url.password() {
+        Some(_) => url.set_password(Some(MASK)),
+        // A password in the wrong place is one all the same.
+        None if named => url.set_username(MASK),
+        None => Ok(()),
+    };
+    if masked.is_err() {
+        return "set".to_owned();
+    }
+    if secret_query {
+        let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+        let shown = pairs.iter().map(|(name, value)| (name, if is_secret(name) { MASK } else { value }));
+        url.query_pairs_mut().clear().extend_pairs(shown);
+    }
+    url.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_masked_and_the_rest_stands() {
+        for (given, shown) in [
+            ("redis://:hunter2@queue:6379/0", "redis://:***@queue:6379/0"),
+            ("rediss://app:hunter2@queue", "rediss://app:***@queue"),
+            ("redis://hunter2@queue", "redis://***@queue"),
+            ("redis+unix:///run/redis.sock?db=1&pass=hunter2", "redis+unix:///run/redis.sock?db=1&pass=***"),
+            ("https://user:hunter2@host name/", "set"),
+            ("http://127.0.0.1:9000", "http://127.0.0.1:9000"),
+            ("s3://shop-images/generated", "s3://shop-images/generated"),
+            ("images/@shop", "images/@shop"),
+        ] {
+            assert_eq!(address(given), shown);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Every setting as it holds, and where it comes from; no secret is among it.
+
+mod account;
+mod rows;
+
+use std::path::{Path, PathBuf};
+
+use pictor_store::{Checksums, S3Settings, Sse};
+use secrecy::ExposeSecret as _;
+use serde::Serialize;
+
+use super::{RedisSettings, Settings, StoreSettings, WorkerSettings, layers::Layers, mask, origin::Origin};
+use crate::parts::DEFAULT_STORE;
+pub(crate) use rows::Row;
+use rows::{Rows, text};
+
+/// What holds for this process.
+#[derive(Debug, Serialize)]
+pub(crate) struct Shown {
+    /// The profile, if one is selected.
+    pub(crate) profile: Option<String>,
+    /// Who selected it.
+    pub(crate) selected_by: Option<Origin>,
+    /// The settings file, if there is one.
+    pub(crate) file: Option<PathBuf>,
+    /// One for each setting.
+    pub(crate) settings: Vec<Row>,
+}
+
+/// Tells all of it.
+///
+/// Each struct is taken apart without `..`: a new setting cannot be forgotten here.
+pub(super) fn show(
+    settings: &Settings,
+    layers: &Layers,
+    file: Option<&Path>,
+    profile: Option<(String, Origin)>,
+    today: &str,
+) -> Shown {
+    let mut rows = Rows::of(layers);
+    let Settings {
+        profile: _,
+        redis: RedisSettings { url, namespace },
+        store,
+        accounts,
+        worker,
+        total,
+        catalogue: _,
+        data_dir,
+        log,
+        log_format,
+    } = settings;
+    rows.add("", &["data_dir"], data_dir.display().to_string());
+    rows.add("", &["log"], log.clone());
+    rows.add("", &["log_format"], log_format.as_str());
+    rows.add("redis", &["url"], url.as_ref().map(|url| mask::address(url.expose_secret())));
+    rows.add("redis", &["namespace"], namespace.clone());
+    show_store(&mut rows, store);
+    for (name, account) in accounts {
+        account::show(&mut rows, settings, name, account, today);
+    }
+    let WorkerSettings { concurrency, spool, max_attempts, max_unknown, drain_seconds } = worker;
+    rows.add("worker", &["concurrency"], *concurrency);
+    match spool {
+        Some(spool) => rows.add("worker", &["spool"], spool.display().to_string()),
+        None => {
+            let origin = rows.origin("", &["data_dir"]);
+            rows.add_from("worker", "spool", data_dir.join("spool").display().to_string().into(), origin);
+        }
+    }
+    rows.add("worker", &["max_attempts"], *max_attempts);
+    rows.add("worker", &["max_unknown"], *max_unknown);
+    rows.add("worker", &["drain_seconds"], *drain_seconds);
+    rows.add("budget", &["total"], total.map(|total| total.to_string()));
+    rows.add("catalogue", &["file"], layers.text(&["catalogue", "file"]));
+    let (profile, selected_by) = profile.unzip();
+    Shown { profile, selected_by, file: file.map(Path::to_owned), settings: rows.done() }
+}
+
+fn show_store(rows: &mut Rows<'_>, store: &StoreSettings) {
+    let StoreSettings { url, s3 } = store;
+    let S3Settings {
+        endpoint,
+        region,
+        path_style,
+        checksums,
+        cache_control,
+        sse,
+        sse_kms_key_id,
+        access_key_id,
+        secret_access_key,
+        session_token,
+        connect_timeout_seconds,
+        attempt_timeout_seconds,
+        operation_timeout_seconds,
+        max_attempts,
+    } = s3;
+    let mut add = |name: &str, value: serde_json::Value| rows.add("store", &[name], value);
+    add("url", mask::address(url.as_deref().unwrap_or(DEFAULT_STORE)).into());
+    add("endpoint", text(endpoint.as_deref().map(mask::address)));
+    add("region", text(region.clone()));
+    add("path_style", (*path_style).into());
+    let checksums = match checksums {
+        Checksums::WhenSupported => "when_supported",
+        Checksums::WhenRequired => "when_required",
+    };
+    add("checksums", checksums.into());
+    add("cache_control", text(cache_control.clone()));
+    let sse = sse.map(|sse| match sse {
+        Sse::Aes256 => "AES256",
+        Sse::AwsKms => "aws:kms",
+    });
+    add("sse", sse.into());
+    add("sse_kms_key_id", text(sse_kms_key_id.clone()));
+    add("access_key_id", text(access_key_id.clone()));
+    add("secret_access_key", rows::secret(secret_access_key.as_ref()));
+    add("session_token", rows::secret(session_token.as_ref()));
+    add("connect_timeout_seconds", (*connect_timeout_seconds).into());
+    add("attempt_timeout_seconds", (*attempt_timeout_seconds).into());
+    add("operation_timeout_seconds", (*operation_timeout_seconds).into());
+    add("max_attempts", (*max_attempts).into());
+}

@@ -10,6 +10,7 @@ mod layering;
 mod measures;
 mod openai_python;
 mod prove;
+mod results;
 mod store_contract;
 mod support;
 mod world;

@@ -201,11 +201,15 @@ impl Folder {
             let made = order.made.bytes;
             return Ok(Laid::Refused(format!("the store has {length} bytes of it, and {made} were made")));
         }
-        let parents = path.parent().map_or(Ok(()), fs::create_dir_all);
-        let moved = parents.and_then(|()| match order.overwrite {
-            true => fs::rename(&part.0, &path),
-            false => appear(&part.0, &path),
-        });
+        let unusable =
+            |error: io::Error| Ok(Laid::Refused(format!("{} cannot be written: {error}", path.display())));
+        match path.parent().map_or(Ok(()), fs::create_dir_all) {
+            Err(error) if is_in_the_way(&error) || error.kind() == ErrorKind::AlreadyExists => {
+                return unusable(error);
+            }
+            made => made.with_context(|| format!("cannot make a folder for {}", path.display()))?,
+        }
+        let moved = if order.overwrite { fs::rename(&part.0, &path) } else { appear(&part.0, &path) };
         match moved {
             Ok(()) => Ok(laid),
             // Another delivery came first, or a folder has the name.
@@ -215,28 +219,21 @@ impl Folder {
                     _ => Laid::differs(&path.display().to_string()),
                 })
             }
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::InvalidFilename
-                ) =>
-            {
-                Ok(Laid::Refused(format!("{} cannot be written: {error}", path.display())))
-            }
+            Err(error) if is_in_the_way(&error) => unusable(error),
             Err(error) => Err(error).with_context(|| format!("cannot write {}", path.display())),
         }
     }
 }
 
+/// The name itself cannot be used here; others can.
+fn is_in_the_way(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::InvalidFilename)
+}
+
 /// Names a file, unless the name is taken; atomic where there are hard links.
 fn appear(part: &Path, path: &Path) -> io::Result<()> {
     match fs::hard_link(part, path) {
-        Err(error)
-            if !matches!(
-                error.kind(),
-                ErrorKind::AlreadyExists | ErrorKind::NotADirectory | ErrorKind::InvalidFilename
-            ) =>
-        {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists && !is_in_the_way(&error) => {
             match fs::symlink_metadata(path) {
                 Ok(_) => Err(ErrorKind::AlreadyExists.into()),
                 Err(_absent) => fs::rename(part, path),
@@ -249,12 +246,7 @@ fn appear(part: &Path, path: &Path) -> io::Result<()> {
 /// Compares what is at a place with an image, by size and digest; a link to the source is the image.
 fn standing(path: &Path, made: &Made, source: Option<&fs::Metadata>) -> io::Result<Standing> {
     let found = match fs::symlink_metadata(path) {
-        Err(error)
-            if matches!(
-                error.kind(),
-                ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename
-            ) =>
-        {
+        Err(error) if error.kind() == ErrorKind::NotFound || is_in_the_way(&error) => {
             return Ok(Standing::Free);
         }
         found => found?,

@@ -52,7 +52,7 @@ pub(crate) struct ResultsArgs {
     /// The store the images are in, where the settings name none [default: pictor-out]
     #[arg(long, value_name = "DIR|URL")]
     store: Option<String>,
-    /// Give URLs that begin so; with --layout, --to is served there [default without --layout: store.public_base_url]
+    /// Give URLs that begin so; with --layout, --to is served there [default otherwise: the setting `store.public_base_url`]
     #[arg(long, value_name = "URL")]
     public_base_url: Option<String>,
     /// Give URLs that anybody can follow for so long, such as 36h or 7d (the most); for buckets

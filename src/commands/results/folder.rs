@@ -120,7 +120,7 @@ impl Folder {
         order: Order,
     ) -> anyhow::Result<Laid> {
         if let Body::File(source) = body {
-            return blocking(move || self.from_file(&source, &order)).await;
+            return blocking(move || self.copy_or_link(&source, &order)).await;
         }
         let looking = (Arc::clone(&self), order.clone());
         if let Some(laid) = blocking(move || looking.0.stands(&looking.1)).await? {
@@ -159,7 +159,7 @@ impl Folder {
         })
     }
 
-    fn from_file(&self, source: &Path, order: &Order) -> anyhow::Result<Laid> {
+    fn copy_or_link(&self, source: &Path, order: &Order) -> anyhow::Result<Laid> {
         let gone = || Ok(Laid::Refused(format!("the store no longer has {}", source.display())));
         let Ok(found) = fs::symlink_metadata(source) else { return gone() };
         let path = self.path(&order.name);

@@ -50,7 +50,7 @@ fn is_device(part: &str) -> bool {
             matches!((digits.next(), digits.next()), (Some('0'..='9' | '¹' | '²' | '³'), None))
         })
     };
-    DEVICES.contains(&stem.as_str()) || NUMBERED.iter().any(|device| numbered(&device))
+    DEVICES.contains(&stem.as_str()) || NUMBERED.iter().any(numbered)
 }
 
 /// Keeps beginning and extension; a digest of the whole tells long names apart.

@@ -17,7 +17,7 @@ use std::{
 use anyhow::Context;
 use config::{Value, ValueKind};
 use pictor_common::{MicroUsd, batch::check_name, catalogue::Catalogue};
-use pictor_store::S3Settings;
+use pictor_store::{PublicBase, S3Settings};
 use secrecy::SecretString;
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -72,6 +72,8 @@ pub(crate) struct RedisSettings {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StoreSettings {
     pub(crate) url: Option<String>,
+    /// Where a web server or CDN serves what is in the store.
+    pub(crate) public_base_url: Option<PublicBase>,
     pub(crate) s3: S3Settings,
 }
 
@@ -297,8 +299,11 @@ fn store(whole: &Table) -> anyhow::Result<StoreSettings> {
     let value = whole.get("store").cloned().unwrap_or_else(layers::empty);
     let mut fields = value.into_table().context(told)?;
     let url = fields.remove("url").map(Value::into_string).transpose().context(told)?;
-    let s3 = nearest::read(Value::new(None, fields), &["url"]).context(told)?;
-    Ok(StoreSettings { url, s3 })
+    let base = fields.remove("public_base_url").map(Value::into_string).transpose().context(told)?;
+    let base = base.map(|base| base.parse()).transpose();
+    let public_base_url = base.context("settings: store.public_base_url")?;
+    let s3 = nearest::read(Value::new(None, fields), &["url", "public_base_url"]).context(told)?;
+    Ok(StoreSettings { url, public_base_url, s3 })
 }
 
 fn catalogue_with(file: Option<&Path>) -> anyhow::Result<Catalogue> {

@@ -1,34 +1,49 @@
-//! `pictor results`: what became of every row.
+//! `pictor results`: what became of every row, and the images under a shop's own names.
 
-use std::{
-    fs::File,
-    io::{self, BufWriter, Write},
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+mod folder;
+mod guard;
+mod laying;
+mod links;
+mod pages;
+mod rows;
+mod survey;
+mod table;
+mod target;
+
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use pictor_common::{
-    batch::{BatchId, Line},
-    queue::{AssetState, BatchState, Queue},
-    store::Store,
+    queue::{BatchState, Queue},
+    store::{Body, NewObject},
 };
-use pictor_producer::results::{Place, ResultRow, Shape, write_csv, write_jsonl};
-use tokio::sync::mpsc;
+use pictor_producer::results::Layout;
+use serde_json::json;
 
 use super::{Context, known_batch};
-use crate::{exit::Exit, output::heard, parts};
+use crate::{
+    exit::{Exit, refused},
+    output::heard,
+    parts,
+};
+use {guard::Guard, laying::Laying, links::Links, target::Target};
 
-const PAGE: u64 = 1_000;
-/// Blank rows keep their numbers: so many pages in a row without a line end the search.
-const EMPTY_PAGES: u32 = 20;
+pub(crate) use table::Telling;
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Placeholders of --layout: {id} {row} {take} (from 0) {take1} (from 1) {key} {model} {size} {ext} {batch} \
+    and any column of the manifest.\n\nExamples:\n  \
+    pictor results spring --out spring.csv\n  \
+    pictor results spring --expires 7d --out links.csv\n  \
+    pictor results spring --layout '{id}/{take}.{ext}' --to shop-import --table\n  \
+    pictor results spring --layout '{sku}-{take1}.{ext}' --to s3://shop-cdn/spring"
+)]
 pub(crate) struct ResultsArgs {
     /// The batch
     batch: String,
-    /// Write to this file instead of stdout
+    /// Write the table to this file instead of stdout
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Format [default: as the file is named, else csv; jsonl with --json]
@@ -37,12 +52,42 @@ pub(crate) struct ResultsArgs {
     /// The store the images are in, where the settings name none [default: pictor-out]
     #[arg(long, value_name = "DIR|URL")]
     store: Option<String>,
+    /// Give URLs that begin so; with --layout, --to is served there [default otherwise: the setting `store.public_base_url`]
+    #[arg(long, value_name = "URL")]
+    public_base_url: Option<String>,
+    /// Give URLs that anybody can follow for so long, such as 36h or 7d (the most); for buckets
+    #[arg(long, value_name = "DURATION", conflicts_with = "public_base_url")]
+    expires: Option<String>,
+    /// Put every image under a name of its own, such as `{id}/{take}.{ext}`
+    #[arg(long, value_name = "PATTERN")]
+    layout: Option<String>,
+    /// Where --layout puts images; what is there is kept [default: results-BATCH]
+    #[arg(long, value_name = "DIR|URL", requires = "layout")]
+    to: Option<String>,
+    /// Link files instead of copying them; do not edit linked images in place: the store has the same file
+    #[arg(long, requires = "layout")]
+    link: bool,
+    /// Let --layout replace files that differ
+    #[arg(long, requires = "layout")]
+    overwrite: bool,
+    /// Put the table beside the images, as results.csv or results.jsonl, replacing what is there
+    #[arg(long, requires = "layout", conflicts_with = "out")]
+    table: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum TableFormat {
     Csv,
     Jsonl,
+}
+
+impl TableFormat {
+    const fn file_name(self) -> &'static str {
+        match self {
+            Self::Csv => "results.csv",
+            Self::Jsonl => "results.jsonl",
+        }
+    }
 }
 
 pub(crate) async fn run(args: ResultsArgs, context: &Context) -> anyhow::Result<Exit> {
@@ -54,145 +99,132 @@ pub(crate) async fn run(args: ResultsArgs, context: &Context) -> anyhow::Result<
 
 async fn write(args: &ResultsArgs, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
     let batch = known_batch(queue, &args.batch).await?;
-    let url = parts::store_url(&context.settings, args.store.as_deref());
-    let store = parts::open_store(&context.settings, url).await?;
+    let failed = batch.counts.failed + batch.counts.parked > 0;
+    let all = match &args.layout {
+        Some(pattern) => Box::pin(lay(args, context, queue, &batch, pattern)).await?,
+        None => {
+            list(args, context, queue, &batch).await?;
+            true
+        }
+    };
+    Ok(if failed || !all { Exit::SomeFailed } else { Exit::Done })
+}
+
+fn format(args: &ResultsArgs, context: &Context) -> TableFormat {
     let by_name = args.out.as_ref().and_then(|path| match path.extension()?.to_str()? {
         "jsonl" | "json" | "ndjson" => Some(TableFormat::Jsonl),
         _ => Some(TableFormat::Csv),
     });
     let usual = if context.output.json { TableFormat::Jsonl } else { TableFormat::Csv };
-    let format = args.format.or(by_name).unwrap_or(usual);
-    match &args.out {
-        Some(path) => write_file(queue, &store, url, &batch, format, path).await?,
-        None => {
-            let out = context.output.stream();
-            heard(write_table(queue, &store, url, &batch, format, out).await?)?;
-        }
-    }
-    let failed = batch.counts.failed + batch.counts.parked;
-    Ok(if failed > 0 { Exit::SomeFailed } else { Exit::Done })
+    args.format.or(by_name).unwrap_or(usual)
 }
 
-/// Writes a table beside its name, then moves it there.
-pub(crate) async fn write_file(
+/// Tells where the store has the images.
+async fn list(
+    args: &ResultsArgs,
+    context: &Context,
     queue: &Queue,
-    store: &Arc<dyn Store>,
-    url: &str,
     batch: &BatchState,
-    format: TableFormat,
-    path: &Path,
 ) -> anyhow::Result<()> {
-    let told = || format!("cannot write {}", path.display());
-    let fresh = path.with_added_extension("part");
-    let out = BufWriter::new(File::create(&fresh).with_context(told)?);
-    write_table(queue, store, url, batch, format, out).await?.with_context(told)?;
-    std::fs::rename(&fresh, path).with_context(told)?;
+    let url = parts::store_url(&context.settings, args.store.as_deref());
+    let store = parts::open_store(&context.settings, url).await?;
+    let usual = context.settings.store.public_base_url.as_ref();
+    let (base, expires) = (args.public_base_url.as_deref(), args.expires.as_deref());
+    let links = Links::asked(base, expires, usual, url, Some(&*store)).await?;
+    let telling = Telling::of_store(queue, batch, &store, links).await?;
+    let telling = telling.until(&context.signals.stop);
+    print(args, context, &telling).await?;
+    telling.warn(&context.output);
     Ok(())
 }
 
-async fn write_table(
+async fn print(args: &ResultsArgs, context: &Context, telling: &Telling<'_>) -> anyhow::Result<()> {
+    let format = format(args, context);
+    match &args.out {
+        Some(path) => telling.write_file(format, path).await,
+        None => Ok(heard(telling.write(format, context.output.stream()).await?)?),
+    }
+}
+
+/// Puts every image under its name; whether each has one.
+async fn lay(
+    args: &ResultsArgs,
+    context: &Context,
     queue: &Queue,
-    store: &Arc<dyn Store>,
-    url: &str,
     batch: &BatchState,
-    format: TableFormat,
-    out: impl Write + Send + 'static,
-) -> anyhow::Result<io::Result<()>> {
-    let id: BatchId = batch.id.parse()?;
-    let mut with_take = false;
-    let mut pages = Pages::new(queue, &id, batch.sealed);
-    while let Some(lines) = pages.next().await? {
-        with_take |= lines.iter().any(|line| line.keys.len() > 1);
+    pattern: &str,
+) -> anyhow::Result<bool> {
+    let layout =
+        Layout::parse(pattern, &batch.columns).map_err(|error| refused(format!("--layout: {error}")))?;
+    let to = args.to.clone().unwrap_or_else(|| format!("results-{}", batch.id));
+    let url = parts::store_url(&context.settings, args.store.as_deref());
+    let mut guard = Guard::new(url, &to)?;
+    if args.table {
+        guard.keep(format(args, context).file_name());
     }
-    let place = if url.starts_with("s3://") { Place::Url } else { Place::File };
-    let shape = Shape::new(&batch.columns, place, with_take);
-    let (sender, mut receiver) = mpsc::channel::<ResultRow>(64);
-    let writing = tokio::task::spawn_blocking(move || {
-        let rows = std::iter::from_fn(|| receiver.blocking_recv());
-        match format {
-            TableFormat::Csv => write_csv(out, &shape, rows),
-            TableFormat::Jsonl => write_jsonl(out, &shape, rows),
-        }
-    });
-    let mut pages = Pages::new(queue, &id, batch.sealed);
-    'pages: while let Some(lines) = pages.next().await? {
-        let keys: Vec<_> = lines.iter().flat_map(|line| line.keys.iter().cloned()).collect();
-        let mut states = queue.assets(&keys).await?.into_iter();
-        for line in lines {
-            for (take, key) in line.keys.iter().enumerate() {
-                let state = states.next().flatten();
-                let row = row(&line, take, key, state, &**store);
-                if sender.send(row).await.is_err() {
-                    // The writer failed and says why.
-                    break 'pages;
-                }
-            }
-        }
+    let store = parts::open_store(&context.settings, url).await?;
+    let target = Target::open(&context.settings, url, &to, args.link).await?;
+    let (base, expires) = (args.public_base_url.as_deref(), args.expires.as_deref());
+    let links = Links::asked(base, expires, None, &to, target.store()).await?;
+    let laying = Laying::new(layout, &batch.id, store, target, links, args.overwrite, args.table);
+    let telling = Telling::laid(queue, batch, laying, &guard, &context.output).await?;
+    let telling = telling.until(&context.signals.stop);
+    let laying = telling.laying().context("images are laid out")?;
+    laying.target.begin().await?;
+    let written = if args.table {
+        put_table(args, context, &telling, laying).await
+    } else {
+        print(args, context, &telling).await
+    };
+    laying.target.end().await;
+    written?;
+    telling.warn(&context.output);
+    let sums = laying.tally.sums();
+    let text = format!("{} in {to}", sums.text());
+    if args.table || args.out.is_some() {
+        let summary = json!({
+            "batch": batch.id, "to": to, "copied": sums.copied, "linked": sums.linked, "there": sums.there,
+            "refused": sums.refused, "without_image": sums.without,
+        });
+        context.output.result(&summary, || text)?;
+    } else {
+        context.output.note(&text);
     }
-    drop(sender);
-    Ok(writing.await.context("the writer broke off")?.map(|_count| ()))
+    Ok(sums.refused + sums.without == 0)
 }
 
-fn row(
-    line: &Line,
-    take: usize,
-    key: &pictor_common::AssetKey,
-    state: Option<AssetState>,
-    store: &dyn Store,
-) -> ResultRow {
-    let state = state.unwrap_or_default();
-    let error = state.made.is_none().then(|| match (state.phase.as_str(), state.failure) {
-        ("failed", Some(failure)) => format!("{}: {}", failure.class, failure.message),
-        ("parked", failure) => {
-            let why = failure.map(|failure| failure.message).unwrap_or_default();
-            format!("perhaps paid, outcome unknown: {why}")
-        }
-        ("" | "ready" | "claimed" | "sent" | "received" | "orphan", _) => "not made yet".to_owned(),
-        (other, _) => other.to_owned(),
-    });
-    let made = state.made.unwrap_or_default();
-    let has_image = error.is_none();
-    ResultRow {
-        cells: line.cells.clone(),
-        take: u32::try_from(take).unwrap_or(u32::MAX),
-        place: has_image.then(|| store.location(&made.object)),
-        key: Some(key.clone()),
-        cost: has_image.then_some(made.cost),
-        model: state.spec.map(|spec| spec.model).unwrap_or_default(),
-        revised_prompt: made.revised_prompt,
-        error,
-    }
-}
-
-/// The lines of a batch, page by page.
-struct Pages<'a> {
-    queue: &'a Queue,
-    batch: &'a BatchId,
-    first: u64,
-    found: u64,
-    sealed: Option<u64>,
-    empty: u32,
-}
-
-impl<'a> Pages<'a> {
-    const fn new(queue: &'a Queue, batch: &'a BatchId, sealed: Option<u64>) -> Self {
-        Self { queue, batch, first: 1, found: 0, sealed, empty: 0 }
-    }
-
-    async fn next(&mut self) -> anyhow::Result<Option<Vec<Line>>> {
-        loop {
-            if self.sealed.is_some_and(|sealed| self.found >= sealed) || self.empty >= EMPTY_PAGES {
-                return Ok(None);
-            }
-            let lines = self.queue.lines(self.batch, self.first, PAGE).await?;
-            self.first += PAGE;
-            self.found += lines.len() as u64;
-            if lines.is_empty() {
-                self.empty += 1;
-                continue;
-            }
-            self.empty = 0;
-            return Ok(Some(lines));
-        }
-    }
+/// Writes the table among the images.
+async fn put_table(
+    args: &ResultsArgs,
+    context: &Context,
+    telling: &Telling<'_>,
+    laying: &Laying,
+) -> anyhow::Result<()> {
+    let format = format(args, context);
+    let name = format.file_name();
+    let bucket = match &laying.target {
+        Target::Folder(folder) => return telling.write_file(format, &folder.path(name)).await,
+        Target::Bucket(bucket) => bucket,
+    };
+    let told = || format!("cannot write {}", context.settings.data_dir.display());
+    std::fs::create_dir_all(&context.settings.data_dir).with_context(told)?;
+    let file = context.settings.data_dir.join(format!("{}.{}", ulid::Ulid::generate(), name));
+    let content_type = match format {
+        TableFormat::Csv => "text/csv; charset=utf-8",
+        TableFormat::Jsonl => "application/jsonl",
+    };
+    let object = NewObject {
+        name: name.to_owned(),
+        body: Body::File(file.clone()),
+        content_type: content_type.to_owned(),
+        metadata: std::collections::BTreeMap::new(),
+    };
+    let written = telling.write_file(format, &file).await;
+    let put = match written {
+        Ok(()) => bucket.put(object).await.map_err(anyhow::Error::from),
+        Err(error) => Err(error),
+    };
+    // It was only on its way.
+    let _gone = std::fs::remove_file(&file);
+    put
 }

@@ -13,6 +13,7 @@ mod measures;
 mod openai_python;
 mod profiles;
 mod prove;
+mod results;
 mod store_contract;
 mod support;
 mod watch;

@@ -3,10 +3,16 @@
 #[path = "../../crates/store/tests/contract/mod.rs"]
 mod contract;
 
-use std::{collections::BTreeMap, fs, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
 use pictor_common::store::{Body, NewObject, Put, Store, StoreErrorKind};
 use pictor_store::{Checksums, S3Settings, S3Store};
+use secrecy::ExposeSecret as _;
 
 use crate::support::{
     proxy::{Fault, Proxy},
@@ -72,6 +78,63 @@ async fn mistakes_of_a_person_are_told_from_outages() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn anybody_can_read_a_presigned_url_until_it_expires() {
+    let seaweed = Seaweed::shared();
+    let store = pictor_store::open(&seaweed.url("presigned"), &seaweed.settings()).await.unwrap();
+    let name = "a b/ü+%20?#&.png";
+    store.put(object(name, b"picture")).await.unwrap();
+    let fetch = async |url: &str| {
+        let answer = reqwest::get(url).await.unwrap();
+        (answer.status().as_u16(), answer.bytes().await.unwrap())
+    };
+    let week = Duration::from_hours(7 * 24);
+    let signed = store.presign(name, SystemTime::now(), week).await.unwrap();
+    let url = signed.url.expose_secret();
+    assert!(!signed.temporary);
+    assert!(!format!("{signed:?}").contains("Signature"), "{signed:?}");
+    assert_eq!(fetch(url).await, (200, b"picture".as_slice().into()));
+    assert_eq!(fetch(url.split_once('?').unwrap().0).await.0, 403, "without a signature");
+    assert_eq!(fetch(&url.replace("a%20b", "a%20c")).await.0, 403, "the signature of another object");
+
+    let past = SystemTime::now() - Duration::from_secs(60);
+    let old = store.presign(name, past, Duration::from_secs(30)).await.unwrap();
+    assert_eq!(fetch(old.url.expose_secret()).await.0, 403, "an old URL");
+    let short = store.presign(name, SystemTime::now(), Duration::from_secs(3)).await.unwrap();
+    assert_eq!(fetch(short.url.expose_secret()).await.0, 200);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while fetch(short.url.expose_secret()).await.0 == 200 {
+        assert!(Instant::now() < deadline, "3 seconds have passed");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+
+    for lasts in [week + Duration::from_secs(1), Duration::ZERO] {
+        let error = store.presign(name, SystemTime::now(), lasts).await.unwrap_err();
+        assert_eq!(error.kind, StoreErrorKind::Invalid, "{error}");
+    }
+    let session = S3Settings { session_token: Some("for-a-while".into()), ..seaweed.settings() };
+    let store = pictor_store::open(&seaweed.url("presigned"), &session).await.unwrap();
+    assert!(store.presign(name, SystemTime::now(), week).await.unwrap().temporary);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_cross_prefixes_and_never_servers() {
+    let seaweed = Seaweed::shared();
+    let settings = seaweed.settings();
+    let source = pictor_store::open(&seaweed.url("copies/from here"), &settings).await.unwrap();
+    let target = pictor_store::open(&seaweed.url("copies/to"), &settings).await.unwrap();
+    source.put(object("a.png", b"picture")).await.unwrap();
+    let copy = |name: &str| NewObject { body: source.body("a.png").unwrap(), ..object(name, b"") };
+    assert_eq!(target.put_if_absent(copy("b.png")).await.unwrap(), Put::Created);
+    assert_eq!(target.get("b.png").await.unwrap().unwrap(), b"picture"[..]);
+
+    let elsewhere = S3Settings { endpoint: Some("http://127.0.0.1:1".to_owned()), ..settings };
+    let other = pictor_store::open(&seaweed.url("copies/other"), &elsewhere).await.unwrap();
+    let missing = NewObject { body: other.body("a.png").unwrap(), ..object("c.png", b"") };
+    let error = target.put(missing).await.unwrap_err();
+    assert_eq!(error.kind, StoreErrorKind::Unsupported, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_outage_is_unavailable_and_passes() {
     let seaweed = Seaweed::shared();
     let proxy = Proxy::start(seaweed.address()).await;
@@ -85,6 +148,7 @@ async fn an_outage_is_unavailable_and_passes() {
     };
     let store = S3Store::open(seaweed.bucket(), "outage", &settings).await.unwrap();
     store.put(object("old", &[7; 100_000])).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
     for fault in [Fault::Refuse, Fault::Reset, Fault::BlackHole, Fault::CutAfter(20_000)] {
         proxy.set(fault);
         let error = store.get("old").await.unwrap_err();
@@ -93,6 +157,9 @@ async fn an_outage_is_unavailable_and_passes() {
             let error = store.put_if_absent(object("new", b"x")).await.unwrap_err();
             assert_eq!(error.kind, StoreErrorKind::Unavailable, "{fault:?}: {error}");
         }
+        let file = folder.path().join(format!("{fault:?}"));
+        let error = store.save("old", &file).await.unwrap_err();
+        assert_eq!(error.kind, StoreErrorKind::Unavailable, "{fault:?}: {error}");
     }
     proxy.set(Fault::Delay(Duration::from_millis(20)));
     assert!(store.get("old").await.unwrap().unwrap() == [7; 100_000][..]);

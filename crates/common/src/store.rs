@@ -1,19 +1,48 @@
 //! The seam behind which images are kept.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use secrecy::SecretString;
 
 use crate::{AssetKey, Spec};
 
-/// What is written: bytes in memory, or a file that is already complete on disk.
+/// What is written: bytes in memory, a file that is already complete on disk, or an object to copy.
 #[derive(Clone, Debug)]
 pub enum Body {
     /// Bytes in memory.
     Bytes(Bytes),
     /// A complete file on the local disk.
     File(PathBuf),
+    /// An object that the server of the store copies by itself. A server without conditional copies
+    /// decides `put_if_absent` by a look beforehand.
+    Remote(Remote),
+}
+
+/// An object in a bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remote {
+    /// URL of the server; none for Amazon's own.
+    pub endpoint: Option<String>,
+    /// The bucket.
+    pub bucket: String,
+    /// The key in the bucket, prefix included.
+    pub key: String,
+}
+
+/// A URL that lets anybody read one object for a while; whoever has it needs no other right.
+#[derive(Clone, Debug)]
+pub struct Presigned {
+    /// The URL.
+    pub url: SecretString,
+    /// Signed with credentials that may end before the URL does, and end it with them.
+    pub temporary: bool,
 }
 
 /// An object about to be written.
@@ -64,6 +93,8 @@ pub enum StoreErrorKind {
     Invalid,
     /// No room is left.
     Full,
+    /// A store of this kind cannot do it, on this object or at all.
+    Unsupported,
 }
 
 /// A failed store operation.
@@ -109,6 +140,18 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Removes an object; removing what is not there succeeds.
     async fn delete(&self, name: &str) -> Result<(), StoreError>;
+
+    /// Writes an object into a new file; `false` when there is no such object. A file that was begun is
+    /// left to the caller.
+    async fn save(&self, name: &str, file: &Path) -> Result<bool, StoreError>;
+
+    /// What another store can write an object from, without a look whether it exists. A store that
+    /// cannot reach it answers `Unsupported`: then `get` or `save` it first.
+    fn body(&self, name: &str) -> Result<Body, StoreError>;
+
+    /// Makes a URL from which anybody can read an object from `from` on, for as long as it `lasts`.
+    /// Does not look whether the object exists. Directories are `Unsupported`.
+    async fn presign(&self, name: &str, from: SystemTime, lasts: Duration) -> Result<Presigned, StoreError>;
 
     /// Says where an object is, for people: `s3://bucket/prefix/name` or a path.
     fn location(&self, name: &str) -> String;

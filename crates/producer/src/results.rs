@@ -2,12 +2,17 @@
 
 mod csv;
 mod jsonl;
+mod layout;
 
 use pictor_common::{AssetKey, MicroUsd};
 
 use crate::manifest::normalized;
 
-pub use self::{csv::write_csv, jsonl::write_jsonl};
+pub use self::{
+    csv::write_csv,
+    jsonl::write_jsonl,
+    layout::{Clash, Image, Layout, LayoutError, Name, Nameless, Names},
+};
 
 /// One line and take of a batch, and what became of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +23,8 @@ pub struct ResultRow {
     pub take: u32,
     /// Where the image is: a path or a URL; none while there is none.
     pub place: Option<String>,
+    /// When a URL that is signed ends.
+    pub expires: Option<String>,
     /// Key of the asset.
     pub key: Option<AssetKey>,
     /// What it cost; none while that is not known.
@@ -28,6 +35,8 @@ pub struct ResultRow {
     pub revised_prompt: Option<String>,
     /// Why there is no image.
     pub error: Option<String>,
+    /// In what the image differs from what was asked, when it does.
+    pub note: Option<String>,
 }
 
 /// Whether images are files or URLs; names the column.
@@ -37,6 +46,8 @@ pub enum Place {
     File,
     /// Objects behind a URL.
     Url,
+    /// Objects behind a URL that ends.
+    SignedUrl,
 }
 
 /// Which columns results have.
@@ -44,6 +55,7 @@ pub enum Place {
 pub struct Shape {
     titles: Vec<String>,
     with_take: bool,
+    with_expiry: bool,
     originals: usize,
 }
 
@@ -58,9 +70,12 @@ impl Shape {
         }
         ours.push(match place {
             Place::File => "file",
-            Place::Url => "url",
+            Place::Url | Place::SignedUrl => "url",
         });
-        ours.extend(["key", "cost", "model", "revised_prompt", "error"]);
+        if place == Place::SignedUrl {
+            ours.push("url_expires");
+        }
+        ours.extend(["key", "cost", "model", "revised_prompt", "error", "note"]);
         let mut titles: Vec<String> = Vec::with_capacity(columns.len() + ours.len());
         for (i, column) in columns.iter().enumerate() {
             let wanted = if column.trim().is_empty() { format!("column_{}", i + 1) } else { column.clone() };
@@ -79,7 +94,7 @@ impl Shape {
         }
         let originals = titles.len();
         titles.extend(ours.into_iter().map(str::to_owned));
-        Self { titles, with_take, originals }
+        Self { titles, with_take, with_expiry: place == Place::SignedUrl, originals }
     }
 
     /// All column titles, in order.
@@ -116,9 +131,11 @@ mod tests {
                 "cost",
                 "model",
                 "revised_prompt",
-                "error"
+                "error",
+                "note"
             ]
         );
         assert_eq!(Shape::new(&columns, Place::File, true).titles()[5..8], ["Take_original", "take", "file"]);
+        assert_eq!(Shape::new(&[], Place::SignedUrl, false).titles()[..3], ["url", "url_expires", "key"]);
     }
 }

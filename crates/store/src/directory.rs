@@ -21,14 +21,15 @@ mod list;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use pictor_common::store::{NewObject, Put, Store, StoreError, StoredObject};
+use pictor_common::store::{Body, NewObject, Presigned, Put, Store, StoreError, StoredObject};
 use tokio::sync::Semaphore;
 
-use crate::{object, unavailable};
+use crate::{object, unavailable, unsupported};
 use disk::Disk;
 
 /// More threads in fsync at once gain nothing and take the blocking pool from others.
@@ -118,6 +119,26 @@ impl Store for DirectoryStore {
         object::check_name(name)?;
         let name = name.to_owned();
         self.on_disk(move |disk| disk.remove(&name)).await
+    }
+
+    async fn save(&self, name: &str, file: &Path) -> Result<bool, StoreError> {
+        object::check_name(name)?;
+        let (name, file) = (name.to_owned(), file.to_owned());
+        self.on_disk(move |disk| disk.save(&name, &file)).await
+    }
+
+    fn body(&self, name: &str) -> Result<Body, StoreError> {
+        object::check_name(name)?;
+        Ok(Body::File(self.path(name)))
+    }
+
+    async fn presign(
+        &self,
+        _name: &str,
+        _from: SystemTime,
+        _lasts: Duration,
+    ) -> Result<Presigned, StoreError> {
+        Err(unsupported(format!("files in {} have no URL that could be signed", self.location(""))))
     }
 
     fn location(&self, name: &str) -> String {

@@ -4,6 +4,7 @@
 
 mod directory;
 mod object;
+mod public;
 mod s3;
 
 use std::{path::Path, sync::Arc};
@@ -11,6 +12,7 @@ use std::{path::Path, sync::Arc};
 use pictor_common::store::{Store, StoreError, StoreErrorKind};
 
 pub use directory::DirectoryStore;
+pub use public::PublicBase;
 pub use s3::{Checksums, S3Settings, S3Store, Sse};
 
 /// Opens the store that a URL names: `s3://bucket/prefix`, `file:///path`, or a path.
@@ -43,6 +45,10 @@ pub async fn open(url: &str, settings: &S3Settings) -> Result<Arc<dyn Store>, St
 
 fn invalid(message: String) -> StoreError {
     StoreError { kind: StoreErrorKind::Invalid, message, source: None }
+}
+
+fn unsupported(message: String) -> StoreError {
+    StoreError { kind: StoreErrorKind::Unsupported, message, source: None }
 }
 
 fn unavailable(message: String, source: Box<dyn std::error::Error + Send + Sync>) -> StoreError {

@@ -1,24 +1,28 @@
 //! A store in an S3 bucket, or in anything that speaks its protocol.
 
 mod body;
+mod copy;
 mod errors;
+mod presign;
+mod save;
 mod settings;
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use async_trait::async_trait;
 use aws_sdk_s3::{
-    Client,
-    error::SdkError,
-    operation::put_object::{PutObjectError, builders::PutObjectFluentBuilder},
-    types::ServerSideEncryption,
+    Client, operation::put_object::builders::PutObjectFluentBuilder, types::ServerSideEncryption,
 };
 use bytes::Bytes;
-use pictor_common::store::{Body, NewObject, Put, Store, StoreError, StoredObject};
+use pictor_common::store::{Body, NewObject, Presigned, Put, Remote, Store, StoreError, StoredObject};
 use tokio::time::{sleep, timeout};
 
 use crate::{invalid, object, unavailable};
-use errors::{failed, status};
+use errors::{Refusal, failed, status};
 pub use settings::{Checksums, S3Settings, Sse};
 
 /// Rounds of a conditional write that S3 answers with a conflict, 5 s in all at most.
@@ -74,7 +78,7 @@ impl S3Store {
             Body::File(path) if settings.checksums == Checksums::WhenSupported => {
                 Some(body::crc32(path).await?)
             }
-            Body::File(_) | Body::Bytes(_) => None,
+            Body::File(_) | Body::Bytes(_) | Body::Remote(_) => None,
         };
         Ok(self
             .client
@@ -90,11 +94,20 @@ impl S3Store {
             .body(body::stream(&object.body).await?))
     }
 
-    async fn send(&self, request: PutObjectFluentBuilder) -> Result<(), SdkError<PutObjectError>> {
-        let request = request.customize();
+    /// Writes once; with `only_new`, on the condition that nothing is there.
+    async fn write(&self, object: &NewObject, only_new: bool) -> Result<(), Refusal> {
+        let condition = only_new.then(|| "*".to_owned());
+        if let Body::Remote(from) = &object.body {
+            return self.copy(from, object, condition).await;
+        }
+        let request = self.request(object).await?.set_if_none_match(condition).customize();
         // TLS and the checksum guard the bytes already; hashing them once more costs 12 ms a picture.
         let request = if self.settings.is_https() { request.disable_payload_signing() } else { request };
-        request.send().await.map(drop)
+        request
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| Refusal::of("PUT", &self.location(&object.name), error))
     }
 }
 
@@ -102,24 +115,27 @@ impl S3Store {
 impl Store for S3Store {
     async fn put_if_absent(&self, object: NewObject) -> Result<Put, StoreError> {
         object::check(&object)?;
+        // Not every server knows conditional copies.
+        if matches!(object.body, Body::Remote(_))
+            && let Some(found) = self.head(&object.name).await?
+        {
+            return Ok(Put::Exists(found));
+        }
         let mut delay = CONFLICT_DELAY;
         let mut round = 1;
         loop {
-            let error = match self.send(self.request(&object).await?.if_none_match("*")).await {
-                Ok(()) => return Ok(Put::Created),
-                Err(error) => error,
-            };
-            match status(&error) {
+            let Err(refusal) = self.write(&object, true).await else { return Ok(Put::Created) };
+            match refusal.status {
                 Some(412) => {
                     if let Some(found) = self.head(&object.name).await? {
                         return Ok(Put::Exists(found));
                     }
                 }
                 Some(409) => {}
-                _ => return Err(failed("PUT", &self.location(&object.name), error)),
+                _ => return Err(refusal.error),
             }
             if round == CONFLICTS {
-                return Err(failed("PUT", &self.location(&object.name), error));
+                return Err(refusal.error);
             }
             sleep(rand::random_range(delay / 2..=delay)).await;
             delay = (delay * 2).min(Duration::from_secs(1));
@@ -129,8 +145,7 @@ impl Store for S3Store {
 
     async fn put(&self, object: NewObject) -> Result<(), StoreError> {
         object::check(&object)?;
-        let sent = self.send(self.request(&object).await?).await;
-        sent.map_err(|error| failed("PUT", &self.location(&object.name), error))
+        self.write(&object, false).await.map_err(|refusal| refusal.error)
     }
 
     async fn head(&self, name: &str) -> Result<Option<StoredObject>, StoreError> {
@@ -199,6 +214,22 @@ impl Store for S3Store {
             Ok(_) => Ok(()),
             Err(error) => Err(failed("DELETE", &self.location(name), error)),
         }
+    }
+
+    async fn save(&self, name: &str, file: &Path) -> Result<bool, StoreError> {
+        object::check_name(name)?;
+        self.save_to(name, file).await
+    }
+
+    fn body(&self, name: &str) -> Result<Body, StoreError> {
+        object::check_name(name)?;
+        let endpoint = self.settings.endpoint.clone();
+        Ok(Body::Remote(Remote { endpoint, bucket: self.bucket.clone(), key: self.key(name) }))
+    }
+
+    async fn presign(&self, name: &str, from: SystemTime, lasts: Duration) -> Result<Presigned, StoreError> {
+        object::check_name(name)?;
+        self.presigned(name, from, lasts).await
     }
 
     fn location(&self, name: &str) -> String {

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use pictor_common::store::{Body, NewObject, Put, Store as _, StoreErrorKind};
+use pictor_common::store::{Body, NewObject, Put, Remote, Store as _, StoreErrorKind};
 use pictor_store::{DirectoryStore, S3Settings};
 
 async fn store() -> (tempfile::TempDir, DirectoryStore) {
@@ -147,6 +147,20 @@ async fn names_come_in_the_order_of_bytes() {
     for (after, left) in [("a/", 1), ("a/x/", 2), ("a/y", 2), ("a-", 0), ("zebra", 5), ("ü", 6)] {
         assert_eq!(store.list("", Some(after), 100).await.unwrap(), expected[left..], "after {after}");
     }
+}
+
+#[tokio::test]
+async fn what_only_a_bucket_can_do_is_unsupported() {
+    let (_folder, store) = store().await;
+    store.put(object("a.png", b"x")).await.unwrap();
+    let week = Duration::from_hours(7 * 24);
+    let error = store.presign("a.png", SystemTime::now(), week).await.unwrap_err();
+    assert_eq!(error.kind, StoreErrorKind::Unsupported, "{error}");
+    let remote = Remote { endpoint: None, bucket: "b".to_owned(), key: "k".to_owned() };
+    let copy = NewObject { body: Body::Remote(remote), ..object("b.png", b"") };
+    assert_eq!(store.put_if_absent(copy.clone()).await.unwrap_err().kind, StoreErrorKind::Unsupported);
+    assert_eq!(store.put(copy).await.unwrap_err().kind, StoreErrorKind::Unsupported);
+    assert_eq!(store.head("b.png").await.unwrap(), None);
 }
 
 #[tokio::test]

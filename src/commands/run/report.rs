@@ -51,11 +51,13 @@ impl Report<'_> {
         let tables = Path::new(local);
         std::fs::create_dir_all(tables).with_context(|| format!("cannot create {}", tables.display()))?;
         let table = tables.join("results.csv");
+        let settings = &self.context.settings;
+        let telling = results::Telling::usual(settings, self.queue, &batch, self.store, self.url).await?;
         for (path, format) in [
             (table.clone(), results::TableFormat::Csv),
             (tables.join("results.jsonl"), results::TableFormat::Jsonl),
         ] {
-            results::write_file(self.queue, self.store, self.url, &batch, format, &path).await?;
+            telling.write_file(format, &path).await?;
         }
         let failed = batch.counts.failed + batch.counts.parked;
         let left = if batch.ended() { 0 } else { batch.open_assets() };

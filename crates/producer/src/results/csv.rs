@@ -25,11 +25,15 @@ pub fn write_csv(
             field(&row.take.to_string())?;
         }
         field(row.place.as_deref().unwrap_or_default())?;
+        if shape.with_expiry {
+            field(row.expires.as_deref().unwrap_or_default())?;
+        }
         field(row.key.as_ref().map_or("", |key| key.as_str()))?;
         field(&row.cost.map(dollars).unwrap_or_default())?;
         field(&row.model)?;
         field(row.revised_prompt.as_deref().unwrap_or_default())?;
         field(row.error.as_deref().unwrap_or_default())?;
+        field(row.note.as_deref().unwrap_or_default())?;
         writer.write_record(None::<&[u8]>)?;
         count += 1;
     }
@@ -101,9 +105,9 @@ mod tests {
         assert_eq!(
             String::from_utf8(out).unwrap(),
             format!(
-                "id,prompt,take,file,key,cost,model,revised_prompt,error\n\
-                 1,\"a \"\"red\"\" mug,\nlarge\",1,out/1.png,{key},0.04,dall-e-3,,\n\
-                 2,,0,,,,dall-e-3,,'-1 is refused\n"
+                "id,prompt,take,file,key,cost,model,revised_prompt,error,note\n\
+                 1,\"a \"\"red\"\" mug,\nlarge\",1,out/1.png,{key},0.04,dall-e-3,,,\n\
+                 2,,0,,,,dall-e-3,,'-1 is refused,\n"
             )
         );
     }

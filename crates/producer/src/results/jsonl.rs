@@ -46,6 +46,8 @@ impl Serialize for Object<'_> {
                 "model" => map.serialize_entry(title, &row.model)?,
                 "revised_prompt" => map.serialize_entry(title, &row.revised_prompt)?,
                 "error" => map.serialize_entry(title, &row.error)?,
+                "note" => map.serialize_entry(title, &row.note)?,
+                "url_expires" => map.serialize_entry(title, &row.expires)?,
                 _ => map.serialize_entry(title, &row.place)?,
             }
         }
@@ -74,7 +76,7 @@ mod tests {
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "{\"sku\":\"=1\",\"cost_original\":\"\",\"url\":\"s3://b/a.png\",\"key\":null,\"cost\":0.04,\
-             \"model\":\"dall-e-3\",\"revised_prompt\":null,\"error\":null}\n"
+             \"model\":\"dall-e-3\",\"revised_prompt\":null,\"error\":null,\"note\":null}\n"
         );
     }
 }

@@ -15,7 +15,7 @@ use pictor_common::store::{Body, NewObject, Put, StoreError, StoreErrorKind, Sto
 use serde::{Deserialize, Serialize};
 
 use super::list::{Wanted, walk};
-use crate::object::RESERVED;
+use crate::{object::RESERVED, unsupported};
 
 const LOCKS: u32 = 64;
 /// No writer takes this long, on any disk.
@@ -108,6 +108,19 @@ impl Disk {
         }
     }
 
+    pub(super) fn save(&self, name: &str, to: &Path) -> Result<bool, StoreError> {
+        let path = self.object(name);
+        if self.length(&path)?.is_none() {
+            return Ok(false);
+        }
+        let mut from = match File::open(&path) {
+            Err(cause) if is_absent(&cause) => return Ok(false),
+            opened => opened.map_err(|cause| failed("read", &path, cause))?,
+        };
+        let mut file = File::create_new(to).map_err(|cause| failed("create", to, cause))?;
+        io::copy(&mut from, &mut file).map(|_| true).map_err(|cause| failed("write", to, cause))
+    }
+
     pub(super) fn list(
         &self,
         prefix: &str,
@@ -182,6 +195,9 @@ impl Disk {
                     _ => failed("read", source, cause),
                 })?;
                 self.write_temporary(|file| io::copy(&mut from, file).map(drop))
+            }
+            Body::Remote(remote) => {
+                Err(unsupported(format!("a directory cannot copy s3://{}/{}", remote.bucket, remote.key)))
             }
         }
     }

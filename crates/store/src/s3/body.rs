@@ -12,7 +12,7 @@ use std::{
 use aws_sdk_s3::primitives::ByteStream;
 use pictor_common::store::{Body, StoreError};
 
-use crate::{invalid, unavailable};
+use crate::{invalid, unavailable, unsupported};
 
 const BUFFER: usize = 64 * 1024;
 
@@ -23,6 +23,9 @@ pub(super) async fn stream(body: &Body) -> Result<ByteStream, StoreError> {
             tokio::fs::metadata(path).await.map_err(|cause| unreadable(path, cause))?;
             let built = ByteStream::read_from().path(path).buffer_size(BUFFER).build().await;
             built.map_err(|cause| unreadable(path, io::Error::other(cause)))
+        }
+        Body::Remote(remote) => {
+            Err(unsupported(format!("s3://{}/{} is copied, not sent", remote.bucket, remote.key)))
         }
     }
 }

@@ -10,6 +10,27 @@ use aws_sdk_s3::{
 };
 use pictor_common::store::{StoreError, StoreErrorKind};
 
+/// A write that failed, with the status that a conditional write branches on.
+pub(super) struct Refusal {
+    pub(super) status: Option<u16>,
+    pub(super) error: StoreError,
+}
+
+impl Refusal {
+    pub(super) fn of<E>(verb: &str, location: &str, error: SdkError<E>) -> Self
+    where
+        E: Error + ProvideErrorMetadata + Send + Sync + 'static,
+    {
+        Self { status: status(&error), error: failed(verb, location, error) }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self { status: None, error }
+    }
+}
+
 /// The HTTP status of an answer, if there was one.
 pub(super) fn status<E>(error: &SdkError<E>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())

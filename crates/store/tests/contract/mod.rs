@@ -15,6 +15,8 @@ pub(crate) async fn store_contract(store: Arc<dyn Store>) {
     files_of_any_size(&*store).await;
     bad_objects_are_refused(&*store).await;
     lists_page_by_page(&*store).await;
+    objects_are_saved_to_files(&*store).await;
+    objects_are_copied(Arc::clone(&store)).await;
     one_winner_among_many(store).await;
 }
 
@@ -159,6 +161,48 @@ async fn bad_objects_are_refused(store: &dyn Store) {
     without_file.body = Body::File("/nonexistent/picture.png".into());
     assert_eq!(store.put_if_absent(without_file).await.unwrap_err().kind, StoreErrorKind::Invalid);
     assert_eq!(store.head("bad/no-file").await.unwrap(), None);
+}
+
+async fn objects_are_saved_to_files(store: &dyn Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes: Vec<u8> = (0..3 * 1024 * 1024_u32).map(|n| (n / 7).to_le_bytes()[0]).collect();
+    store.put(object("save/ü large.png", &bytes)).await.unwrap();
+    let file = folder.path().join("large");
+    assert!(store.save("save/ü large.png", &file).await.unwrap());
+    assert!(std::fs::read(&file).unwrap() == bytes, "3 MiB came back changed");
+    store.save("save/ü large.png", &file).await.expect_err("a file was overwritten");
+    assert!(!store.save("save/missing", &folder.path().join("missing")).await.unwrap());
+    let error = store.save("../outside", &folder.path().join("outside")).await.unwrap_err();
+    assert_eq!(error.kind, StoreErrorKind::Invalid);
+}
+
+/// Within one store; the odd names are those that a URL must not change.
+async fn objects_are_copied(store: Arc<dyn Store>) {
+    let from = "copy/from ü+%20?#&.png";
+    store.put(object(from, b"the source")).await.unwrap();
+    let copy = |name: &str| NewObject {
+        body: store.body(from).unwrap(),
+        content_type: "image/webp".to_owned(),
+        ..object(name, b"the source")
+    };
+    let name = "copy/to ü+%20?#&.webp";
+    assert_eq!(store.put_if_absent(copy(name)).await.unwrap(), Put::Created);
+    assert_eq!(content(&*store, name).await, b"the source");
+    assert_eq!(store.head(name).await.unwrap(), Some(stored(&copy(name), 10)), "its own type and metadata");
+
+    store.put(object("copy/there", b"other")).await.unwrap();
+    let there = stored(&object("copy/there", b"other"), 5);
+    assert_eq!(store.put_if_absent(copy("copy/there")).await.unwrap(), Put::Exists(there));
+    assert_eq!(content(&*store, "copy/there").await, b"other");
+    store.put(copy("copy/there")).await.unwrap();
+    assert_eq!(content(&*store, "copy/there").await, b"the source");
+    assert_eq!(content(&*store, from).await, b"the source", "the source was touched");
+
+    let missing = NewObject { body: store.body("copy/missing").unwrap(), ..object("copy/none", b"") };
+    store.put_if_absent(missing.clone()).await.unwrap_err();
+    store.put(missing).await.unwrap_err();
+    assert_eq!(store.head("copy/none").await.unwrap(), None);
+    assert_eq!(store.body("a/../../outside").unwrap_err().kind, StoreErrorKind::Invalid);
 }
 
 async fn lists_page_by_page(store: &dyn Store) {

@@ -1,0 +1,71 @@
+//! Reads the lines of a batch, page by page, with what became of their images.
+
+use std::sync::Arc;
+
+use pictor_common::{
+    AssetKey,
+    batch::{BatchId, Line},
+    queue::{AssetState, Queue},
+};
+
+const PAGE: u64 = 1_000;
+/// Blank rows keep their numbers: so many pages in a row without a line end the search.
+const EMPTY_PAGES: u32 = 20;
+
+/// One image of one line.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) line: Arc<Line>,
+    pub(super) take: u32,
+    pub(super) key: AssetKey,
+    pub(super) state: AssetState,
+}
+
+/// The lines of a batch, page by page.
+pub(super) struct Pages<'a> {
+    queue: &'a Queue,
+    batch: &'a BatchId,
+    first: u64,
+    found: u64,
+    sealed: Option<u64>,
+    empty: u32,
+}
+
+impl<'a> Pages<'a> {
+    pub(super) const fn new(queue: &'a Queue, batch: &'a BatchId, sealed: Option<u64>) -> Self {
+        Self { queue, batch, first: 1, found: 0, sealed, empty: 0 }
+    }
+
+    pub(super) async fn next(&mut self) -> anyhow::Result<Option<Vec<Line>>> {
+        loop {
+            if self.sealed.is_some_and(|sealed| self.found >= sealed) || self.empty >= EMPTY_PAGES {
+                return Ok(None);
+            }
+            let lines = self.queue.lines(self.batch, self.first, PAGE).await?;
+            self.first += PAGE;
+            self.found += lines.len() as u64;
+            if lines.is_empty() {
+                self.empty += 1;
+                continue;
+            }
+            self.empty = 0;
+            return Ok(Some(lines));
+        }
+    }
+
+    /// The next page, an item for each image.
+    pub(super) async fn items(&mut self) -> anyhow::Result<Option<Vec<Item>>> {
+        let Some(lines) = self.next().await? else { return Ok(None) };
+        let keys: Vec<_> = lines.iter().flat_map(|line| line.keys.iter().cloned()).collect();
+        let mut states = self.queue.assets(&keys).await?.into_iter();
+        let mut items = Vec::with_capacity(keys.len());
+        for line in lines {
+            let line = Arc::new(line);
+            for (take, key) in (0..).zip(&line.keys) {
+                let state = states.next().flatten().unwrap_or_default();
+                items.push(Item { line: Arc::clone(&line), take, key: key.clone(), state });
+            }
+        }
+        Ok(Some(items))
+    }
+}

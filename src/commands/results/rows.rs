@@ -1,0 +1,78 @@
+//! What a table says of one image.
+
+use std::sync::Arc;
+
+use pictor_common::{batch::Made, queue::AssetState, store::Store};
+use pictor_producer::results::ResultRow;
+
+use super::{laying::Laying, links::Links, pages::Item};
+
+/// How an image is told of.
+#[derive(Debug)]
+pub(super) enum Way {
+    /// Where the store has it.
+    Stored { store: Arc<dyn Store>, links: Links },
+    /// Under a name of its own, where it is put first.
+    Laid(Laying),
+}
+
+impl Way {
+    pub(super) const fn links(&self) -> &Links {
+        match self {
+            Self::Stored { links, .. } | Self::Laid(Laying { links, .. }) => links,
+        }
+    }
+
+    /// The row of an image, once it is where the row says.
+    pub(super) async fn row(&self, item: Item) -> anyhow::Result<ResultRow> {
+        let made = item.state.made.as_ref();
+        let mut row = row(&item, made);
+        let Some(made) = made.filter(|_| row.error.is_none()) else {
+            if let Self::Laid(laying) = self {
+                laying.tally.without();
+            }
+            return Ok(row);
+        };
+        let told = match self {
+            Self::Stored { store, links } => {
+                Ok(links.link(Some(&**store), &made.object, || store.location(&made.object)).await?)
+            }
+            Self::Laid(laying) => laying.place(&item, made).await?,
+        };
+        match told {
+            Ok(link) => {
+                row.place = Some(link.place);
+                row.expires = link.expires;
+            }
+            Err(why) => row.error = Some(why),
+        }
+        Ok(row)
+    }
+}
+
+fn row(item: &Item, made: Option<&Made>) -> ResultRow {
+    let state = &item.state;
+    ResultRow {
+        cells: item.line.cells.clone(),
+        take: item.take,
+        key: Some(item.key.clone()),
+        cost: made.map(|made| made.cost),
+        model: state.spec.as_ref().map(|spec| spec.model.clone()).unwrap_or_default(),
+        revised_prompt: made.and_then(|made| made.revised_prompt.clone()),
+        error: made.is_none().then(|| unmade(state)),
+        note: made.and_then(|made| made.mismatch.clone()),
+        ..ResultRow::default()
+    }
+}
+
+fn unmade(state: &AssetState) -> String {
+    match (state.phase.as_str(), &state.failure) {
+        ("failed", Some(failure)) => format!("{}: {}", failure.class, failure.message),
+        ("parked", failure) => {
+            let why = failure.as_ref().map(|failure| failure.message.as_str()).unwrap_or_default();
+            format!("perhaps paid, outcome unknown: {why}")
+        }
+        ("" | "ready" | "claimed" | "sent" | "received" | "orphan", _) => "not made yet".to_owned(),
+        (other, _) => other.to_owned(),
+    }
+}

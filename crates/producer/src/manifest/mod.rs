@@ -4,20 +4,28 @@
 //! rows; [`Rows`] is the same pass as an iterator, for a caller that works in between.
 
 mod cell;
+mod check;
 mod columns;
 mod csv;
 mod error;
 mod field;
 mod format;
+mod ids;
 mod input;
 mod jsonl;
+mod layout;
 mod quotes;
 mod row;
 mod rows;
 mod rules;
+mod shared;
+mod source;
+mod variants;
 
+pub use check::{Checked, Skipped, check};
 pub use columns::{IgnoreColumns, normalized};
 pub use error::{BadInput, BadRow, Findings, RowError};
 pub use format::Format;
-pub use rows::{Checked, RowSpecs, Rows, check};
+pub use rows::{RowSpecs, Rows};
 pub use rules::{Hosts, Rules, Setup};
+pub(crate) use variants::as_bars;

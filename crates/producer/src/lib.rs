@@ -8,6 +8,7 @@ mod formula;
 pub mod gallery;
 pub mod manifest;
 pub mod plan;
+mod preview;
 mod rejected;
 pub mod results;
 mod seen;

@@ -5,7 +5,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead as _, BufReader, BufWriter, Write},
+    io::{self, BufRead as _, BufReader, BufWriter, Read as _, Write as _},
     path::Path,
 };
 
@@ -16,23 +16,23 @@ use crate::{
 };
 
 const ERROR: &str = "error";
+const LONGEST_HEADER: u64 = 1024 * 1024;
 const UTF8_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 impl Request<'_> {
     /// Writes the rows that a check left out, beside their name and then there. With none left out, an older file
     /// is removed. A file that is no such table is not touched.
     pub fn write_rejected(&self, checked: &Checked, path: &Path) -> io::Result<()> {
-        if path.exists() && !is_ours(path)? {
-            return Err(io::Error::new(
-                io::ErrorKind::AlreadyExists,
-                "it is there, and is no table of rejected rows",
-            ));
-        }
-        if checked.skipped.rows.is_empty() {
-            return match std::fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                _ => Ok(()),
-            };
+        let none = checked.skipped.rows.is_empty();
+        match is_ours(path)? {
+            Some(false) if none => return Ok(()),
+            Some(false) => {
+                let why = "it is there, and is no table of rejected rows";
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
+            }
+            Some(true) if none => return std::fs::remove_file(path),
+            None if none => return Ok(()),
+            Some(true) | None => {}
         }
         // Two runs over one manifest may do this at once.
         let fresh = path.with_added_extension(format!("{}.part", std::process::id()));
@@ -59,11 +59,16 @@ impl Request<'_> {
     }
 }
 
-/// Whether a file was written by us: its last column says so.
-fn is_ours(path: &Path) -> io::Result<bool> {
-    let mut first = String::new();
-    BufReader::new(File::open(path)?).read_line(&mut first)?;
-    Ok(first.trim_end().rsplit([',', ';', '\t']).next().is_some_and(|last| last.trim_matches('"') == ERROR))
+/// Whether a file was written by us, which its last column says; none where there is no file.
+fn is_ours(path: &Path) -> io::Result<Option<bool>> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    let mut first = Vec::new();
+    BufReader::new(file).take(LONGEST_HEADER).read_until(b'\n', &mut first)?;
+    let last = first.trim_ascii_end().rsplit(|byte| matches!(byte, b',' | b';' | b'\t')).next();
+    Ok(Some(matches!(last, Some(b"error" | b"\"error\""))))
 }
 
 struct Table<'a> {

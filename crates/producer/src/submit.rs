@@ -84,6 +84,8 @@ pub struct Checked {
     pub head: BatchHead,
     /// Lines: rows that ask for something, multiplied by what varies.
     pub rows: u64,
+    /// Those rows themselves.
+    pub data_rows: u64,
     /// What multiplied the rows.
     pub matrix: Matrix,
     /// Rows left out.
@@ -150,8 +152,15 @@ impl Request<'_> {
             columns: found.columns,
             cap: None,
         };
-        let (rows, skipped) = (found.lines, Arc::new(found.skipped));
-        Ok(Checked { head, rows, matrix: found.matrix, skipped, routes })
+        let skipped = Arc::new(found.skipped);
+        Ok(Checked {
+            head,
+            rows: found.lines,
+            data_rows: found.rows,
+            matrix: found.matrix,
+            skipped,
+            routes,
+        })
     }
 
     /// Prices a manifest as if nothing of it existed; asks nobody.
@@ -163,7 +172,11 @@ impl Request<'_> {
         };
         let found =
             check(self.open()?, &self.manifest.name, self.manifest.format, self.rules, self.options, each)?;
-        Ok(plan.of(&found.matrix, found.skipped.rows.len() as u64))
+        let skipped = found.skipped.rows.len() as u64;
+        match found.skipped.errors.filter(|_| found.rows == 0) {
+            Some(bad) => Err(bad.into()),
+            None => Ok(plan.of(&found.matrix, skipped)),
+        }
     }
 
     /// Looks every asset up, in Redis and, where Redis does not know it, in the store.

@@ -30,10 +30,10 @@ impl Rejected {
 
     /// For people.
     pub(crate) fn told(&self) -> String {
-        let rows = if self.rows == 1 { "1 bad row".to_owned() } else { format!("{} bad rows", self.rows) };
+        let rows = if self.rows == 1 { "1 is bad" } else { &format!("{} are bad", self.rows) };
         match &self.file {
-            Some(file) => format!("{rows} left out; mend them in {} and submit that file", file.display()),
-            None => format!("{rows} left out"),
+            Some(file) => format!("{rows} and left out: mend in {} and submit that file", file.display()),
+            None => format!("{rows} and left out"),
         }
     }
 }
@@ -69,7 +69,9 @@ pub(crate) fn keep(
                 std::io::ErrorKind::AlreadyExists => {
                     refused(format!("{told}; name another file with --rejected"))
                 }
-                _ => anyhow::Error::msg(format!("{told}; name another place with --rejected; nothing was queued")),
+                _ => anyhow::Error::msg(format!(
+                    "{told}; name another place with --rejected; nothing was queued"
+                )),
             }
         })?;
     }
@@ -82,13 +84,8 @@ pub(crate) fn keep(
         if errors.total > TOLD as u64 {
             output.note(&format!("{}: and {} more errors", errors.source_name, errors.total - TOLD as u64));
         }
-        output.note(&format!(
-            "{}: {} of {} rows: {}",
-            errors.source_name,
-            rejected.rows,
-            checked.data_rows + rejected.rows as u64,
-            rejected.told(),
-        ));
+        let all = checked.data_rows + rejected.rows as u64;
+        output.note(&format!("{}: of {all} rows, {}", errors.source_name, rejected.told()));
     } else if let Some(file) = &rejected.file {
         output.note(&format!("every row is bad, and nothing was queued; they are in {}", file.display()));
     }

@@ -177,7 +177,8 @@ impl BatchArgs {
         if !axes.is_empty() {
             options.insert("vary".to_owned(), vary::canonical(&axes));
         }
-        let rejected = self.skip_bad.then(|| rejected::place(self.rejected.as_deref(), &manifest)).transpose()?;
+        let rejected =
+            self.skip_bad.then(|| rejected::place(self.rejected.as_deref(), &manifest)).transpose()?;
         Ok(Prepared {
             manifest,
             template,

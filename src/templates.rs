@@ -92,7 +92,8 @@ mod tests {
     use super::*;
 
     fn with(explicit: &[(&str, &str)], vary: &[&str]) -> (BTreeMap<String, String>, Vec<(String, usize)>) {
-        let explicit = explicit.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let explicit =
+            explicit.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let axes = vary.iter().map(|text| Axis::parse(text).unwrap()).collect();
         let (_, defaults, axes) = named("consistent-character").unwrap().with(explicit, axes);
         (defaults, axes.into_iter().map(|axis| (axis.name, axis.values.len())).collect())

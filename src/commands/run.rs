@@ -134,8 +134,11 @@ impl Work<'_> {
 
 /// What is going to happen, in a line.
 fn outlook(plan: &pictor_producer::plan::Plan) -> String {
-    let rows =
-        if plan.matrix.is_empty() { counted(plan.rows, "row") } else { plan.matrix.told(plan.rows, plan.lines) };
+    let rows = if plan.matrix.is_empty() {
+        counted(plan.rows, "row")
+    } else {
+        plan.matrix.told(plan.rows, plan.lines)
+    };
     let mut text = format!("{rows} for {}", counted(plan.takes, "image"));
     let mut part = |count: u64, words: &str| {
         if count > 0 {

@@ -83,7 +83,9 @@ fn list(context: &Context) -> anyhow::Result<Exit> {
 
 fn show(name: &str, sample: bool, context: &Context) -> anyhow::Result<Exit> {
     match templates::named(name)? {
-        Chosen::Own(_) if sample => Err(refused(format!("{name} is a file; only templates that ship have a sample"))),
+        Chosen::Own(_) if sample => {
+            Err(refused(format!("{name} is a file; only templates that ship have a sample")))
+        }
         Chosen::Own(template) => {
             let value =
                 json!({ "name": name, "variables": template.variables(), "prompt": template.source() });
@@ -141,7 +143,8 @@ fn shipped_told(shipped: &Shipped, cost: (MicroUsd, MicroUsd)) -> String {
             axis.name
         );
     }
-    let settings: Vec<String> = shipped.defaults.iter().map(|(field, value)| format!("{field} {value}")).collect();
+    let settings: Vec<String> =
+        shipped.defaults.iter().map(|(field, value)| format!("{field} {value}")).collect();
     text += &format!("\nUnless you say otherwise\n  {}\n  {} a row\n", settings.join(", "), price(cost));
     text += &format!(
         "\nUse it\n  pictor template show {name} --sample > products.csv\n  \
@@ -189,7 +192,12 @@ fn preview(args: PreviewArgs, context: &Context) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn lines(batch: &BatchArgs, manifest: Manifest, row: u64, context: &Context) -> anyhow::Result<Vec<RowSpecs>> {
+fn lines(
+    batch: &BatchArgs,
+    manifest: Manifest,
+    row: u64,
+    context: &Context,
+) -> anyhow::Result<Vec<RowSpecs>> {
     let prepared = batch.prepare(manifest, Band::Normal, &context.settings, &parts::today())?;
     let rules = prepared.rules(&context.settings)?;
     Ok(prepared.request(&rules).row(row)?)
@@ -204,18 +212,16 @@ fn value(line: &RowSpecs) -> Value {
 
 /// What some lines cost, as expected and at most.
 fn cost(lines: &[RowSpecs]) -> (MicroUsd, MicroUsd) {
-    lines.iter().flat_map(|line| line.specs.iter().map(|_| line.estimate)).fold(
-        (MicroUsd(0), MicroUsd(0)),
-        |(expected, ceiling), it| (expected + it.expected, ceiling + it.ceiling),
-    )
+    lines
+        .iter()
+        .flat_map(|line| line.specs.iter().map(|_| line.estimate))
+        .fold((MicroUsd(0), MicroUsd(0)), |(expected, ceiling), it| {
+            (expected + it.expected, ceiling + it.ceiling)
+        })
 }
 
 fn price((expected, ceiling): (MicroUsd, MicroUsd)) -> String {
-    if expected == ceiling {
-        expected.to_string()
-    } else {
-        format!("{expected} expected, {ceiling} at most")
-    }
+    if expected == ceiling { expected.to_string() } else { format!("{expected} expected, {ceiling} at most") }
 }
 
 fn told(lines: &[RowSpecs]) -> String {
@@ -247,9 +253,5 @@ fn told(lines: &[RowSpecs]) -> String {
     let images = lines.iter().map(|line| line.specs.len()).sum::<usize>();
     let plural = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let row = lines.first().map_or(0, |line| line.row);
-    text + &format!(
-        "row {row}: {}, {}; nothing was queued\n",
-        plural(images, "image"),
-        price(cost(lines))
-    )
+    text + &format!("row {row}: {}, {}; nothing was queued\n", plural(images, "image"), price(cost(lines)))
 }

@@ -51,9 +51,15 @@ impl Request<'_> {
         let changed = || io::Error::other("the manifest was changed while it was read");
         let rows = Rows::once_more(self.manifest.open()?, self.manifest.format, self.rules, &skipped.titles)
             .map_err(|_errors| changed())?;
+        let mut expected = skipped.rows.iter();
         for bad in rows.filter_map(Result::err) {
-            bad.row.ok_or_else(changed)?;
+            if bad.row.as_ref() != expected.next() {
+                return Err(changed());
+            }
             writer.write_record(table.row(&bad))?;
+        }
+        if expected.next().is_some() {
+            return Err(changed());
         }
         writer.into_inner().map_err(|error| error.into_error())?.into_inner()?.sync_all()
     }

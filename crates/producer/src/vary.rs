@@ -178,7 +178,8 @@ impl Matrix {
     #[must_use]
     pub fn told(&self, rows: u64, lines: u64) -> String {
         let plural = |count: u64, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-        let exact = product(self.axes.iter().map(|(_, count)| *count)).saturating_mul(rows) == lines;
+        let exact = !self.listed.is_empty()
+            || product(self.axes.iter().map(|(_, count)| *count)).saturating_mul(rows) == lines;
         let axes: String = self
             .axes
             .iter()

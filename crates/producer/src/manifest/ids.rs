@@ -8,6 +8,7 @@ use crate::seen::Seen;
 pub(super) struct Ids {
     rows: Seen<First>,
     lines: Seen<u32>,
+    any_lines: bool,
 }
 
 /// The row in which an id stood first.
@@ -48,7 +49,9 @@ impl Ids {
         lines: &[&str],
     ) -> Option<String> {
         let clash = self.rows.text(id, First::new(row, varies)).map(First::row);
-        let clash = clash.or_else(|| if varies { None } else { self.lines.get(id) });
+        let is_line = self.any_lines && !varies;
+        let clash = clash.or_else(|| if is_line { self.lines.get(id) } else { None });
+        self.any_lines |= varies;
         if let Some(first) = clash {
             return Some(if own {
                 format!("the id {:?} is already that of row {first}; ids must differ", shortened(id))

@@ -215,7 +215,10 @@ impl<'r> RowWork<'_, 'r> {
             |name: &str| self.rules.template.is_some_and(|it| it.variables().iter().any(|v| v == name));
         let place = match field {
             "style" => &mut spec.style,
-            "background" => &mut spec.background,
+            // A word of the API's own is meant for the API, also where this model refuses it.
+            "background" if !matches!(spec.background.as_deref(), Some("auto" | "opaque" | "transparent")) => {
+                &mut spec.background
+            }
             _ => return false,
         };
         if !reads(field) {

@@ -32,7 +32,7 @@ async fn they_are_listed_shown_and_previewed_without_a_key_or_a_server() {
     assert_eq!(
         stdout(&world, &["template", "list"]),
         "template              images a row  cost a row  makes\n\
-         product-shot                     1    $0.01459  Brand-safe product shot: the product alone on a plain background; no text, logos, people or props\n\
+         product-shot                     1   $0.014595  Brand-safe product shot: the product alone on a plain background; no text, logos, people or props\n\
          consistent-character             6   $0.073535  One character in 6 poses, always with the same face, clothes, style and framing\n\
          illustration-pack               15    $0.21934  10 icons and 5 scenes in one style, for a site or an app\n\
          \n\

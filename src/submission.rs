@@ -15,7 +15,7 @@ use pictor_common::{
     store::Store,
 };
 use pictor_producer::{
-    manifest::{BadInput, Format, Hosts, IgnoreColumns, RowError, Rules, Setup, normalized},
+    manifest::{BadInput, Format, Hosts, IgnoreColumns, Reading, RowError, Rules, Setup, Told, normalized},
     plan::Plan,
     submit::{Checked, Manifest, Planned, Request, Source},
     template::Template,
@@ -96,6 +96,32 @@ impl SpecArgs {
     }
 }
 
+/// How the bytes of a file are read, where they do not say it themselves.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Reading the file")]
+pub(crate) struct ReadArgs {
+    /// Encoding of a CSV or JSONL file, such as windows-1252; UTF-8 and UTF-16 are recognised
+    #[arg(long, value_name = "NAME")]
+    encoding: Option<String>,
+    /// What stands between the cells of a CSV file: one character, or tab [default: as its first line says]
+    #[arg(long, value_name = "CHARACTER")]
+    delimiter: Option<String>,
+    /// Sheet of a spreadsheet [default: the only one with rows]
+    #[arg(long, value_name = "NAME")]
+    sheet: Option<String>,
+}
+
+impl ReadArgs {
+    fn reading(&self, name: &str, first_bytes: &[u8]) -> anyhow::Result<Reading> {
+        let told = Told {
+            encoding: self.encoding.as_deref(),
+            delimiter: self.delimiter.as_deref(),
+            sheet: self.sheet.as_deref(),
+        };
+        Reading::new(Format::detect(name, first_bytes), told).map_err(refused)
+    }
+}
+
 /// How a file becomes a batch.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct BatchArgs {
@@ -136,6 +162,8 @@ pub(crate) struct BatchArgs {
     #[arg(long)]
     pub(crate) retry_failed: bool,
     #[command(flatten)]
+    pub(crate) read: ReadArgs,
+    #[command(flatten)]
     pub(crate) spec: SpecArgs,
 }
 
@@ -165,7 +193,7 @@ impl BatchArgs {
         let chosen = templates::chosen(self.template.as_deref(), self.template_file.as_deref())?;
         let axes = axes(&self.vary, &explicit)?;
         let ignore = self.ignored();
-        let mut options = BTreeMap::new();
+        let mut options = manifest.format.options();
         if ignore != IgnoreColumns::None {
             let names = self.ignore_columns.as_deref().unwrap_or_default().join(",");
             options.insert("ignore_columns".to_owned(), names);
@@ -316,11 +344,11 @@ pub(crate) fn families(checked: &Checked) -> BTreeSet<String> {
 }
 
 /// Opens a manifest file; `-` is stdin, which is kept in memory since it is read again.
-pub(crate) fn manifest(path: &str) -> anyhow::Result<Manifest> {
+pub(crate) fn manifest(path: &str, read: &ReadArgs) -> anyhow::Result<Manifest> {
     if path == "-" {
         let mut bytes = Vec::new();
         std::io::stdin().lock().read_to_end(&mut bytes).context("cannot read stdin")?;
-        let format = Format::detect("-", &bytes[..bytes.len().min(1_024)]);
+        let format = read.reading("-", &bytes[..bytes.len().min(1_024)])?;
         return Ok(Manifest { name: "-".to_owned(), format, source: Source::Bytes(bytes.into()) });
     }
     let wrong = |why: &dyn std::fmt::Display| {
@@ -335,7 +363,7 @@ pub(crate) fn manifest(path: &str) -> anyhow::Result<Manifest> {
     file.take(1_024).read_to_end(&mut first).map_err(|error| wrong(&error))?;
     Ok(Manifest {
         name: path.to_owned(),
-        format: Format::detect(path, &first),
+        format: read.reading(path, &first)?,
         source: Source::File(PathBuf::from(path)),
     })
 }
@@ -343,7 +371,11 @@ pub(crate) fn manifest(path: &str) -> anyhow::Result<Manifest> {
 /// A manifest of one prompt.
 pub(crate) fn one_prompt(prompt: &str) -> anyhow::Result<Manifest> {
     let line = serde_json::to_vec(&serde_json::json!({ "prompt": prompt }))?;
-    Ok(Manifest { name: "--prompt".to_owned(), format: Format::Jsonl, source: Source::Bytes(line.into()) })
+    Ok(Manifest {
+        name: "--prompt".to_owned(),
+        format: Format::Jsonl.into(),
+        source: Source::Bytes(line.into()),
+    })
 }
 
 /// Submits, and says so where many rows take a while.

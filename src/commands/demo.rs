@@ -111,7 +111,7 @@ async fn against(context: &Context, invoice: &str) -> anyhow::Result<Exit> {
     };
     let manifest = Manifest {
         name: "examples/listings.csv".to_owned(),
-        format: Format::Csv,
+        format: Format::Csv.into(),
         source: Source::Bytes(Arc::from(CATALOGUE.as_bytes())),
     };
     let work = Work { manifest, out: Some(&out), concurrency: CONCURRENCY, batch: &batch };

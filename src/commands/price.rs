@@ -80,7 +80,12 @@ fn list(only: Option<&str>, context: &Context) -> anyhow::Result<Exit> {
 
 fn estimate(args: &EstimateArgs, context: &Context) -> anyhow::Result<Exit> {
     let settings = &context.settings;
-    let prepared = args.batch.prepare(manifest(&args.file)?, Band::Normal, settings, &parts::today())?;
+    let prepared = args.batch.prepare(
+        manifest(&args.file, &args.batch.read)?,
+        Band::Normal,
+        settings,
+        &parts::today(),
+    )?;
     let rules = prepared.rules(settings)?;
     let plan = tokio::task::block_in_place(|| prepared.request(&rules).price())?;
     context.output.result(&plan, || plan.text())?;

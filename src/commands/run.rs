@@ -28,7 +28,7 @@ const MOST_BATCHES: usize = 1_000;
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// CSV or JSONL; - is stdin
+    /// CSV, JSONL or XLSX; - is stdin
     #[arg(required_unless_present = "prompt")]
     file: Option<String>,
     /// Make an image of this prompt, without a file
@@ -47,7 +47,7 @@ pub(crate) struct RunArgs {
 pub(crate) async fn run(args: RunArgs, context: &Context) -> anyhow::Result<Exit> {
     let manifest = match (&args.prompt, &args.file) {
         (Some(prompt), _) => one_prompt(prompt)?,
-        (None, Some(file)) => manifest(file)?,
+        (None, Some(file)) => manifest(file, &args.batch.read)?,
         (None, None) => return Err(refused("give a FILE or --prompt")),
     };
     let concurrency = args.concurrency.unwrap_or(context.settings.worker.concurrency).max(1);

@@ -16,7 +16,7 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(crate) struct SubmitArgs {
-    /// CSV or JSONL; - is stdin
+    /// CSV, JSONL or XLSX; - is stdin
     file: String,
     /// How urgent it is: a share of the workers, never an absolute order
     #[arg(long, default_value = "normal")]
@@ -47,7 +47,12 @@ impl From<BandName> for Band {
 
 pub(crate) async fn run(args: SubmitArgs, context: &Context) -> anyhow::Result<Exit> {
     let settings = &context.settings;
-    let prepared = args.batch.prepare(manifest(&args.file)?, args.band.into(), settings, &parts::today())?;
+    let prepared = args.batch.prepare(
+        manifest(&args.file, &args.batch.read)?,
+        args.band.into(),
+        settings,
+        &parts::today(),
+    )?;
     let rules = prepared.rules(settings)?;
     let request = prepared.request(&rules);
     let (checked, rejected) = prepared.check(&request, &context.output)?;

@@ -172,14 +172,14 @@ fn sample_lines(shipped: &Shipped, context: &Context) -> anyhow::Result<Vec<RowS
 fn sample(shipped: &Shipped) -> Manifest {
     Manifest {
         name: format!("{} (sample)", shipped.name),
-        format: Format::Csv,
+        format: Format::Csv.into(),
         source: Source::Bytes(Arc::from(shipped.sample_csv().into_bytes())),
     }
 }
 
 fn preview(args: PreviewArgs, context: &Context) -> anyhow::Result<Exit> {
     let opened = match (&args.file, &args.batch.template) {
-        (Some(file), _) => manifest(file)?,
+        (Some(file), _) => manifest(file, &args.batch.read)?,
         (None, Some(name)) => match templates::chosen(Some(name), None)? {
             Some(Chosen::Shipped(shipped)) => sample(&shipped),
             _ => return Err(refused("give a FILE; only templates that ship have a sample row")),

@@ -17,7 +17,7 @@ impl Request<'_> {
         };
         let mut lines: Vec<RowSpecs> = Vec::new();
         let mut last = 0;
-        for row in Rows::open(manifest, self.manifest.format, self.rules).map_err(refused)? {
+        for row in Rows::open(manifest, self.manifest.format.clone(), self.rules).map_err(refused)? {
             match row {
                 Ok(line) if line.row == number => lines.push(line),
                 Ok(line) if line.row > number => break,
@@ -28,7 +28,8 @@ impl Request<'_> {
             }
         }
         if lines.is_empty() {
-            let message = format!("there is no row {number}, or it is empty; the last one before it is {last}");
+            let message =
+                format!("there is no row {number}, or it is empty; the last one before it is {last}");
             return Err(refused(vec![RowError { message, ..RowError::default() }]));
         }
         Ok(lines)

@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     formula::defused,
-    manifest::{BadRow, Format, Rows, Skipped, as_bars},
+    manifest::{BadRow, Rows, Skipped, as_bars},
     submit::{Checked, Request},
 };
 
@@ -45,12 +45,13 @@ impl Request<'_> {
         if skipped.beyond_ascii {
             out.write_all(UTF8_MARK)?;
         }
-        let table = Table { skipped, json: self.manifest.format == Format::Jsonl };
+        let table = Table { skipped, json: self.manifest.format.is_json() };
         let mut writer = ::csv::Writer::from_writer(out);
         writer.write_record(table.titles())?;
         let changed = || io::Error::other("the manifest was changed while it was read");
-        let rows = Rows::once_more(self.manifest.open()?, self.manifest.format, self.rules, &skipped.titles)
-            .map_err(|_errors| changed())?;
+        let rows =
+            Rows::once_more(self.manifest.open()?, self.manifest.format.clone(), self.rules, &skipped.titles)
+                .map_err(|_errors| changed())?;
         let mut expected = skipped.rows.iter();
         for bad in rows.filter_map(Result::err) {
             if bad.row.as_ref() != expected.next() {

@@ -21,7 +21,7 @@ use pictor_common::{
 
 use crate::{
     content::{Content, batch_id},
-    manifest::{BadInput, BadRow, Format, RowSpecs, Rows, Rules, Skipped, check},
+    manifest::{BadInput, BadRow, Reading, RowSpecs, Rows, Rules, Skipped, check},
     plan::{Plan, PlannedAsset, Standing},
     vary::Matrix,
 };
@@ -34,8 +34,8 @@ const LOOKUPS: usize = 64;
 pub struct Manifest {
     /// Its name, for people.
     pub name: String,
-    /// Its format.
-    pub format: Format,
+    /// How it is read.
+    pub format: Reading,
     /// Where it is.
     pub source: Source,
 }
@@ -140,8 +140,14 @@ impl Request<'_> {
             routes.insert(row.route);
         };
         let manifest = self.open()?;
-        let found =
-            check(manifest, &self.manifest.name, self.manifest.format, self.rules, self.options, each)?;
+        let found = check(
+            manifest,
+            &self.manifest.name,
+            self.manifest.format.clone(),
+            self.rules,
+            self.options,
+            each,
+        )?;
         let id = self.run_id.clone().unwrap_or_else(|| batch_id(self.tenant, &found.content));
         let head = BatchHead {
             id,
@@ -153,14 +159,7 @@ impl Request<'_> {
             cap: None,
         };
         let skipped = Arc::new(found.skipped);
-        Ok(Checked {
-            head,
-            rows: found.lines,
-            data_rows: found.rows,
-            matrix: found.matrix,
-            skipped,
-            routes,
-        })
+        Ok(Checked { head, rows: found.lines, data_rows: found.rows, matrix: found.matrix, skipped, routes })
     }
 
     /// Prices a manifest as if nothing of it existed; asks nobody.
@@ -170,8 +169,14 @@ impl Request<'_> {
             let assets = plan.row(row).assets;
             plan.add(assets.iter().map(|planned| (planned, Standing::New)));
         };
-        let found =
-            check(self.open()?, &self.manifest.name, self.manifest.format, self.rules, self.options, each)?;
+        let found = check(
+            self.open()?,
+            &self.manifest.name,
+            self.manifest.format.clone(),
+            self.rules,
+            self.options,
+            each,
+        )?;
         let skipped = found.skipped.rows.len() as u64;
         match found.skipped.errors.filter(|_| found.rows == 0) {
             Some(bad) => Err(bad.into()),
@@ -258,7 +263,7 @@ impl Request<'_> {
     }
 
     fn rows<'s, R: Read>(&'s self, checked: &Checked, manifest: R) -> Result<Rows<'s, R>, SubmitError> {
-        Rows::again(manifest, self.manifest.format, self.rules, &checked.head.columns)
+        Rows::again(manifest, self.manifest.format.clone(), self.rules, &checked.head.columns)
             .map(|rows| rows.without(Arc::clone(&checked.skipped)))
             .map_err(|_errors| SubmitError::Changed(self.manifest.name.clone()))
     }

@@ -11,6 +11,25 @@ pub(super) struct RawRow {
     pub(super) cells: Vec<String>,
     /// What each cell was in the file; shorter than `cells` where all the rest is text.
     pub(super) kinds: Vec<Kind>,
+    /// Cells of a spreadsheet that may not be what was typed, and why.
+    pub(super) odd: Vec<(usize, Odd)>,
+}
+
+/// Why a cell of a spreadsheet may not be what was typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Odd {
+    /// A date or a time.
+    Date,
+    /// An error such as `#N/A`.
+    Error,
+    /// A formula that nobody has calculated.
+    NoValue,
+    /// A number with more digits than a spreadsheet keeps.
+    Inexact,
+    /// A number shown as `1.2E+12`.
+    Scientific,
+    /// A number shown with so many digits, zeros in front.
+    Padded(usize),
 }
 
 /// What a cell was in the file.

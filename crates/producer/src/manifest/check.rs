@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, io::Read};
 
 use super::{
-    BadInput, BadRow, Findings, Format, RowError,
+    BadInput, BadRow, Findings, Format, Reading, RowError,
     rows::{RowSpecs, Rows},
     rules::Rules,
 };
@@ -64,7 +64,7 @@ impl Skipped {
 pub fn check(
     manifest: impl Read,
     source: &str,
-    format: Format,
+    reading: impl Into<Reading>,
     rules: &Rules<'_>,
     options: &BTreeMap<String, String>,
     each: impl FnMut(RowSpecs),
@@ -73,7 +73,9 @@ pub fn check(
     let mut findings = Findings::default();
     let mut checked = Checked::default();
     let mut of_file = true;
-    match Rows::open(&mut content, format, rules) {
+    let reading = reading.into();
+    let format = reading.format;
+    match Rows::open(&mut content, reading, rules) {
         Err(errors) => findings.add(errors),
         Ok(mut rows) => {
             let last = walk(&mut rows, rules, &mut checked, &mut findings, each);
@@ -82,6 +84,7 @@ pub fn check(
                 of_file = true;
                 findings.add([RowError::file(match format {
                     Format::Csv => "the file names columns and has no rows",
+                    Format::Xlsx => "the sheet names columns and has no rows",
                     Format::Jsonl => "the file is empty; write one JSON object a line",
                 })]);
             }
@@ -91,7 +94,7 @@ pub fn check(
             checked.skipped.listed = rows.listed().to_vec();
             checked.skipped.mended = rows.mended();
             drop(rows);
-            if last.broken && rules.skip_bad && content.ends_open() {
+            if last.broken && rules.skip_bad && format != Format::Xlsx && content.ends_open() {
                 of_file = true;
                 findings.add([RowError::file(
                     "the last row is not whole and no line end follows: the file seems cut off; get it again",

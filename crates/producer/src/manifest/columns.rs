@@ -1,5 +1,7 @@
 //! What each column of a manifest is for, and what to say of one that is for nothing.
 
+use std::collections::{HashMap, hash_map::Entry};
+
 use pictor_common::spec::MANIFEST_FIELDS;
 
 use super::{RowError, error::shortened};
@@ -43,14 +45,57 @@ const ALIASES: &[(&str, &str)] = &[
     ("copies", "n"),
     ("variations", "n"),
     ("sku", "id"),
+    ("custom_id", "id"),
     ("text", "prompt"),
 ];
 
-/// A column's name as it is compared: trimmed, lower-case, `_` for spaces and hyphens.
+/// A column's name as it is compared: trimmed, lower-case, `_` for spaces and hyphens, and
+/// nothing that has no width.
 #[must_use]
 pub fn normalized(title: &str) -> String {
-    let lower = title.trim().to_lowercase();
-    lower.chars().map(|c| if c == '-' || c.is_whitespace() { '_' } else { c }).collect()
+    let lower = trimmed(title).to_lowercase();
+    let seen = lower.chars().filter(|c| !is_invisible(*c));
+    seen.map(|c| if c == '-' || c.is_whitespace() { '_' } else { c }).collect()
+}
+
+/// A title without what surrounds it unseen: blanks, and characters of no width.
+pub(super) fn trimmed(title: &str) -> &str {
+    title.trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
+}
+
+/// Characters of no width, which web pages and chats leave in what is copied from them.
+pub(super) const fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200B}'..='\u{200F}' | '\u{2060}'..='\u{2064}' | '\u{FEFF}' | '\u{00AD}')
+}
+
+/// What is wrong with a header: columns of one name, and what no title holds.
+pub(super) fn wrong_titles(titles: &[String]) -> Vec<RowError> {
+    let mut errors = Vec::new();
+    let mut firsts: HashMap<String, usize> = HashMap::with_capacity(titles.len());
+    for (i, title) in titles.iter().enumerate() {
+        let mut wrong = |message| {
+            errors.push(RowError { column: Some(title.clone()), ..RowError::file(message) });
+        };
+        if let Some(control) = title.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+            wrong(format!(
+                "the column's name holds the control character U+{:04X}; is the file a table of text?",
+                u32::from(control)
+            ));
+        }
+        let name = normalized(title);
+        match firsts.entry(name) {
+            Entry::Occupied(first) if !first.key().is_empty() => wrong(format!(
+                "columns {} and {} have the same name; rename or remove one",
+                first.get() + 1,
+                i + 1
+            )),
+            Entry::Occupied(_) => {}
+            Entry::Vacant(entry) => {
+                entry.insert(i);
+            }
+        }
+    }
+    errors
 }
 
 /// Tells what a column is for, or why it may not stand there.

@@ -5,9 +5,11 @@ use std::io::Read;
 use ::csv::{ByteRecord, ReaderBuilder};
 
 use super::{
-    BadRow, RowError,
+    BadRow, Reading, RowError,
     cell::RawRow,
-    columns::normalized,
+    columns::{trimmed, wrong_titles},
+    delimiter::{Dialect, dialect, in_words, other_delimiter},
+    encoding::{REPLACEMENT, not_utf8, undecodable},
     input::{Input, Stop},
     quotes::{QuoteWatch, Stray},
 };
@@ -22,18 +24,39 @@ pub(super) struct CsvRows<R> {
     reader: ::csv::Reader<Input<R>>,
     record: ByteRecord,
     titles: Vec<String>,
+    delimiter: u8,
+    skipped_lines: u64,
     row: u64,
     done: bool,
 }
 
 impl<R: Read> CsvRows<R> {
     /// Opens a file and reads the column names.
-    pub(super) fn open(manifest: R) -> Result<Self, Vec<RowError>> {
-        let mut input = Input::new(manifest, TAIL);
-        input.quotes = Some(QuoteWatch::default());
-        let reader =
-            ReaderBuilder::new().has_headers(false).flexible(true).buffer_capacity(BUFFER).from_reader(input);
-        let mut rows = Self { reader, record: ByteRecord::new(), titles: Vec::new(), row: 0, done: false };
+    pub(super) fn open(manifest: R, reading: &Reading) -> Result<Self, Vec<RowError>> {
+        let mut input = Input::new(manifest, reading.foreign_encoding(), TAIL);
+        // What stops the look stops the reading as well, and is told there.
+        let dialect = match input.first_line(true) {
+            Ok(line) => dialect(line, reading.delimiter).map_err(|message| vec![RowError::file(message)])?,
+            Err(_stopped) => Dialect { delimiter: b',', skipped: 0 },
+        };
+        let skipped_lines = u64::from(dialect.skipped > 0);
+        input.skip(dialect.skipped);
+        input.quotes = Some(QuoteWatch::new(dialect.delimiter, skipped_lines));
+        let reader = ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .delimiter(dialect.delimiter)
+            .buffer_capacity(BUFFER)
+            .from_reader(input);
+        let mut rows = Self {
+            reader,
+            record: ByteRecord::new(),
+            titles: Vec::new(),
+            delimiter: dialect.delimiter,
+            skipped_lines,
+            row: 0,
+            done: false,
+        };
         match rows.read() {
             Ok(true) => {}
             Ok(false) => {
@@ -44,7 +67,7 @@ impl<R: Read> CsvRows<R> {
         if let Some(stray) = rows.stray() {
             return Err(vec![RowError::file(after_quote(stray))]);
         }
-        rows.titles = titles(&rows.record)?;
+        rows.titles = rows.header()?;
         Ok(rows)
     }
 
@@ -83,7 +106,7 @@ impl<R: Read> CsvRows<R> {
     fn line(&self) -> u64 {
         let at = self.reader.position();
         let behind = self.reader.get_ref().quotes.as_ref().is_some_and(|quotes| quotes.two_byte_ends);
-        at.line() + u64::from(behind && at.byte() > 0)
+        self.skipped_lines + at.line() + u64::from(behind && at.byte() > 0)
     }
 
     /// Text after a closing quote in the record just read.
@@ -119,7 +142,7 @@ impl<R: Read> CsvRows<R> {
 
     fn failed(&mut self, begun: u64, error: &::csv::Error) -> RowError {
         self.done = true;
-        match self.reader.get_ref().stop {
+        match self.reader.get_ref().stop() {
             Some(Stop::RowTooLong) => self.open_quote(begun, "within 1 MiB"),
             Some(stop) => RowError::file(stop.message()),
             None => self.in_next_row(format!("cannot be read: {error}")),
@@ -138,16 +161,23 @@ impl<R: Read> CsvRows<R> {
         if has != wanted {
             return Err(self.bad(vec![RowError::row(self.row, self.ragged(has, wanted, begun))]));
         }
+        let decoded = self.reader.get_ref().decoded();
         let mut errors = Vec::new();
         let mut cells = Vec::with_capacity(wanted);
         for (cell, title) in self.record.iter().zip(&self.titles) {
-            match std::str::from_utf8(cell) {
-                Ok(text) => cells.push(text.to_owned()),
-                Err(error) => errors.push(not_utf8(Some(self.row), title, cell, error.valid_up_to())),
+            match (std::str::from_utf8(cell), decoded) {
+                (Ok(text), Some(encoding)) if text.contains(REPLACEMENT) => {
+                    errors.push(RowError::cell(self.row, title, text, undecodable(encoding)));
+                }
+                (Ok(text), _) => cells.push(text.to_owned()),
+                (Err(error), _) => {
+                    let message = not_utf8("cell", cell, error.valid_up_to());
+                    errors.push(RowError::cell(self.row, title, &String::from_utf8_lossy(cell), message));
+                }
             }
         }
         if errors.is_empty() {
-            Ok(RawRow { row: self.row, cells, kinds: Vec::new() })
+            Ok(RawRow { row: self.row, cells, ..RawRow::default() })
         } else {
             Err(self.bad(errors))
         }
@@ -159,15 +189,48 @@ impl<R: Read> CsvRows<R> {
         BadRow { row: Some(self.row), cells, errors }
     }
 
+    /// The column names in the record just read.
+    fn header(&self) -> Result<Vec<String>, Vec<RowError>> {
+        let decoded = self.reader.get_ref().decoded();
+        let mut errors = Vec::new();
+        let mut titles = Vec::with_capacity(self.record.len());
+        for cell in &self.record {
+            let text = String::from_utf8_lossy(cell);
+            let message = match (std::str::from_utf8(cell), decoded) {
+                (Err(error), _) => Some(not_utf8("cell", cell, error.valid_up_to())),
+                (Ok(_), Some(encoding)) if text.contains(REPLACEMENT) => Some(undecodable(encoding)),
+                (Ok(_), _) => None,
+            };
+            errors.extend(message.map(|message| RowError {
+                column: Some(trimmed(&text).to_owned()),
+                ..RowError::file(message)
+            }));
+            titles.push(trimmed(&text).to_owned());
+        }
+        if let [only] = titles.as_slice()
+            && let Some(other) = other_delimiter(only, self.delimiter)
+        {
+            errors.push(RowError::file(format!(
+                "the cells seem to be separated by a {}, not by a {}; leave --delimiter or the line sep= out",
+                in_words(other),
+                in_words(self.delimiter)
+            )));
+        }
+        if errors.is_empty() {
+            errors = wrong_titles(&titles);
+        }
+        if errors.is_empty() { Ok(titles) } else { Err(errors) }
+    }
+
     fn ragged(&self, has: usize, wanted: usize, begun: u64) -> String {
         let ended = self.line();
         let cells = if has == 1 { "cell" } else { "cells" };
         let hint = if ended > begun + 1 {
             format!("it spans lines {begun} to {}: is a double quote left open?", ended - 1)
         } else if has > wanted {
-            "a cell with a comma in it needs double quotes around it".to_owned()
+            format!("a cell with a {} in it needs double quotes around it", in_words(self.delimiter))
         } else {
-            "is a comma missing?".to_owned()
+            format!("is a {} missing?", in_words(self.delimiter))
         };
         format!("it has {has} {cells} and the header has {wanted}; {hint}")
     }
@@ -181,48 +244,14 @@ fn after_quote(stray: Stray) -> String {
     )
 }
 
-fn not_utf8(row: Option<u64>, title: &str, cell: &[u8], at: usize) -> RowError {
-    let message =
-        format!("byte {} of the cell (0x{:02X}) is not UTF-8; save the file as UTF-8", at + 1, cell[at]);
-    let value = String::from_utf8_lossy(cell);
-    match row {
-        Some(row) => RowError::cell(row, title, &value, message),
-        None => RowError { column: Some(title.to_owned()), ..RowError::file(message) },
-    }
-}
-
-fn titles(header: &ByteRecord) -> Result<Vec<String>, Vec<RowError>> {
-    let mut titles: Vec<String> = Vec::with_capacity(header.len());
-    let mut errors = Vec::new();
-    for (i, cell) in header.iter().enumerate() {
-        let title = String::from_utf8_lossy(cell).trim().to_owned();
-        if let Err(error) = std::str::from_utf8(cell) {
-            errors.push(not_utf8(None, &title, cell, error.valid_up_to()));
-        }
-        let name = normalized(&title);
-        if let Some(first) = titles.iter().position(|other| !name.is_empty() && normalized(other) == name) {
-            let message =
-                format!("columns {} and {} have the same name; rename or remove one", first + 1, i + 1);
-            errors.push(RowError { column: Some(title.clone()), ..RowError::file(message) });
-        }
-        titles.push(title);
-    }
-    if let [only] = titles.as_slice()
-        && let Some(separator) = only.chars().find(|c| matches!(c, ';' | '\t' | '|'))
-    {
-        let message = format!("the cells seem to be separated by {separator:?}; save the file with commas");
-        errors.push(RowError::file(message));
-    }
-    if errors.is_empty() { Ok(titles) } else { Err(errors) }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::Format;
     use super::*;
     use proptest::prelude::*;
 
     fn all(bytes: &[u8]) -> (Vec<String>, Vec<Result<Vec<String>, String>>) {
-        let mut rows = CsvRows::open(bytes).unwrap();
+        let mut rows = CsvRows::open(bytes, &Format::Csv.into()).unwrap();
         let mut out = Vec::new();
         while let Some(row) = rows.next() {
             out.push(row.map(|raw| raw.cells).map_err(|bad| bad.errors[0].to_string()));

@@ -14,6 +14,9 @@ pub struct RowError {
     pub row: Option<u64>,
     /// The column's title, where a column is to blame.
     pub column: Option<String>,
+    /// Where in a spreadsheet, such as `B3`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cell: Option<String>,
     /// The spec field it is about, where there is one.
     pub field: Option<String>,
     /// What stood there, shortened.
@@ -47,11 +50,16 @@ impl fmt::Display for RowError {
         }
         let comma = if self.row.is_some() { ", " } else { "" };
         match (&self.column, &self.field) {
-            (Some(column), _) => write!(f, "{comma}column {:?}: ", shortened(column))?,
-            (None, Some(field)) if self.row.is_some() => write!(f, ", {field}: ")?,
-            (None, Some(field)) => write!(f, "default {field}: ")?,
-            (None, None) if self.row.is_some() => write!(f, ": ")?,
+            (Some(column), _) => write!(f, "{comma}column {:?}", shortened(column))?,
+            (None, Some(field)) if self.row.is_some() => write!(f, ", {field}")?,
+            (None, Some(field)) => write!(f, "default {field}")?,
             (None, None) => {}
+        }
+        if let Some(cell) = &self.cell {
+            write!(f, " ({cell})")?;
+        }
+        if self.row.is_some() || self.column.is_some() || self.field.is_some() {
+            f.write_str(": ")?;
         }
         f.write_str(&self.message)
     }

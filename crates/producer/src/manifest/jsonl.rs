@@ -1,7 +1,8 @@
 //! Reads JSON objects, one a line.
 //!
 //! The columns are the names of all objects, in the order they first appear; every
-//! row has as many cells as there were columns by then.
+//! row has as many cells as there were columns by then. Lines may also be requests as batch
+//! files have them, all or none: [`super::batch_form`].
 
 use std::{
     collections::HashMap,
@@ -13,10 +14,12 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use serde_json::error::Category;
 
 use super::{
-    BadRow, RowError,
+    BadRow, Reading, RowError,
+    batch_form::{is_request, request},
     cell::{Kind, RawRow},
-    columns::normalized,
-    input::Input,
+    columns::{normalized, trimmed},
+    encoding::{REPLACEMENT, not_utf8, undecodable},
+    input::{Input, Stop},
 };
 
 const BUFFER: usize = 64 * 1024;
@@ -27,25 +30,31 @@ pub(super) struct JsonlRows<R> {
     reader: BufReader<Input<R>>,
     line: Vec<u8>,
     columns: Columns,
+    /// Whether the first line was a request of a batch file.
+    requests: Option<bool>,
     row: u64,
     done: bool,
 }
 
+/// The columns found so far.
 #[derive(Debug, Default)]
-struct Columns {
+pub(super) struct Columns {
     titles: Vec<String>,
     by_title: HashMap<String, usize>,
 }
 
 impl<R: Read> JsonlRows<R> {
     /// Opens a file whose columns are known from an earlier pass, or not yet.
-    pub(super) fn open(manifest: R, known: &[String]) -> Self {
+    pub(super) fn open(manifest: R, reading: &Reading, known: &[String]) -> Self {
         let mut columns = Columns::default();
         for title in known {
             columns.of(title);
         }
-        let reader = BufReader::with_capacity(BUFFER, Input::new(manifest, b""));
-        Self { reader, line: Vec::new(), columns, row: 0, done: false }
+        let mut input = Input::new(manifest, reading.foreign_encoding(), b"");
+        // Learns how lines end; what stops this look stops the reading as well, and is told there.
+        let _stopped = input.first_line(false);
+        let reader = BufReader::with_capacity(BUFFER, input);
+        Self { reader, line: Vec::new(), columns, requests: None, row: 0, done: false }
     }
 
     pub(super) fn titles(&self) -> &[String] {
@@ -66,13 +75,13 @@ impl<R: Read> JsonlRows<R> {
             self.reader.get_mut().row_begins(BUFFER);
             if let Err(error) = self.reader.read_until(b'\n', &mut self.line) {
                 self.done = true;
-                let stop = self.reader.get_ref().stop.map(|stop| stop.message().to_owned());
-                let message = stop.unwrap_or_else(|| format!("cannot be read: {error}"));
-                let failure = if self.row == 0 {
-                    RowError::file(message)
-                } else {
-                    RowError::row(self.row + 1, message)
-                };
+                let stop = self.reader.get_ref().stop();
+                let message = stop
+                    .as_ref()
+                    .map_or_else(|| format!("cannot be read: {error}"), |stop| stop.message().to_owned());
+                let of_file = self.row == 0 || matches!(stop, Some(Stop::File(_)));
+                let failure =
+                    if of_file { RowError::file(message) } else { RowError::row(self.row + 1, message) };
                 return Some(Err(failure.into()));
             }
             if self.line.is_empty() {
@@ -89,12 +98,13 @@ impl<R: Read> JsonlRows<R> {
     fn parse(&mut self) -> Result<RawRow, BadRow> {
         let row = self.row;
         let text = std::str::from_utf8(&self.line).map_err(|error| {
-            let at = error.valid_up_to();
-            let byte = self.line[at];
-            let message =
-                format!("byte {} of the line (0x{byte:02X}) is not UTF-8; save the file as UTF-8", at + 1);
-            BadRow::from(RowError::row(row, message))
+            BadRow::from(RowError::row(row, not_utf8("line", &self.line, error.valid_up_to())))
         })?;
+        if let Some(encoding) = self.reader.get_ref().decoded()
+            && text.contains(REPLACEMENT)
+        {
+            return Err(RowError::row(row, undecodable(encoding)).into());
+        }
         if row == 1 && text.trim_start().starts_with('[') {
             self.done = true;
             return Err(RowError::file(
@@ -104,15 +114,38 @@ impl<R: Read> JsonlRows<R> {
         }
         let mut raw = RawRow { row, ..RawRow::default() };
         let mut errors = Vec::new();
-        let mut json = serde_json::Deserializer::from_str(text);
-        let seed = Object { columns: &mut self.columns, raw: &mut raw, errors: &mut errors };
-        let parsed = seed.deserialize(&mut json).and_then(|()| json.end());
+        let is_request = is_request(text);
+        let parsed = match (*self.requests.get_or_insert(is_request), is_request) {
+            (true, true) => request(text, &mut self.columns, &mut raw, &mut errors),
+            (false, false) => row_object(text, &mut self.columns, &mut raw, &mut errors),
+            (first, _) => {
+                errors.push(RowError::row(row, mixed(first)));
+                Ok(())
+            }
+        };
         if let Err(error) = parsed {
             errors.push(RowError::row(row, not_an_object(&error)));
         }
         raw.cells.resize(self.columns.titles.len(), String::new());
         if errors.is_empty() { Ok(raw) } else { Err(BadRow { row: Some(row), cells: raw.cells, errors }) }
     }
+}
+
+fn row_object(
+    text: &str,
+    columns: &mut Columns,
+    raw: &mut RawRow,
+    errors: &mut Vec<RowError>,
+) -> serde_json::Result<()> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    Object { columns, raw, errors }.deserialize(&mut json).and_then(|()| json.end())
+}
+
+fn mixed(requests: bool) -> String {
+    let (first, this) = if requests { ("is", "is none") } else { ("is not", "is one") };
+    format!(
+        "the first line {first} a batch request (with url and body) and this one {this}; write all lines one way"
+    )
 }
 
 fn not_an_object(error: &serde_json::Error) -> String {
@@ -127,7 +160,7 @@ fn not_an_object(error: &serde_json::Error) -> String {
 
 impl Columns {
     /// The column of a title; titles that differ in spelling only are one column.
-    fn of(&mut self, title: &str) -> Option<usize> {
+    pub(super) fn of(&mut self, title: &str) -> Option<usize> {
         if let Some(column) = self.by_title.get(title) {
             return Some(*column);
         }
@@ -138,7 +171,7 @@ impl Columns {
         }
         let column = spelt.unwrap_or(self.titles.len());
         if spelt.is_none() {
-            self.titles.push(title.trim().to_owned());
+            self.titles.push(trimmed(title).to_owned());
         }
         // Spellings are few in a sane file; a mad one is looked up the slow way.
         if self.by_title.len() < 4 * MOST_COLUMNS {
@@ -188,7 +221,7 @@ impl<'de> Visitor<'de> for Object<'_> {
 }
 
 impl RawRow {
-    fn put(&mut self, column: usize, text: String, kind: Kind) {
+    pub(super) fn put(&mut self, column: usize, text: String, kind: Kind) {
         if self.cells.len() <= column {
             self.cells.resize(column + 1, String::new());
         }
@@ -226,7 +259,7 @@ impl Visitor<'_> for ColumnOf<'_> {
 }
 
 /// A cell's text and kind, or why the value cannot be a cell.
-struct Cell;
+pub(super) struct Cell;
 
 impl<'de> DeserializeSeed<'de> for Cell {
     type Value = Result<(String, Kind), &'static str>;
@@ -296,10 +329,10 @@ fn item_of(text: String, kind: Kind) -> serde_json::Value {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::Format, *};
 
     fn rows(text: &str) -> (Vec<String>, Vec<Result<RawRow, String>>) {
-        let mut rows = JsonlRows::open(text.as_bytes(), &[]);
+        let mut rows = JsonlRows::open(text.as_bytes(), &Format::Jsonl.into(), &[]);
         let mut out = Vec::new();
         while let Some(row) = rows.next() {
             out.push(

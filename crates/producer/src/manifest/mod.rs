@@ -3,10 +3,13 @@
 //! [`check`] reads a manifest once, finds everything wrong with it and hands over its good
 //! rows; [`Rows`] is the same pass as an iterator, for a caller that works in between.
 
+mod batch_form;
 mod cell;
 mod check;
 mod columns;
 mod csv;
+mod delimiter;
+mod encoding;
 mod error;
 mod field;
 mod format;
@@ -14,18 +17,23 @@ mod ids;
 mod input;
 mod jsonl;
 mod layout;
+mod magic;
 mod quotes;
+mod reading;
 mod row;
 mod rows;
 mod rules;
 mod shared;
 mod source;
+mod suspect;
 mod variants;
+mod xlsx;
 
 pub use check::{Checked, Skipped, check};
 pub use columns::{IgnoreColumns, normalized};
 pub use error::{BadInput, BadRow, Findings, RowError};
 pub use format::Format;
+pub use reading::{Reading, Told};
 pub use rows::{RowSpecs, Rows};
 pub use rules::{Hosts, Rules, Setup};
 pub(crate) use variants::as_bars;

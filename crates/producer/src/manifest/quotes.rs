@@ -15,10 +15,12 @@ pub(super) struct Stray {
 }
 
 /// Sees every byte once, ahead of the parser.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct QuoteWatch {
+    delimiter: u8,
     place: Place,
     offset: u64,
+    first: u64,
     lines: u64,
     carriage_return: bool,
     strays: VecDeque<Stray>,
@@ -26,9 +28,8 @@ pub(super) struct QuoteWatch {
     pub(super) two_byte_ends: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    #[default]
     CellStart,
     Plain,
     Quoted,
@@ -36,12 +37,28 @@ enum Place {
 }
 
 impl QuoteWatch {
+    /// Watches a file from the given number of lines on.
+    pub(super) const fn new(delimiter: u8, lines: u64) -> Self {
+        Self {
+            delimiter,
+            place: Place::CellStart,
+            offset: 0,
+            first: lines,
+            lines,
+            carriage_return: false,
+            strays: VecDeque::new(),
+            two_byte_ends: false,
+        }
+    }
+
     pub(super) fn see(&mut self, bytes: &[u8]) {
+        let delimiter = self.delimiter;
         for &byte in bytes {
             self.place = match (self.place, byte) {
                 (Place::Quoted, b'"') => Place::AfterQuote,
                 (Place::Quoted, _) | (Place::AfterQuote, b'"') => Place::Quoted,
-                (_, b',' | b'\n' | b'\r') => Place::CellStart,
+                (_, b'\n' | b'\r') => Place::CellStart,
+                (_, byte) if byte == delimiter => Place::CellStart,
                 (Place::CellStart, b'"') => Place::Quoted,
                 (Place::AfterQuote, _) => {
                     self.strays.push_back(Stray { offset: self.offset, line: self.lines + 1 });
@@ -50,7 +67,7 @@ impl QuoteWatch {
                 (Place::CellStart | Place::Plain, _) => Place::Plain,
             };
             if byte == b'\n' {
-                self.two_byte_ends |= self.lines == 0 && self.carriage_return;
+                self.two_byte_ends |= self.lines == self.first && self.carriage_return;
                 self.lines += 1;
             }
             self.carriage_return = byte == b'\r';
@@ -74,7 +91,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn strays(text: &str) -> Vec<(u64, u64)> {
-        let mut watch = QuoteWatch::default();
+        let mut watch = QuoteWatch::new(b',', 0);
         for byte in text.bytes() {
             watch.see(&[byte]);
         }

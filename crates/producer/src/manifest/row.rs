@@ -216,7 +216,9 @@ impl<'r> RowWork<'_, 'r> {
         let place = match field {
             "style" => &mut spec.style,
             // A word of the API's own is meant for the API, also where this model refuses it.
-            "background" if !matches!(spec.background.as_deref(), Some("auto" | "opaque" | "transparent")) => {
+            "background"
+                if !matches!(spec.background.as_deref(), Some("auto" | "opaque" | "transparent")) =>
+            {
                 &mut spec.background
             }
             _ => return false,

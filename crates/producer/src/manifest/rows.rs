@@ -5,7 +5,7 @@ use std::{collections::VecDeque, io::Read, sync::Arc};
 use pictor_common::{Spec, batch::Route, price::Estimate};
 
 use super::{
-    BadRow, Format, RowError, Skipped,
+    BadRow, Reading, RowError, Skipped,
     cell::RawRow,
     ids::Ids,
     layout::Layout,
@@ -13,6 +13,7 @@ use super::{
     rules::Rules,
     shared::Shared,
     source::Source,
+    suspect::{self, LostZeros},
     variants::{Variants, Varied, place},
 };
 use crate::{
@@ -47,6 +48,7 @@ pub struct Rows<'r, R> {
     layout: Layout,
     models: Models<'r>,
     ids: Option<Ids>,
+    zeros: LostZeros,
     /// Found in the header, told before the first row.
     pending: Vec<RowError>,
     /// Lines of the row just read that were not handed over yet.
@@ -82,28 +84,32 @@ impl From<Waiting> for RowSpecs {
 
 impl<'r, R: Read> Rows<'r, R> {
     /// Opens a manifest that was not read before.
-    pub fn open(manifest: R, format: Format, rules: &'r Rules<'r>) -> Result<Self, Vec<RowError>> {
-        Ok(Self::over(Source::open(manifest, format, &[])?, rules, Some(Ids::default())))
+    pub fn open(
+        manifest: R,
+        reading: impl Into<Reading>,
+        rules: &'r Rules<'r>,
+    ) -> Result<Self, Vec<RowError>> {
+        Self::once_more(manifest, reading, rules, &[])
     }
 
     /// Opens a manifest once more, to look at its bad rows; its columns are known.
     pub(crate) fn once_more(
         manifest: R,
-        format: Format,
+        reading: impl Into<Reading>,
         rules: &'r Rules<'r>,
         columns: &[String],
     ) -> Result<Self, Vec<RowError>> {
-        Ok(Self::over(Source::open(manifest, format, columns)?, rules, Some(Ids::default())))
+        Ok(Self::over(Source::open(manifest, &reading.into(), columns)?, rules, Some(Ids::default())))
     }
 
     /// Opens a manifest that [`check`](super::check) read before; its ids are not compared again.
     pub fn again(
         manifest: R,
-        format: Format,
+        reading: impl Into<Reading>,
         rules: &'r Rules<'r>,
         columns: &[String],
     ) -> Result<Self, Vec<RowError>> {
-        Ok(Self::over(Source::open(manifest, format, columns)?, rules, None))
+        Ok(Self::over(Source::open(manifest, &reading.into(), columns)?, rules, None))
     }
 
     /// Passes over rows that were found bad.
@@ -114,8 +120,8 @@ impl<'r, R: Read> Rows<'r, R> {
 
     fn over(source: Source<R>, rules: &'r Rules<'r>, ids: Option<Ids>) -> Self {
         let mut layout = Layout::new(rules);
-        let mut pending = layout.learn(source.titles(), rules, source.is_table(), None);
-        if source.is_table() {
+        let mut pending = layout.learn(source.titles(), rules, source.has_header(), None);
+        if source.has_header() {
             let missing = layout.missing_variables(rules);
             layout.lacks_variables = !missing.is_empty();
             pending.extend(missing);
@@ -126,6 +132,7 @@ impl<'r, R: Read> Rows<'r, R> {
             layout,
             models: Models::new(),
             ids,
+            zeros: LostZeros::default(),
             pending,
             lines: VecDeque::new(),
             moved: 0,
@@ -152,7 +159,7 @@ impl<'r, R: Read> Rows<'r, R> {
 
     /// Whether a row could not be taken apart, as the last one of a file that was cut off.
     pub(super) fn is_broken(&self, bad: &BadRow) -> bool {
-        self.unread && (!self.source.is_table() || bad.cells.len() < self.source.titles().len())
+        self.unread && (!self.source.has_header() || bad.cells.len() < self.source.titles().len())
     }
 
     /// Titles of the columns that lines have; all of them, once the rows are read.
@@ -195,6 +202,7 @@ impl<'r, R: Read> Rows<'r, R> {
 
     /// Everything wrong with a row that brings a column nobody knows.
     fn with_unknown(&mut self, mut errors: Vec<RowError>, raw: RawRow) -> BadRow {
+        errors = self.source.place(errors);
         if let Err(bad) = self.row(raw) {
             errors.extend(bad.errors);
         }
@@ -204,47 +212,75 @@ impl<'r, R: Read> Rows<'r, R> {
 
     fn row(&mut self, mut raw: RawRow) -> Result<RowSpecs, BadRow> {
         self.unread = false;
-        if self.layout.mended.is_some() {
-            for cell in &mut raw.cells {
-                if restored(cell).len() != cell.len() {
-                    *cell = restored(cell).to_owned();
-                }
+        self.restore(&mut raw.cells);
+        let doubts = suspect::doubts(&raw, &self.layout, self.source.titles());
+        let plain = (!doubts.is_empty()).then(|| suspect::without(&raw, &doubts, &self.layout));
+        let mut errors: Vec<RowError> = doubts.into_iter().map(|(_, error)| error).collect();
+        errors.extend(self.lost_zeros(&raw));
+        match self.judged(plain.as_ref().unwrap_or(&raw), errors) {
+            Ok(Some((line, asked))) => {
+                let RawRow { row, cells, .. } = raw;
+                Ok(Waiting { row, line, cells: self.shown(cells, &[]), asked }.into())
+            }
+            Ok(None) => Ok(self.lines.pop_front().expect("a row that varies has a variant").into()),
+            Err(errors) => {
+                // What is found only now to be wrong with an earlier row cannot be left out any more.
+                let here = errors.iter().all(|error| error.row == Some(raw.row));
+                let errors = self.source.place(errors);
+                Err(BadRow { row: here.then_some(raw.row), cells: raw.cells, errors })
             }
         }
+    }
+
+    /// The only line of a row, with its number; or none, and the lines of a row that varies are waiting.
+    fn judged(
+        &mut self,
+        raw: &RawRow,
+        mut errors: Vec<RowError>,
+    ) -> Result<Option<(u64, Asked)>, Vec<RowError>> {
         let rules = self.rules;
-        let mut errors = Vec::new();
-        let variants = Variants::of(rules, &self.layout, self.source.titles(), &raw, &mut errors);
+        let known = errors.len();
+        let variants = Variants::of(rules, &self.layout, self.source.titles(), raw, &mut errors);
         for column in variants.lists() {
             self.layout.listed[column] = true;
         }
         let line = raw.row + self.moved;
         self.moved += variants.count() - 1;
-        let asked = if !errors.is_empty() {
-            Err(errors)
-        } else if variants.is_empty() {
-            self.work(&raw, &[]).map(|asked| vec![asked])
-        } else {
-            self.multiplied(&raw, &variants)
-        };
-        let again = self.repeated_id(&raw, asked.as_deref(), !variants.is_empty());
-        let asked = match (asked, again) {
-            (Ok(asked), None) => asked,
-            (asked, again) => {
-                let mut errors = asked.err().unwrap_or_default();
-                errors.extend(again);
-                return Err(BadRow { row: Some(raw.row), cells: raw.cells, errors });
-            }
-        };
-        if variants.is_empty() {
-            let asked = asked.into_iter().next().expect("a row that does not vary is one line");
-            let RawRow { row, cells, .. } = raw;
-            return Ok(Waiting { row, line, cells: self.shown(cells, &[]), asked }.into());
+        if errors.len() > known {
+            errors.extend(self.repeated_id(raw, &[], true));
+            return Err(errors);
         }
-        for (number, asked) in (0..).zip(asked) {
+        if variants.is_empty() {
+            let asked = self.work(raw, &[], errors);
+            let again = self.repeated_id(raw, asked.as_ref().map_or(&[], std::slice::from_ref), false);
+            return told(asked, again).map(|asked| Some((line, asked)));
+        }
+        let asked = self.multiplied(raw, &variants, &errors);
+        let again = self.repeated_id(raw, asked.as_deref().unwrap_or_default(), true);
+        for (number, asked) in (0..).zip(told(asked, again)?) {
             let cells = self.shown(raw.cells.clone(), &variants.variant(number));
             self.lines.push_back(Waiting { row: raw.row, line: line + number, cells, asked });
         }
-        Ok(self.lines.pop_front().expect("at least one variant").into())
+        Ok(None)
+    }
+
+    /// A number among the ids of a spreadsheet that has probably lost its zeros, perhaps of an earlier row.
+    fn lost_zeros(&mut self, raw: &RawRow) -> Option<RowError> {
+        let column = self.layout.id.filter(|_| matches!(self.source, Source::Xlsx(_)))?;
+        let (row, id, message) = self.zeros.see(raw.row, raw.get(column)?, raw.kind(column))?;
+        Some(RowError::cell(row, &self.source.titles()[column], &id, message))
+    }
+
+    /// Gives cells back as they were before we wrote them into a table of rejected rows.
+    fn restore(&self, cells: &mut [String]) {
+        if self.layout.mended.is_none() {
+            return;
+        }
+        for cell in cells {
+            if restored(cell).len() != cell.len() {
+                *cell = restored(cell).to_owned();
+            }
+        }
     }
 
     /// The cells as results show them.
@@ -256,7 +292,12 @@ impl<'r, R: Read> Rows<'r, R> {
         cells
     }
 
-    fn work(&mut self, raw: &RawRow, varied: &[Varied<'_>]) -> Result<Asked, Vec<RowError>> {
+    fn work(
+        &mut self,
+        raw: &RawRow,
+        varied: &[Varied<'_>],
+        errors: Vec<RowError>,
+    ) -> Result<Asked, Vec<RowError>> {
         let work = RowWork {
             rules: self.rules,
             layout: &self.layout,
@@ -264,18 +305,23 @@ impl<'r, R: Read> Rows<'r, R> {
             models: &mut self.models,
             raw,
             varied,
-            errors: Vec::new(),
+            errors,
         };
         work.run()
     }
 
     /// All variants of a row, or everything wrong with any of them.
-    fn multiplied(&mut self, raw: &RawRow, variants: &Variants<'_>) -> Result<Vec<Asked>, Vec<RowError>> {
+    fn multiplied(
+        &mut self,
+        raw: &RawRow,
+        variants: &Variants<'_>,
+        errors: &[RowError],
+    ) -> Result<Vec<Asked>, Vec<RowError>> {
         let mut lines = Vec::new();
         let mut wrong = Shared::default();
         for number in 0..variants.count() {
             let variant = variants.variant(number);
-            match self.work(raw, &variant) {
+            match self.work(raw, &variant, errors.to_vec()) {
                 Ok(asked) => lines.push(asked),
                 Err(errors) => wrong.add(errors, &variant),
             }
@@ -293,15 +339,9 @@ impl<'r, R: Read> Rows<'r, R> {
         Ok(lines)
     }
 
-    fn repeated_id(
-        &mut self,
-        raw: &RawRow,
-        asked: Result<&[Asked], &Vec<RowError>>,
-        varies: bool,
-    ) -> Option<RowError> {
+    fn repeated_id(&mut self, raw: &RawRow, asked: &[Asked], varies: bool) -> Option<RowError> {
         let column = self.layout.id?;
         let own = raw.get(column);
-        let asked = asked.unwrap_or_default();
         let id = asked.first().map(|asked| asked.id.as_str()).or(own)?;
         let lines: Vec<&str> = asked.iter().filter_map(|asked| asked.line_id.as_deref()).collect();
         let message = self.ids.as_mut()?.note(id, own.is_some(), raw.row, varies, &lines)?;
@@ -309,18 +349,32 @@ impl<'r, R: Read> Rows<'r, R> {
     }
 
     /// A row that could not be read.
-    fn unreadable(&mut self, bad: BadRow) -> BadRow {
+    fn unreadable(&mut self, mut bad: BadRow) -> BadRow {
         self.unread = true;
+        self.restore(&mut bad.cells);
         let mut errors = self.learn(bad.row);
         let whole = !errors.is_empty() || self.source.gave_up();
         errors.extend(bad.errors);
         let axes = self.rules.axes.iter().map(|axis| axis.axis.values.len());
         self.moved += product(axes).saturating_sub(1);
+        let errors = self.source.place(errors);
         BadRow { row: bad.row.filter(|_| !whole), cells: bad.cells, errors }
     }
 
     fn learn(&mut self, row: Option<u64>) -> Vec<RowError> {
-        self.layout.learn(self.source.titles(), self.rules, self.source.is_table(), row)
+        self.layout.learn(self.source.titles(), self.rules, self.source.has_header(), row)
+    }
+}
+
+/// What is asked, unless its id stood before.
+fn told<T>(asked: Result<T, Vec<RowError>>, again: Option<RowError>) -> Result<T, Vec<RowError>> {
+    match (asked, again) {
+        (Ok(asked), None) => Ok(asked),
+        (Ok(_), Some(error)) => Err(vec![error]),
+        (Err(mut errors), again) => {
+            errors.extend(again);
+            Err(errors)
+        }
     }
 }
 
@@ -336,7 +390,7 @@ impl<R: Read> Iterator for Rows<'_, R> {
             return Some(Err(BadRow { errors: std::mem::take(&mut self.pending), ..BadRow::default() }));
         }
         loop {
-            match self.source.read() {
+            match self.source.next() {
                 Some(Ok(raw)) if raw.is_blank() => {}
                 Some(Ok(raw)) => {
                     let unknown = self.learn(Some(raw.row));
@@ -358,7 +412,7 @@ impl<R: Read> Iterator for Rows<'_, R> {
                     }
                     return Some(Err(bad));
                 }
-                None if self.ended || self.source.is_table() => return None,
+                None if self.ended || self.source.has_header() => return None,
                 None => {
                     self.ended = true;
                     let missing = self.layout.missing_variables(self.rules);

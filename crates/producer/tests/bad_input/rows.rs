@@ -1,110 +1,8 @@
-//! What a person reads when a manifest is wrong, word for word.
+//! Rows, cells and columns that cannot be used.
 
-use std::collections::BTreeMap;
+use pictor_producer::manifest::IgnoreColumns;
 
-use pictor_common::catalogue::Catalogue;
-use pictor_producer::{
-    manifest::{Format, Hosts, IgnoreColumns, Rules, Setup, check},
-    template::Template,
-};
-
-struct Case {
-    file: &'static str,
-    content: Vec<u8>,
-    template: Option<&'static str>,
-    defaults: &'static [(&'static str, &'static str)],
-    ignore: IgnoreColumns,
-    host: Option<&'static str>,
-    expected: &'static str,
-}
-
-fn case(file: &'static str, content: impl Into<Vec<u8>>, expected: &'static str) -> Case {
-    Case {
-        file,
-        content: content.into(),
-        template: None,
-        defaults: &[],
-        ignore: IgnoreColumns::None,
-        host: None,
-        expected,
-    }
-}
-
-/// Checks a manifest; the columns and prompts found, or what is wrong.
-fn verdict(case: &Case) -> Result<Vec<String>, String> {
-    let catalogue = Catalogue::embedded();
-    let family = catalogue.model("dall-e-3").expect("the catalogue knows it").family.clone();
-    let hosts = Hosts(case.host.map(|host| (family, host.to_owned())).into_iter().collect());
-    let template = case.template.map(|source| Template::new(source).expect("a good template"));
-    let defaults: BTreeMap<_, _> =
-        case.defaults.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-    let rules = Rules::new(Setup {
-        catalogue: &catalogue,
-        hosts: &hosts,
-        today: "2026-11-21",
-        template: template.as_ref(),
-        defaults: &defaults,
-        ignore: case.ignore.clone(),
-    })
-    .expect("good defaults");
-    let format = Format::detect(case.file, &case.content);
-    let mut prompts = Vec::new();
-    check(case.content.as_slice(), case.file, format, &rules, &BTreeMap::new(), |row| {
-        prompts.extend(row.specs.into_iter().filter_map(|spec| spec.prompt));
-    })
-    .map(|_| prompts)
-    .map_err(|bad| bad.to_string())
-}
-
-fn assert_refused(cases: impl IntoIterator<Item = Case>) {
-    let mut wrong = Vec::new();
-    for case in cases {
-        let found = verdict(&case).map_err(|text| text.replace(case.file, "F"));
-        if found.as_ref().err().map(String::as_str) != Some(case.expected) {
-            wrong.push(format!(
-                "{}\nexpected:\n{}\nfound:\n{found:#?}",
-                String::from_utf8_lossy(&case.content),
-                case.expected
-            ));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
-}
-
-#[test]
-fn files_that_are_no_table() {
-    assert_refused([
-        case("a.csv", "", "F: the file is empty; its first row names the columns"),
-        case("a.csv", "id,prompt\n", "F: the file names columns and has no rows"),
-        case("a.csv", "id,prompt\n,\n\n", "F: the file names columns and has no rows"),
-        case("a.jsonl", "\n", "F: the file is empty; write one JSON object a line"),
-        case(
-            "a.csv",
-            "id;prompt\n1;mug\n",
-            "F: the cells seem to be separated by ';'; save the file with commas",
-        ),
-        case(
-            "a.csv",
-            b"\xFF\xFEi\0d\0".as_slice(),
-            "F: the file is UTF-16; save it as UTF-8 (in a spreadsheet: \"CSV UTF-8\")",
-        ),
-        case(
-            "a.csv",
-            b"PK\x03\x04rest".as_slice(),
-            "F: the file is a spreadsheet or zip file, not text; save it as \"CSV UTF-8\"",
-        ),
-        case(
-            "a.json",
-            "[\n{\"prompt\":\"mug\"}\n]\n",
-            "F: the file is one JSON array; write one object a line, without [ ] and commas between",
-        ),
-        case(
-            "a.csv",
-            "prompt,Prompt \nmug,cup\n",
-            "F: column \"Prompt\": columns 1 and 2 have the same name; rename or remove one",
-        ),
-    ]);
-}
+use super::{Case, assert_refused, case, verdict};
 
 #[test]
 fn columns_nobody_uses() {
@@ -181,48 +79,19 @@ fn rows_that_are_no_rows() {
         case(
             "a.csv",
             b"id,prompt\n1,caf\xE9 mug\n".as_slice(),
-            "F: row 1, column \"prompt\": byte 4 of the cell (0xE9) is not UTF-8; save the file as UTF-8",
+            "F: row 1, column \"prompt\": byte 4 of the cell (0xE9) is not UTF-8; give --encoding windows-1252 if the file is from Excel on Windows, or save it as UTF-8",
         ),
         case(
             "a.jsonl",
             b"{\"prompt\":\"caf\xE9\"}\n".as_slice(),
-            "F: row 1: byte 15 of the line (0xE9) is not UTF-8; save the file as UTF-8",
+            "F: row 1: byte 15 of the line (0xE9) is not UTF-8; give --encoding windows-1252 if the file is from Excel on Windows, or save it as UTF-8",
         ),
         case(
             "a.jsonl",
             "{\"prompt\":\"mug\"\n[1]\n{\"prompt\":[\"mug\"],\"size\":{\"w\":1}}\n",
             "F: row 1: not one JSON object: the line ends before the object does\n\
              F: row 2: not one JSON object: invalid type: sequence, expected an object\n\
-             F: row 3, column \"prompt\": a list; give a text, number or boolean\n\
              F: row 3, column \"size\": an object inside an object; give each value a name of its own",
-        ),
-    ]);
-}
-
-#[test]
-fn ids_that_are_no_ids() {
-    assert_refused([
-        case(
-            "a.csv",
-            "id,prompt\nsku-1,mug\n2,cup\nsku-1,jug\n",
-            "F: row 3, column \"id\": the id \"sku-1\" is already that of row 1; ids must differ",
-        ),
-        case(
-            "a.csv",
-            "id,prompt\n2,mug\n,cup\n",
-            "F: row 2, column \"id\": the row has no id, and its number 2 is already the id of row 1",
-        ),
-        case(
-            "a.csv",
-            "id,prompt\n../x,mug\na\\b,cup\n..,jug\n",
-            "F: row 1, column \"id\": the id \"../x\" would be a path; leave out / and \\\n\
-             F: row 2, column \"id\": the id \"a\\\\b\" would be a path; leave out / and \\\n\
-             F: row 3, column \"id\": the id \"..\" would be a path; leave out / and \\",
-        ),
-        case(
-            "a.csv",
-            "id,prompt\na\0b,mug\n",
-            "F: row 1, column \"id\": the id holds the control character U+0000; remove it",
         ),
     ]);
 }

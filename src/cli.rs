@@ -90,6 +90,9 @@ pub(crate) enum Command {
     /// Know prices before you start
     #[command(subcommand)]
     Price(commands::price::PriceCommand),
+    /// Prompt templates that ship with Pictor; what a row becomes with one
+    #[command(subcommand)]
+    Template(commands::template::TemplateCommand),
     /// List the models, and until when they live
     Models,
     /// What was paid, or may have been

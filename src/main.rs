@@ -9,9 +9,11 @@ mod output;
 mod parts;
 mod private_redis;
 mod progress;
+mod rejected;
 mod signals;
 mod submission;
 mod table;
+mod templates;
 mod waits;
 
 fn main() -> std::process::ExitCode {

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Read as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use anyhow::Context;
@@ -15,13 +15,20 @@ use pictor_common::{
     store::Store,
 };
 use pictor_producer::{
-    manifest::{BadInput, Format, Hosts, IgnoreColumns, Reading, RowError, Rules, Setup, Told},
+    manifest::{BadInput, Format, Hosts, IgnoreColumns, Reading, RowError, Rules, Setup, Told, normalized},
     plan::Plan,
     submit::{Checked, Manifest, Planned, Request, Source},
     template::Template,
+    vary::{self, Axis},
 };
 
-use crate::{config::Settings, exit::refused, output::Output};
+use crate::{
+    config::Settings,
+    exit::refused,
+    output::Output,
+    rejected::{self, Rejected},
+    templates,
+};
 
 /// What every image is, unless its row says otherwise.
 #[derive(Clone, Debug, Default, Args)]
@@ -118,12 +125,24 @@ impl ReadArgs {
 /// How a file becomes a batch.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct BatchArgs {
-    /// Prompt template: a file, or the text itself when it contains {{ or {%
-    #[arg(long, value_name = "FILE|TEXT", conflicts_with = "template_file")]
+    /// Prompt template: the text itself when it contains {{ or {%, a file, or else one that ships with Pictor
+    /// (`pictor template list`)
+    #[arg(long, value_name = "FILE|NAME|TEXT", conflicts_with = "template_file")]
     pub(crate) template: Option<String>,
     /// Prompt template, always a file
     #[arg(long, value_name = "FILE")]
     pub(crate) template_file: Option<PathBuf>,
+    /// Make every row once for each of these values of a spec field or template variable; given again, all
+    /// combinations are made
+    #[arg(long, value_name = "NAME=VALUE,VALUE")]
+    pub(crate) vary: Vec<String>,
+    /// Leave bad rows out instead of refusing the file; they go to FILE.rejected.csv, each with its error, and the
+    /// exit code is 1
+    #[arg(long)]
+    pub(crate) skip_bad: bool,
+    /// Where the bad rows go [default: FILE.rejected.csv]
+    #[arg(long, value_name = "FILE", requires = "skip_bad")]
+    pub(crate) rejected: Option<PathBuf>,
     /// Allow columns that nothing uses: all of them, or those named
     #[arg(long, value_name = "COLUMNS", num_args = 0..=1, value_delimiter = ',')]
     pub(crate) ignore_columns: Option<Vec<String>>,
@@ -157,20 +176,6 @@ impl BatchArgs {
         }
     }
 
-    fn template_text(&self) -> anyhow::Result<Option<(String, String)>> {
-        let file = match (&self.template, &self.template_file) {
-            (Some(text), _) if text.contains("{{") || text.contains("{%") => {
-                return Ok(Some(("--template".to_owned(), text.clone())));
-            }
-            (Some(path), _) => Path::new(path),
-            (None, Some(path)) => path,
-            (None, None) => return Ok(None),
-        };
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| refused(format!("cannot read the template {}: {error}", file.display())))?;
-        Ok(Some((file.display().to_string(), text)))
-    }
-
     /// Reads everything that does not depend on the manifest.
     pub(crate) fn prepare(
         &self,
@@ -184,19 +189,31 @@ impl BatchArgs {
         let run_id = run_id.map_err(|error| refused(format!("--run-id {error}")))?;
         let max_cost = self.max_cost.as_deref().map(str::parse).transpose();
         let max_cost = max_cost.map_err(|error| refused(format!("--max-cost {error}")))?;
-        let template = self
-            .template_text()?
-            .map(|(name, text)| Template::new(&text).map_err(|error| refused(format!("{name}: {error}"))));
+        let explicit = self.spec.defaults()?;
+        let chosen = templates::chosen(self.template.as_deref(), self.template_file.as_deref())?;
+        let axes = axes(&self.vary, &explicit)?;
         let ignore = self.ignored();
         let mut options = manifest.format.options();
         if ignore != IgnoreColumns::None {
             let names = self.ignore_columns.as_deref().unwrap_or_default().join(",");
             options.insert("ignore_columns".to_owned(), names);
         }
+        let (template, defaults, axes) = match chosen {
+            Some(chosen) => chosen.with(explicit, axes),
+            None => (None, explicit, axes),
+        };
+        if !axes.is_empty() {
+            options.insert("vary".to_owned(), vary::canonical(&axes));
+        }
+        let rejected =
+            self.skip_bad.then(|| rejected::place(self.rejected.as_deref(), &manifest)).transpose()?;
         Ok(Prepared {
             manifest,
-            template: template.transpose()?,
-            defaults: self.spec.defaults()?,
+            template,
+            defaults,
+            axes,
+            skip_bad: self.skip_bad,
+            rejected: rejected.flatten(),
             hosts: crate::accounts::hosts(settings, today),
             today: today.to_owned(),
             options,
@@ -216,6 +233,10 @@ pub(crate) struct Prepared {
     manifest: Manifest,
     template: Option<Template>,
     defaults: BTreeMap<String, String>,
+    axes: Vec<Axis>,
+    skip_bad: bool,
+    /// Where bad rows go, if they are to be kept.
+    rejected: Option<PathBuf>,
     hosts: Hosts,
     today: String,
     options: BTreeMap<String, String>,
@@ -238,7 +259,24 @@ impl Prepared {
             defaults: &self.defaults,
             ignore: self.ignore.clone(),
         };
-        Rules::new(setup).map_err(|errors| bad_defaults(&errors))
+        let rules = Rules::new(setup).and_then(|rules| rules.varied(self.axes.clone()));
+        rules.map(|rules| rules.skipping_bad(self.skip_bad)).map_err(|errors| bad_defaults(&errors))
+    }
+
+    /// Reads the whole manifest. Bad rows that are to be left out are written down before anything is queued.
+    pub(crate) fn check(
+        &self,
+        request: &Request<'_>,
+        output: &Output,
+    ) -> anyhow::Result<(Checked, Option<Rejected>)> {
+        tokio::task::block_in_place(|| {
+            let checked = request.check()?;
+            let rejected = rejected::keep(request, &checked, self.rejected.as_deref(), output)?;
+            match checked.skipped.errors.clone().filter(|_| checked.rows == 0) {
+                Some(bad) => Err(bad.into()),
+                None => Ok((checked, rejected)),
+            }
+        })
     }
 
     /// What is submitted under these rules.
@@ -277,6 +315,20 @@ impl Prepared {
             }
         }
         Ok(planned)
+    }
+}
+
+/// What varies, as the flags say it.
+fn axes(flags: &[String], explicit: &BTreeMap<String, String>) -> anyhow::Result<Vec<Axis>> {
+    let axes: Result<Vec<Axis>, String> = flags.iter().map(|flag| Axis::parse(flag)).collect();
+    let axes = axes.map_err(|why| refused(format!("--vary {why}")))?;
+    let both = axes.iter().find(|axis| explicit.keys().any(|name| normalized(name) == axis.name));
+    match both {
+        Some(axis) => Err(refused(format!(
+            "{0} is given once for all and varies too; leave out one of them (--vary {0}=…)",
+            axis.name
+        ))),
+        None => Ok(axes),
     }
 }
 
@@ -345,8 +397,13 @@ pub(crate) async fn submit(
     Ok(request.submit(checked, planned, queue, store, told).await?)
 }
 
-/// The plan, as a result.
-pub(crate) fn show_plan(checked: &Checked, plan: &Plan, output: &Output) -> anyhow::Result<()> {
-    let value = serde_json::json!({ "batch": checked.head.id, "plan": plan });
-    output.result(&value, || plan.text())
+/// The plan, as a result: as a value, and for people.
+pub(crate) fn plan_told(
+    checked: &Checked,
+    plan: &Plan,
+    rejected: Option<&Rejected>,
+) -> (serde_json::Value, String) {
+    let mut value = serde_json::json!({ "batch": checked.head.id, "plan": plan });
+    rejected::add_to(&mut value, rejected);
+    (value, plan.text())
 }

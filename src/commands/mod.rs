@@ -16,6 +16,7 @@ pub(crate) mod run;
 pub(crate) mod simulate;
 pub(crate) mod status;
 pub(crate) mod submit;
+pub(crate) mod template;
 pub(crate) mod watch;
 pub(crate) mod worker;
 
@@ -65,6 +66,7 @@ pub(crate) async fn perform(command: Command, flags: &Flags, output: &Output) ->
         Command::Batch(command) => Box::pin(batch::run(command, &context)).await,
         Command::Results(args) => Box::pin(results::run(args, &context)).await,
         Command::Price(command) => Box::pin(price::run(command, &context)).await,
+        Command::Template(command) => template::run(command, &context),
         Command::Models => models::run(&context),
         Command::Ledger(command) => Box::pin(ledger::run(command, &context)).await,
         Command::Budget(command) => Box::pin(budget::run(command, &context)).await,

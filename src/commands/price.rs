@@ -89,5 +89,5 @@ fn estimate(args: &EstimateArgs, context: &Context) -> anyhow::Result<Exit> {
     let rules = prepared.rules(settings)?;
     let plan = tokio::task::block_in_place(|| prepared.request(&rules).price())?;
     context.output.result(&plan, || plan.text())?;
-    Ok(Exit::Done)
+    Ok(if plan.skipped > 0 { Exit::SomeFailed } else { Exit::Done })
 }

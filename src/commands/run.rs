@@ -17,6 +17,7 @@ use crate::{
     parts,
     private_redis::Use,
     progress::{Watch, Watched},
+    rejected::Rejected,
     submission::{self, BatchArgs, families, manifest, one_prompt},
 };
 pub(crate) use report::Ran;
@@ -51,9 +52,7 @@ pub(crate) async fn run(args: RunArgs, context: &Context) -> anyhow::Result<Exit
     };
     let concurrency = args.concurrency.unwrap_or(context.settings.worker.concurrency).max(1);
     let work = Work { manifest, out: args.out.as_deref(), concurrency, batch: &args.batch };
-    let Some(ran) = Box::pin(work.carry_out(context, async |_queue: &Queue| Ok(()))).await? else {
-        return Ok(Exit::Done);
-    };
+    let ran = Box::pin(work.carry_out(context, async |_queue: &Queue| Ok(()))).await?;
     context.output.result(&ran.summary, || ran.text)?;
     Ok(ran.exit)
 }
@@ -68,19 +67,20 @@ pub(crate) struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Checks, plans, submits, works and reports; `None` after a dry run. `before` and the caller's
+    /// Checks, plans, submits, works and reports; a dry run ends with the plan. `before` and the caller's
     /// own look at the queue happen while the server still runs.
     pub(crate) async fn carry_out(
         self,
         context: &Context,
         before: impl AsyncFnOnce(&Queue) -> anyhow::Result<()>,
-    ) -> anyhow::Result<Option<Ran>> {
+    ) -> anyhow::Result<Ran> {
         let settings = &context.settings;
         let today = parts::today();
         let prepared = self.batch.prepare(self.manifest.clone(), Band::Normal, settings, &today)?;
         let rules = prepared.rules(settings)?;
         let request = prepared.request(&rules);
-        let checked = tokio::task::block_in_place(|| request.check())?;
+        let (checked, rejected) = prepared.check(&request, &context.output)?;
+        let rejected = rejected.as_ref();
         let lanes = match accounts::lanes(settings, Some(&families(&checked)), &today) {
             // A dry run sends nothing.
             Err(_lacking) if self.batch.dry_run => Vec::new(),
@@ -95,8 +95,8 @@ impl Work<'_> {
             before(queue).await?;
             let planned = prepared.plan(&request, &checked, queue, &*store).await?;
             if self.batch.dry_run {
-                submission::show_plan(&checked, &planned.plan, &context.output)?;
-                return Ok(None);
+                let (summary, text) = submission::plan_told(&checked, &planned.plan, rejected);
+                return Ok(Ran { exit: Rejected::exit(rejected, Exit::Done), summary, text });
             }
             context.output.note(&outlook(&planned.plan));
             let parts = parts::worker(settings, queue, &store, lanes, self.concurrency).await?;
@@ -120,8 +120,9 @@ impl Work<'_> {
                 planned: &planned,
                 sums,
                 spent,
+                rejected,
             };
-            report.ran(watched).await.map(Some)
+            report.ran(watched).await
         };
         let ended = Box::pin(done).await;
         let closed = opened.close().await;
@@ -133,7 +134,12 @@ impl Work<'_> {
 
 /// What is going to happen, in a line.
 fn outlook(plan: &pictor_producer::plan::Plan) -> String {
-    let mut text = format!("{} for {}", counted(plan.rows, "row"), counted(plan.takes, "image"));
+    let rows = if plan.matrix.is_empty() {
+        counted(plan.rows, "row")
+    } else {
+        plan.matrix.told(plan.rows, plan.lines)
+    };
+    let mut text = format!("{rows} for {}", counted(plan.takes, "image"));
     let mut part = |count: u64, words: &str| {
         if count > 0 {
             text += &format!("; {count} {words}");

@@ -10,6 +10,7 @@ use crate::{
     parts,
     private_redis::Use,
     progress::{Watch, Watched},
+    rejected::{self, Rejected},
     submission::{self, BatchArgs, manifest},
 };
 
@@ -54,7 +55,8 @@ pub(crate) async fn run(args: SubmitArgs, context: &Context) -> anyhow::Result<E
     )?;
     let rules = prepared.rules(settings)?;
     let request = prepared.request(&rules);
-    let checked = tokio::task::block_in_place(|| request.check())?;
+    let (checked, rejected) = prepared.check(&request, &context.output)?;
+    let rejected = rejected.as_ref();
     let url = parts::store_url(settings, None);
     let store = parts::open_answering_store(settings, url).await?;
     let used = parts::absolute(url);
@@ -64,19 +66,22 @@ pub(crate) async fn run(args: SubmitArgs, context: &Context) -> anyhow::Result<E
         parts::apply_budget(settings, queue).await?;
         let planned = prepared.plan(&request, &checked, queue, &*store).await?;
         if args.batch.dry_run {
-            submission::show_plan(&checked, &planned.plan, &context.output)?;
-            return Ok(Exit::Done);
+            let (value, text) = submission::plan_told(&checked, &planned.plan, rejected);
+            context.output.result(&value, || text)?;
+            return Ok(Rejected::exit(rejected, Exit::Done));
         }
         let sums = submission::submit(&request, &checked, &planned, queue, &*store, &context.output).await?;
         let id = &checked.head.id;
         if args.wait {
             let watch =
                 Watch { queue, batch: id, output: &context.output, stop: &context.signals.stop, lanes: None };
-            return waited(context, queue, watch.until_ended().await?).await;
+            let ended = waited(context, queue, watch.until_ended().await?).await?;
+            return Ok(Rejected::exit(rejected, ended));
         }
-        let value = json!({ "batch": id, "rows": checked.rows, "plan": planned.plan, "submitted": sums });
+        let mut value = json!({ "batch": id, "rows": checked.rows, "plan": planned.plan, "submitted": sums });
+        rejected::add_to(&mut value, rejected);
         context.output.result(&value, || format!("batch {id}\n{}", planned.plan.text()))?;
-        Ok(Exit::Done)
+        Ok(Rejected::exit(rejected, Exit::Done))
     };
     let ended = Box::pin(done).await;
     opened.close().await?;

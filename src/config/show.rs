@@ -78,7 +78,7 @@ pub(super) fn show(
 }
 
 fn show_store(rows: &mut Rows<'_>, store: &StoreSettings) {
-    let StoreSettings { url, s3 } = store;
+    let StoreSettings { url, s3, public_base_url } = store;
     let S3Settings {
         endpoint,
         region,
@@ -97,6 +97,7 @@ fn show_store(rows: &mut Rows<'_>, store: &StoreSettings) {
     } = s3;
     let mut add = |name: &str, value: serde_json::Value| rows.add("store", &[name], value);
     add("url", mask::address(url.as_deref().unwrap_or(DEFAULT_STORE)).into());
+    add("public_base_url", text(public_base_url.as_ref().map(|base| base.url(""))));
     add("endpoint", text(endpoint.as_deref().map(mask::address)));
     add("region", text(region.clone()));
     add("path_style", (*path_style).into());

@@ -138,7 +138,7 @@ pub struct BatchHead {
 /// One row of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
-    /// Data row in the manifest, from 1.
+    /// Its number: that of the data row in the manifest, from 1, moved on by the variants of rows before it.
     pub row: u64,
     /// The row's own id.
     pub id: String,

@@ -16,6 +16,8 @@ use sha2::{Digest as _, Sha256};
 pub struct Content<R> {
     manifest: R,
     hasher: Sha256,
+    /// The last two bytes read.
+    end: [u8; 2],
 }
 
 impl<R: Read> Content<R> {
@@ -37,7 +39,13 @@ impl<R: Read> Content<R> {
                 part(&mut hasher, value);
             }
         }
-        Self { manifest, hasher }
+        Self { manifest, hasher, end: *b"\n\n" }
+    }
+
+    /// Whether what was read ends in the middle of a line.
+    pub(crate) fn ends_open(&self) -> bool {
+        // The second form is a line end of UTF-16.
+        !matches!(self.end, [_, b'\n' | b'\r'] | [b'\n' | b'\r', 0])
     }
 
     /// Reads what is left and returns the digest in hexadecimal digits.
@@ -51,6 +59,11 @@ impl<R: Read> Read for Content<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let length = self.manifest.read(buf)?;
         self.hasher.update(&buf[..length]);
+        match buf[..length] {
+            [.., before, last] => self.end = [before, last],
+            [last] => self.end = [self.end[1], last],
+            [] => {}
+        }
         Ok(length)
     }
 }

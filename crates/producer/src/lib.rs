@@ -4,9 +4,14 @@
 //! ([`plan`]), and back to tables of results ([`results`]). Nothing here prints.
 
 pub mod content;
+mod formula;
+pub mod gallery;
 pub mod manifest;
 pub mod plan;
+mod preview;
+mod rejected;
 pub mod results;
 mod seen;
 pub mod submit;
 pub mod template;
+pub mod vary;

@@ -9,7 +9,7 @@ use pictor_common::{
 };
 use serde::Serialize;
 
-use crate::{manifest::RowSpecs, seen::Seen};
+use crate::{manifest::RowSpecs, seen::Seen, vary::Matrix};
 
 /// Kinds of image listed one by one; what is left goes to one more.
 const MOST_KINDS: usize = 100;
@@ -50,6 +50,13 @@ pub struct PlannedAsset {
 pub struct Plan {
     /// Rows that ask for something.
     pub rows: u64,
+    /// Lines they become; more than the rows where something varies.
+    pub lines: u64,
+    /// What multiplied the rows.
+    #[serde(skip_serializing_if = "Matrix::is_empty")]
+    pub matrix: Matrix,
+    /// Bad rows, left out.
+    pub skipped: u64,
     /// Images asked for, takes counted.
     pub takes: u64,
     /// Different images among them.
@@ -76,6 +83,8 @@ pub struct Plan {
     pub kinds: Vec<Kind>,
     #[serde(skip)]
     seen: Seen<()>,
+    #[serde(skip)]
+    last_row: u64,
 }
 
 /// Images to be made of one model, quality and size.
@@ -102,12 +111,20 @@ impl Plan {
         Self { retry_failed, ..Self::default() }
     }
 
-    /// Takes a row in: computes keys and tells its first-seen assets, to be looked up and [added](Self::add).
+    /// The same, of a manifest some rows of which are left out or multiplied.
+    #[must_use]
+    pub fn of(self, matrix: &Matrix, skipped: u64) -> Self {
+        Self { matrix: matrix.clone(), skipped, ..self }
+    }
+
+    /// Takes a line in: computes keys and tells its first-seen assets, to be looked up and [added](Self::add).
     pub fn row(&mut self, row: RowSpecs) -> PlannedRow {
-        let RowSpecs { row, id, cells, specs, route, estimate } = row;
+        let RowSpecs { row, line, id, cells, specs, route, estimate } = row;
         let mut keys = Vec::with_capacity(specs.len());
         let mut assets = Vec::new();
-        self.rows += 1;
+        self.rows += u64::from(row != self.last_row);
+        self.lines += 1;
+        self.last_row = row;
         for spec in specs {
             let key = AssetKey::of(&spec);
             keys.push(key.clone());
@@ -121,7 +138,7 @@ impl Plan {
             let asset = NewAsset { key, spec, route: route.clone(), ceiling, tokens, made: None };
             assets.push(PlannedAsset { asset, estimate });
         }
-        PlannedRow { line: Line { row, id, keys, cells }, assets }
+        PlannedRow { line: Line { row: line, id, keys, cells }, assets }
     }
 
     /// Counts assets with how they stand.
@@ -197,7 +214,8 @@ mod tests {
     fn row(number: u64, specs: Vec<Spec>) -> RowSpecs {
         let estimate = Estimate { expected: MicroUsd(40_000), ceiling: MicroUsd(50_000), tokens: 0 };
         let route = Route::new("dall-e-3", Operation::Generate);
-        RowSpecs { row: number, id: number.to_string(), cells: Vec::new(), specs, route, estimate }
+        let id = number.to_string();
+        RowSpecs { row: number, line: number, id, cells: Vec::new(), specs, route, estimate }
     }
 
     fn spec(prompt: &str, take: u32) -> Spec {
@@ -238,7 +256,7 @@ mod tests {
     #[test]
     fn many_kinds_are_bounded_and_nothing_is_lost() {
         let mut plan = Plan::new(false);
-        for i in 0..250_u64 {
+        for i in 1..=250_u64 {
             let odd = Spec { size: Some(format!("{}x16", 16 * i)), ..spec("mug", 0) };
             let planned = plan.row(row(i, vec![odd]));
             plan.add(planned.assets.iter().map(|asset| (asset, Standing::New)));

@@ -28,10 +28,15 @@ impl<V> Default for Seen<V> {
 }
 
 impl<V: Copy> Seen<V> {
+    /// What was noted with a text, if it was.
+    pub(crate) fn get(&self, text: &str) -> Option<V> {
+        let short = short(text);
+        self.shards[usize::from(short[0])].get(&short).copied()
+    }
+
     /// Notes a text; returns what was noted with it before, if it was.
     pub(crate) fn text(&mut self, text: &str, value: V) -> Option<V> {
-        let digest = Sha256::digest(text.as_bytes());
-        self.note(std::array::from_fn(|i| digest[i]), value)
+        self.note(short(text), value)
     }
 
     /// Notes an asset key; returns what was noted with it before, if it was.
@@ -49,6 +54,11 @@ impl<V: Copy> Seen<V> {
             }
         }
     }
+}
+
+fn short(text: &str) -> Short {
+    let digest = Sha256::digest(text.as_bytes());
+    std::array::from_fn(|i| digest[i])
 }
 
 const fn nibble(digit: u8) -> u8 {

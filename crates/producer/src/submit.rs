@@ -21,8 +21,9 @@ use pictor_common::{
 
 use crate::{
     content::{Content, batch_id},
-    manifest::{BadInput, Reading, RowError, RowSpecs, Rows, Rules, check},
+    manifest::{BadInput, BadRow, Reading, RowSpecs, Rows, Rules, Skipped, check},
     plan::{Plan, PlannedAsset, Standing},
+    vary::Matrix,
 };
 
 /// Objects looked up in the store at once.
@@ -49,7 +50,7 @@ pub enum Source {
 }
 
 impl Manifest {
-    fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
+    pub(crate) fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
         Ok(match &self.source {
             Source::File(path) => Box::new(io::BufReader::new(File::open(path)?)),
             Source::Bytes(bytes) => Box::new(&**bytes),
@@ -81,8 +82,14 @@ pub struct Request<'a> {
 pub struct Checked {
     /// The batch.
     pub head: BatchHead,
-    /// Rows that ask for something.
+    /// Lines: rows that ask for something, multiplied by what varies.
     pub rows: u64,
+    /// Those rows themselves.
+    pub data_rows: u64,
+    /// What multiplied the rows.
+    pub matrix: Matrix,
+    /// Rows left out.
+    pub skipped: Arc<Skipped>,
     /// Where its assets wait.
     pub routes: BTreeSet<Route>,
 }
@@ -133,8 +140,14 @@ impl Request<'_> {
             routes.insert(row.route);
         };
         let manifest = self.open()?;
-        let found =
-            check(manifest, &self.manifest.name, self.manifest.format.clone(), self.rules, self.options, each)?;
+        let found = check(
+            manifest,
+            &self.manifest.name,
+            self.manifest.format.clone(),
+            self.rules,
+            self.options,
+            each,
+        )?;
         let id = self.run_id.clone().unwrap_or_else(|| batch_id(self.tenant, &found.content));
         let head = BatchHead {
             id,
@@ -145,7 +158,8 @@ impl Request<'_> {
             columns: found.columns,
             cap: None,
         };
-        Ok(Checked { head, rows: found.rows, routes })
+        let skipped = Arc::new(found.skipped);
+        Ok(Checked { head, rows: found.lines, data_rows: found.rows, matrix: found.matrix, skipped, routes })
     }
 
     /// Prices a manifest as if nothing of it existed; asks nobody.
@@ -155,8 +169,19 @@ impl Request<'_> {
             let assets = plan.row(row).assets;
             plan.add(assets.iter().map(|planned| (planned, Standing::New)));
         };
-        check(self.open()?, &self.manifest.name, self.manifest.format.clone(), self.rules, self.options, each)?;
-        Ok(plan)
+        let found = check(
+            self.open()?,
+            &self.manifest.name,
+            self.manifest.format.clone(),
+            self.rules,
+            self.options,
+            each,
+        )?;
+        let skipped = found.skipped.rows.len() as u64;
+        match found.skipped.errors.filter(|_| found.rows == 0) {
+            Some(bad) => Err(bad.into()),
+            None => Ok(plan.of(&found.matrix, skipped)),
+        }
     }
 
     /// Looks every asset up, in Redis and, where Redis does not know it, in the store.
@@ -166,7 +191,7 @@ impl Request<'_> {
         queue: &Queue,
         store: &dyn Store,
     ) -> Result<Planned, SubmitError> {
-        let mut plan = Plan::new(self.retry_failed);
+        let mut plan = Plan::new(self.retry_failed).of(&checked.matrix, checked.skipped.rows.len() as u64);
         let mut stored = HashSet::new();
         let mut waiting: Vec<PlannedAsset> = Vec::with_capacity(CHUNK);
         for row in self.rows(checked, self.open()?)? {
@@ -239,11 +264,12 @@ impl Request<'_> {
 
     fn rows<'s, R: Read>(&'s self, checked: &Checked, manifest: R) -> Result<Rows<'s, R>, SubmitError> {
         Rows::again(manifest, self.manifest.format.clone(), self.rules, &checked.head.columns)
+            .map(|rows| rows.without(Arc::clone(&checked.skipped)))
             .map_err(|_errors| SubmitError::Changed(self.manifest.name.clone()))
     }
 
-    fn good(&self, row: Result<RowSpecs, Vec<RowError>>) -> Result<RowSpecs, SubmitError> {
-        row.map_err(|_errors| SubmitError::Changed(self.manifest.name.clone()))
+    fn good(&self, row: Result<RowSpecs, BadRow>) -> Result<RowSpecs, SubmitError> {
+        row.map_err(|_bad| SubmitError::Changed(self.manifest.name.clone()))
     }
 
     fn open(&self) -> Result<Box<dyn Read + Send + '_>, SubmitError> {

@@ -16,6 +16,7 @@ pub struct Template {
     source: String,
     engine: Environment<'static>,
     variables: Arc<[String]>,
+    optional: BTreeSet<String>,
 }
 
 /// A row as the engine sees it: the template's variables and their values.
@@ -60,7 +61,7 @@ impl Template {
         let globals: BTreeSet<_> = engine.globals().map(|(name, _)| name.to_owned()).collect();
         let used: BTreeSet<_> = compiled.undeclared_variables(false).into_iter().collect();
         let variables = used.difference(&globals).cloned().collect();
-        Ok(Self { source: source.to_owned(), engine, variables })
+        Ok(Self { source: source.to_owned(), engine, variables, optional: BTreeSet::new() })
     }
 
     /// The text it was made from.
@@ -73,6 +74,17 @@ impl Template {
     #[must_use]
     pub fn variables(&self) -> &[String] {
         &self.variables
+    }
+
+    /// The same, of which these variables need no column.
+    #[must_use]
+    pub fn with_optional(self, names: impl IntoIterator<Item = String>) -> Self {
+        Self { optional: names.into_iter().collect(), ..self }
+    }
+
+    /// Whether a variable needs no column.
+    pub(crate) fn is_optional(&self, name: &str) -> bool {
+        self.optional.contains(name)
     }
 
     /// Fills the template; `values` follows [`Template::variables`], undefined where a cell is empty.

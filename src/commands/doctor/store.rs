@@ -300,7 +300,7 @@ fn mend(error: &StoreError, permission: &str, kind: Kind) -> String {
         (StoreErrorKind::Unavailable, _) => {
             "see whether store.endpoint and store.region are right, the server runs, and no firewall is on the way".to_owned()
         }
-        (StoreErrorKind::Invalid, _) => {
+        (StoreErrorKind::Invalid | StoreErrorKind::Unsupported, _) => {
             "set store.checksums = \"when_required\" or store.path_style, as the server wants it; its words say which".to_owned()
         }
     }

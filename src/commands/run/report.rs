@@ -16,6 +16,7 @@ use crate::{
     exit::Exit,
     parts,
     progress::Watched,
+    rejected::{self, Rejected},
 };
 
 /// Images that are named one by one.
@@ -40,6 +41,7 @@ pub(super) struct Report<'a> {
     pub(super) planned: &'a Planned,
     pub(super) sums: Submitted,
     pub(super) spent: MicroUsd,
+    pub(super) rejected: Option<&'a Rejected>,
 }
 
 impl Report<'_> {
@@ -68,11 +70,12 @@ impl Report<'_> {
         }
         let images = self.store.location("assets");
         let few = self.few(batch.assets).await?;
-        let summary = json!({
+        let mut summary = json!({
             "batch": batch.id, "rows": self.checked.rows, "assets": batch.assets, "made": made, "reused": reused,
             "failed": failed, "left": left, "spent": self.spent, "queued_before": self.sums.queued,
             "stuck": stuck, "images": images, "results": table,
         });
+        rejected::add_to(&mut summary, self.rejected);
         let mut text = format!("{made} made, {reused} there before, {failed} failed");
         if left > 0 {
             text += &format!(", {left} still to make: run the same command again");
@@ -86,9 +89,11 @@ impl Report<'_> {
         if failed > 0 {
             text += &format!("failures pictor failed list{}\n", at(self.context));
         }
+        text.extend(self.rejected.iter().map(|rejected| format!("rejected {}\n", rejected.told())));
         text.extend(stuck.iter().map(|why| format!("stopped  {why}\n")));
         let all = failed == 0 && left == 0 && batch.state != "cancelled";
-        Ok(Ran { exit: if all { Exit::Done } else { Exit::SomeFailed }, summary, text })
+        let exit = if all { Exit::Done } else { Exit::SomeFailed };
+        Ok(Ran { exit: Rejected::exit(self.rejected, exit), summary, text })
     }
 
     /// Places of the images, when they are few.

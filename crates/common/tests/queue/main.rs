@@ -7,7 +7,7 @@ mod doubt;
 mod ending;
 mod fairness;
 mod grace;
-mod steering;
 mod keys_and_profiles;
+mod steering;
 mod submitting;
 mod world;

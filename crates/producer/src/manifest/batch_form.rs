@@ -204,6 +204,9 @@ impl Request<'_> {
 
     fn field(&mut self, name: &str, field: &str, value: &RawValue) -> serde_json::Result<()> {
         match Cell.deserialize(&mut serde_json::Deserializer::from_str(value.get()))? {
+            Ok((_, Kind::List)) => {
+                self.wrong(name, value, "a list; give a text, number or boolean".to_owned());
+            }
             Ok((text, kind)) => self.put(field, text, kind),
             Err(message) => self.wrong(name, value, message.to_owned()),
         }

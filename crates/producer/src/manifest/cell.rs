@@ -39,6 +39,8 @@ pub(super) enum Kind {
     Text,
     Number,
     Bool,
+    /// Several values, written as a JSON array of texts, numbers and booleans.
+    List,
 }
 
 impl RawRow {
@@ -54,15 +56,26 @@ impl RawRow {
 
     /// A cell as a template sees it.
     pub(super) fn variable(&self, column: usize) -> Option<Value> {
-        let text = self.get(column)?;
-        Some(match self.kinds.get(column).copied().unwrap_or_default() {
-            Kind::Text => Value::from(text),
-            Kind::Bool => Value::from(text == "true"),
-            Kind::Number => text
+        Some(self.kind(column).value(self.get(column)?))
+    }
+
+    /// What a cell was in the file.
+    pub(super) fn kind(&self, column: usize) -> Kind {
+        self.kinds.get(column).copied().unwrap_or_default()
+    }
+}
+
+impl Kind {
+    /// A text as a template sees it.
+    pub(super) fn value(self, text: &str) -> Value {
+        match self {
+            Self::Text | Self::List => Value::from(text),
+            Self::Bool => Value::from(text == "true"),
+            Self::Number => text
                 .parse::<i64>()
                 .map(Value::from)
                 .or_else(|_not_whole| text.parse::<f64>().map(Value::from))
                 .unwrap_or_else(|_no_number| Value::from(text)),
-        })
+        }
     }
 }

@@ -75,6 +75,11 @@ impl<R: Read> CsvRows<R> {
         &self.titles
     }
 
+    /// Whether the error just told is one after which nothing more can be read.
+    pub(super) const fn gave_up(&self) -> bool {
+        self.done
+    }
+
     /// The next row; errors of one row do not end the reading, those of the file do.
     pub(super) fn next(&mut self) -> Option<Result<RawRow, BadRow>> {
         loop {

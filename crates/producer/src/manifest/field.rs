@@ -6,12 +6,18 @@ use super::error::shortened;
 
 /// Most takes of one row; more is likelier a slip than a wish.
 pub(super) const MOST_TAKES: u32 = 100;
-const LONGEST_ID: usize = 200;
+pub(super) const LONGEST_ID: usize = 200;
 
 /// Sets a field of a spec from the text of a cell, trimmed and not empty; says what would be right.
 pub(super) fn set(spec: &mut Spec, field: &str, text: &str) -> Result<(), String> {
     if let Some(control) = control_character(text, field == "prompt") {
         return Err(format!("holds the control character U+{:04X}; remove it", u32::from(control)));
+    }
+    // What decoders put where they could not read on; a picture of a garbled text is not worth paying for.
+    if field == "prompt" && text.contains('\u{FFFD}') {
+        return Err(
+            "holds U+FFFD, which stands where a character could not be read; write that character".to_owned()
+        );
     }
     let word = || Some(text.to_lowercase());
     match field {

@@ -61,6 +61,11 @@ impl<R: Read> JsonlRows<R> {
         &self.columns.titles
     }
 
+    /// Whether the error just told is one after which nothing more can be read.
+    pub(super) const fn gave_up(&self) -> bool {
+        self.done
+    }
+
     pub(super) fn next(&mut self) -> Option<Result<RawRow, BadRow>> {
         loop {
             if self.done {
@@ -305,9 +310,21 @@ impl<'de> Visitor<'de> for Cell {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Err("a list; give a text, number or boolean"))
+        let (mut items, mut wrong) = (Vec::new(), None);
+        while let Some(item) = list.next_element_seed(Self)? {
+            match item {
+                Ok((_, Kind::List)) => wrong = Some("a list inside a list; give texts, numbers or booleans"),
+                Ok((text, kind)) => items.push(item_of(text, kind)),
+                Err(message) => wrong = Some(message),
+            }
+        }
+        Ok(wrong.map_or_else(|| Ok((serde_json::Value::Array(items).to_string(), Kind::List)), Err))
     }
+}
+
+fn item_of(text: String, kind: Kind) -> serde_json::Value {
+    let plain = (kind != Kind::Text).then(|| serde_json::from_str(&text).ok()).flatten();
+    plain.unwrap_or(serde_json::Value::String(text))
 }
 
 #[cfg(test)]

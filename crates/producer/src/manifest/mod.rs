@@ -5,6 +5,7 @@
 
 mod batch_form;
 mod cell;
+mod check;
 mod columns;
 mod csv;
 mod delimiter;
@@ -12,8 +13,10 @@ mod encoding;
 mod error;
 mod field;
 mod format;
+mod ids;
 mod input;
 mod jsonl;
+mod layout;
 mod magic;
 mod place;
 mod quotes;
@@ -21,14 +24,18 @@ mod reading;
 mod row;
 mod rows;
 mod rules;
+mod shared;
 mod source;
 mod suspect;
+mod variants;
 mod xlsx;
 
+pub use check::{Checked, Skipped, check};
 pub use columns::{IgnoreColumns, normalized};
 pub use error::{BadInput, BadRow, Findings, RowError};
 pub use format::Format;
 pub use place::Place;
 pub use reading::{Reading, Told};
-pub use rows::{Checked, RowSpecs, Rows, check};
+pub use rows::{RowSpecs, Rows};
 pub use rules::{Hosts, Rules, Setup};
+pub(crate) use variants::as_bars;

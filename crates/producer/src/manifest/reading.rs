@@ -91,6 +91,12 @@ impl Reading {
         Ok(reading)
     }
 
+    /// Whether its rows are JSON objects.
+    #[must_use]
+    pub const fn is_json(&self) -> bool {
+        matches!(self.format, Format::Jsonl)
+    }
+
     /// What of it belongs to the content of a batch: it makes other rows of the same bytes.
     #[must_use]
     pub fn options(&self) -> BTreeMap<String, String> {

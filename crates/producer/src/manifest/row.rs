@@ -17,20 +17,10 @@ use super::{
     columns::Use,
     error::shortened,
     field,
+    layout::Layout,
     rules::{Rules, usable},
+    variants::Varied,
 };
-
-/// What the columns of a file mean, worked out once.
-#[derive(Debug, Default)]
-pub(super) struct Layout {
-    pub(super) uses: Vec<Use>,
-    /// Column of each variable of the template.
-    pub(super) variables: Vec<Option<usize>>,
-    pub(super) id: Option<usize>,
-    pub(super) count: Option<usize>,
-    /// No row can be rendered, which was told once and for all.
-    pub(super) lacks_variables: bool,
-}
 
 /// Models found usable so far.
 pub(super) type Models<'c> = HashMap<String, &'c Model>;
@@ -38,7 +28,10 @@ pub(super) type Models<'c> = HashMap<String, &'c Model>;
 /// What one row asks for, all its takes alike.
 #[derive(Debug)]
 pub(super) struct Asked {
+    /// That of the row.
     pub(super) id: String,
+    /// That of the line, where the row varies.
+    pub(super) line_id: Option<String>,
     pub(super) spec: Spec,
     pub(super) count: u32,
     pub(super) estimate: Estimate,
@@ -52,6 +45,8 @@ pub(super) struct RowWork<'w, 'r> {
     pub(super) titles: &'w [String],
     pub(super) models: &'w mut Models<'r>,
     pub(super) raw: &'w RawRow,
+    /// What takes the place of cells in this variant.
+    pub(super) varied: &'w [Varied<'w>],
     pub(super) errors: Vec<RowError>,
 }
 
@@ -68,8 +63,12 @@ impl<'r> RowWork<'_, 'r> {
             spec.take = 0;
         }
         self.prompt_given(&spec);
-        let Some((estimate, route)) = self.judged(&spec) else { return Err(self.errors) };
-        if self.errors.is_empty() { Ok(Asked { id, spec, count, estimate, route }) } else { Err(self.errors) }
+        let Some((estimate, route)) = self.judged(&mut spec) else { return Err(self.errors) };
+        if self.errors.is_empty() {
+            Ok(Asked { id, line_id: None, spec, count, estimate, route })
+        } else {
+            Err(self.errors)
+        }
     }
 
     fn id(&mut self) -> String {
@@ -86,6 +85,9 @@ impl<'r> RowWork<'_, 'r> {
     fn fields(&mut self, spec: &mut Spec) {
         for (column, what) in self.layout.uses.iter().enumerate() {
             let Some(text) = self.raw.get(column) else { continue };
+            if self.varied.iter().any(|it| it.column == Some(column)) {
+                continue;
+            }
             match what {
                 Use::Field(field) => {
                     if let Err(message) = field::set(spec, field, text) {
@@ -100,11 +102,26 @@ impl<'r> RowWork<'_, 'r> {
                 Use::Id | Use::Count | Use::Other => {}
             }
         }
+        for it in self.varied {
+            let Some(field) = it.target.field else { continue };
+            if let Err(message) = field::set(spec, field, it.text) {
+                let column = it.column.map(|column| self.titles[column].clone());
+                self.errors.push(RowError {
+                    column,
+                    field: Some(field.to_owned()),
+                    value: Some(shortened(it.text)),
+                    ..RowError::row(self.raw.row, message)
+                });
+            }
+        }
     }
 
     fn rendered(&mut self, id: &str) -> Option<String> {
         let template = self.rules.template.filter(|_| !self.layout.lacks_variables)?;
         let of_row = |(i, name): (usize, &String)| {
+            if let Some(it) = self.varied.iter().find(|it| it.target.variable == Some(i)) {
+                return it.value();
+            }
             let in_cell =
                 self.layout.variables.get(i).copied().flatten().and_then(|column| self.raw.variable(column));
             match in_cell {
@@ -169,9 +186,13 @@ impl<'r> RowWork<'_, 'r> {
     }
 
     /// Asks the catalogue what the model thinks of the spec; none when the model is not usable.
-    fn judged(&mut self, spec: &Spec) -> Option<(Estimate, Route)> {
+    fn judged(&mut self, spec: &mut Spec) -> Option<(Estimate, Route)> {
         let model = self.model(&spec.model)?;
-        for problem in model.check(spec) {
+        let mut problems = model.check(spec);
+        if !problems.is_empty() && self.rules.template.is_some() {
+            problems.retain(|problem| !self.is_for_the_prompt(spec, problem.field));
+        }
+        for problem in problems {
             if !self.has_error_on(problem.field) {
                 self.problem(problem.field, &value_of(spec, problem.field), problem.message);
             }
@@ -186,6 +207,27 @@ impl<'r> RowWork<'_, 'r> {
                 None
             }
         }
+    }
+
+    /// Takes back a field whose words were meant for the template that reads them, such as style `studio`.
+    fn is_for_the_prompt(&self, spec: &mut Spec, field: &str) -> bool {
+        let reads =
+            |name: &str| self.rules.template.is_some_and(|it| it.variables().iter().any(|v| v == name));
+        let place = match field {
+            "style" => &mut spec.style,
+            // A word of the API's own is meant for the API, also where this model refuses it.
+            "background"
+                if !matches!(spec.background.as_deref(), Some("auto" | "opaque" | "transparent")) =>
+            {
+                &mut spec.background
+            }
+            _ => return false,
+        };
+        if !reads(field) {
+            return false;
+        }
+        *place = None;
+        true
     }
 
     /// The row's model; each is judged once.

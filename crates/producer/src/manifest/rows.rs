@@ -1,28 +1,36 @@
 //! Visits the rows of a manifest one at a time.
 
-use std::{collections::BTreeMap, io::Read};
+use std::{collections::VecDeque, io::Read, sync::Arc};
 
 use pictor_common::{Spec, batch::Route, price::Estimate};
 
 use super::{
-    BadInput, Findings, Format, Reading, RowError,
+    BadRow, Reading, RowError, Skipped,
     cell::RawRow,
-    columns::{Use, classify, normalized},
-    row::{Layout, Models, RowWork},
+    ids::Ids,
+    layout::Layout,
+    row::{Asked, Models, RowWork},
     rules::Rules,
+    shared::Shared,
     source::Source,
     suspect::{self, LostZeros},
+    variants::{Variants, Varied, place},
 };
-use crate::{content::Content, seen::Seen};
+use crate::{
+    formula::restored,
+    vary::{Matrix, product},
+};
 
-/// What one row asks for.
+/// What one line asks for: a row, or one variant of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowSpecs {
     /// Data row, from 1.
     pub row: u64,
-    /// The row's own id, or its number.
+    /// Number of the line: that of the row, moved on by the variants of the rows before.
+    pub line: u64,
+    /// The row's own id, or its number, and behind it what varies.
     pub id: String,
-    /// The cells as they stand in the file.
+    /// The cells as they stand in the file, and what varies.
     pub cells: Vec<String>,
     /// One spec a take.
     pub specs: Vec<Spec>,
@@ -39,11 +47,39 @@ pub struct Rows<'r, R> {
     source: Source<R>,
     layout: Layout,
     models: Models<'r>,
-    ids: Option<Seen<u32>>,
+    ids: Option<Ids>,
     zeros: LostZeros,
     /// Found in the header, told before the first row.
     pending: Vec<RowError>,
+    /// Lines of the row just read that were not handed over yet.
+    lines: VecDeque<Waiting>,
+    /// Lines so far, less rows so far.
+    moved: u64,
+    /// Rows known to be bad, passed over in silence.
+    without: Arc<Skipped>,
+    /// The row just told could not be read at all.
+    unread: bool,
     ended: bool,
+}
+
+/// A line whose takes are not written out yet.
+#[derive(Debug)]
+struct Waiting {
+    row: u64,
+    line: u64,
+    cells: Vec<String>,
+    asked: Asked,
+}
+
+impl From<Waiting> for RowSpecs {
+    fn from(Waiting { row, line, cells, asked }: Waiting) -> Self {
+        let specs = match asked.count {
+            1 => vec![asked.spec],
+            count => (0..count).map(|take| Spec { take, ..asked.spec.clone() }).collect(),
+        };
+        let id = asked.line_id.unwrap_or(asked.id);
+        Self { row, line, id, cells, specs, route: asked.route, estimate: asked.estimate }
+    }
 }
 
 impl<'r, R: Read> Rows<'r, R> {
@@ -53,237 +89,337 @@ impl<'r, R: Read> Rows<'r, R> {
         reading: impl Into<Reading>,
         rules: &'r Rules<'r>,
     ) -> Result<Self, Vec<RowError>> {
-        let source = Source::open(manifest, &reading.into(), &[])?;
-        Ok(Self::over(source, rules, Some(Seen::default())))
+        Self::once_more(manifest, reading, rules, &[])
     }
 
-    /// Opens a manifest that [`check`] found good; its ids are not compared again.
+    /// Opens a manifest once more, to look at its bad rows; its columns are known.
+    pub(crate) fn once_more(
+        manifest: R,
+        reading: impl Into<Reading>,
+        rules: &'r Rules<'r>,
+        columns: &[String],
+    ) -> Result<Self, Vec<RowError>> {
+        Ok(Self::over(Source::open(manifest, &reading.into(), columns)?, rules, Some(Ids::default())))
+    }
+
+    /// Opens a manifest that [`check`](super::check) read before; its ids are not compared again.
     pub fn again(
         manifest: R,
         reading: impl Into<Reading>,
         rules: &'r Rules<'r>,
         columns: &[String],
     ) -> Result<Self, Vec<RowError>> {
-        let source = Source::open(manifest, &reading.into(), columns)?;
-        Ok(Self::over(source, rules, None))
+        Ok(Self::over(Source::open(manifest, &reading.into(), columns)?, rules, None))
     }
 
-    fn over(source: Source<R>, rules: &'r Rules<'r>, ids: Option<Seen<u32>>) -> Self {
-        let layout = Layout { variables: vec![None; rules.variables.len()], ..Layout::default() };
-        let pending = Vec::new();
-        let (models, zeros) = (Models::new(), LostZeros::default());
-        let mut rows = Self { rules, source, layout, models, ids, zeros, pending, ended: false };
-        rows.pending = rows.learn_columns(None);
-        if rows.source.has_header() {
-            let missing = rows.missing_variables();
-            rows.layout.lacks_variables = !missing.is_empty();
-            rows.pending.extend(missing);
-        }
-        rows
-    }
-
-    /// Titles of the columns found so far; all of them, once the rows are read.
+    /// Passes over rows that were found bad.
     #[must_use]
-    pub fn columns(&self) -> &[String] {
+    pub fn without(self, skipped: Arc<Skipped>) -> Self {
+        Self { without: skipped, ..self }
+    }
+
+    fn over(source: Source<R>, rules: &'r Rules<'r>, ids: Option<Ids>) -> Self {
+        let mut layout = Layout::new(rules);
+        let mut pending = layout.learn(source.titles(), rules, source.has_header(), None);
+        if source.has_header() {
+            let missing = layout.missing_variables(rules);
+            layout.lacks_variables = !missing.is_empty();
+            pending.extend(missing);
+        }
+        Self {
+            rules,
+            source,
+            layout,
+            models: Models::new(),
+            ids,
+            zeros: LostZeros::default(),
+            pending,
+            lines: VecDeque::new(),
+            moved: 0,
+            without: Arc::default(),
+            unread: false,
+            ended: false,
+        }
+    }
+
+    /// Titles of the columns found so far, as they stand in the file.
+    pub(crate) fn titles(&self) -> &[String] {
         self.source.titles()
     }
 
-    /// Works out what columns that are new since the last row are for.
-    fn learn_columns(&mut self, row: Option<u64>) -> Vec<RowError> {
-        let mut errors = Vec::new();
-        let titles = self.source.titles();
-        for (column, title) in titles.iter().enumerate().skip(self.layout.uses.len()) {
-            let what = classify(title, self.rules.template, &self.rules.ignore).unwrap_or_else(|error| {
-                errors.push(RowError { row, ..error });
-                Use::Other
-            });
-            match what {
-                Use::Id => self.layout.id = Some(column),
-                Use::Count => self.layout.count = Some(column),
-                Use::Field(_) | Use::Other | Use::Unnamed => {}
-            }
-            self.layout.uses.push(what);
-            let variables = self.rules.template.map_or(&[][..], |template| template.variables());
-            if let Some(variable) = variables.iter().position(|variable| *variable == normalized(title)) {
-                self.layout.variables[variable] = Some(column);
+    /// Columns of the file that had several values in a cell.
+    pub(crate) fn listed(&self) -> &[bool] {
+        &self.layout.listed
+    }
+
+    /// The column of the errors that an earlier submission wrote.
+    pub(crate) const fn mended(&self) -> Option<usize> {
+        self.layout.mended
+    }
+
+    /// Whether a row could not be taken apart, as the last one of a file that was cut off.
+    pub(super) fn is_broken(&self, bad: &BadRow) -> bool {
+        self.unread && (!self.source.has_header() || bad.cells.len() < self.source.titles().len())
+    }
+
+    /// Titles of the columns that lines have; all of them, once the rows are read.
+    #[must_use]
+    pub fn columns(&self) -> Vec<String> {
+        let mut columns: Vec<String> = self.source.titles().to_vec();
+        for (title, list) in columns.iter_mut().zip(&self.layout.lists) {
+            if *list {
+                *title = title.trim().trim_end_matches(super::layout::LIST).to_owned();
             }
         }
-        errors
+        let extra = self.rules.axes.iter().zip(&self.layout.axes).filter(|(_, column)| column.is_none());
+        columns.extend(extra.map(|(axis, _)| axis.axis.name.clone()));
+        if let Some(mended) = self.layout.mended {
+            columns.remove(mended);
+        }
+        columns
     }
 
-    /// Variables of the template that no column and no default gives.
-    fn missing_variables(&self) -> Vec<RowError> {
-        let Some(template) = self.rules.template else { return Vec::new() };
-        let given = |(i, name): (usize, &String)| {
-            self.layout.variables[i].is_some() || !self.rules.variables[i].is_undefined() || name == "id"
-        };
-        let missing = template.variables().iter().enumerate().filter(|variable| !given(*variable));
-        missing.map(|(_, name)| self.missing(name)).collect()
+    /// What multiplied the rows so far.
+    #[must_use]
+    pub fn matrix(&self) -> Matrix {
+        let listed = self.layout.names.iter().zip(&self.layout.listed).filter(|(_, listed)| **listed);
+        Matrix {
+            axes: self.rules.axes.iter().map(|it| (it.axis.name.clone(), it.axis.values.len())).collect(),
+            listed: listed.map(|(name, _)| name.clone()).collect(),
+        }
     }
 
-    fn missing(&self, name: &str) -> RowError {
-        let columns: Vec<_> = self.columns().iter().map(|title| normalized(title)).collect();
-        let near = columns
-            .iter()
-            .map(|column| (strsim::damerau_levenshtein(name, column), column))
-            .filter(|(distance, _)| *distance <= (name.chars().count() / 3).clamp(1, 3))
-            .min_by_key(|(distance, _)| *distance);
-        let hint = near.map_or_else(
-            || format!("; the columns are {}", super::error::shortened(&columns.join(", "))),
-            |(_, column)| format!("; did you mean {column:?}?"),
-        );
-        RowError::file(format!("the template uses {name:?}, and there is no such column{hint}"))
+    /// Whether a row was found bad before.
+    fn is_left_out(&self, row: u64) -> bool {
+        self.without.rows.binary_search(&row).is_ok()
     }
 
-    fn asked(&mut self, raw: RawRow) -> Result<RowSpecs, Vec<RowError>> {
-        let mut errors = self.learn_columns(Some(raw.row));
-        let titles = self.source.titles();
-        let doubts = suspect::doubts(&raw, &self.layout, titles);
+    /// Counts the lines that a bad row would have become, so that those behind it keep their numbers.
+    fn pass_over(&mut self, raw: &RawRow) {
+        let variants = Variants::of(self.rules, &self.layout, self.source.titles(), raw, &mut Vec::new());
+        self.moved += variants.count() - 1;
+    }
+
+    /// Everything wrong with a row that brings a column nobody knows.
+    fn with_unknown(&mut self, mut errors: Vec<RowError>, raw: RawRow) -> BadRow {
+        errors = self.source.place(errors);
+        if let Err(bad) = self.row(raw) {
+            errors.extend(bad.errors);
+        }
+        self.lines.clear();
+        BadRow { errors, ..BadRow::default() }
+    }
+
+    fn row(&mut self, mut raw: RawRow) -> Result<RowSpecs, BadRow> {
+        self.unread = false;
+        self.restore(&mut raw.cells);
+        let doubts = suspect::doubts(&raw, &self.layout, self.source.titles());
         let plain = (!doubts.is_empty()).then(|| suspect::without(&raw, &doubts, &self.layout));
-        errors.extend(doubts.into_iter().map(|(_, error)| error));
-        errors.extend(lost_zeros(&mut self.zeros, &self.source, &self.layout, &raw));
-        let judged = plain.as_ref().unwrap_or(&raw);
+        let mut errors: Vec<RowError> = doubts.into_iter().map(|(_, error)| error).collect();
+        errors.extend(self.lost_zeros(&raw));
+        match self.judged(plain.as_ref().unwrap_or(&raw), errors) {
+            Ok(Some((line, asked))) => {
+                let RawRow { row, cells, .. } = raw;
+                Ok(Waiting { row, line, cells: self.shown(cells, &[]), asked }.into())
+            }
+            Ok(None) => Ok(self.lines.pop_front().expect("a row that varies has a variant").into()),
+            Err(errors) => {
+                // What is found only now to be wrong with an earlier row cannot be left out any more.
+                let here = errors.iter().all(|error| error.row == Some(raw.row));
+                let errors = self.source.place(errors);
+                Err(BadRow { row: here.then_some(raw.row), cells: raw.cells, errors })
+            }
+        }
+    }
+
+    /// The only line of a row, with its number; or none, and the lines of a row that varies are waiting.
+    fn judged(
+        &mut self,
+        raw: &RawRow,
+        mut errors: Vec<RowError>,
+    ) -> Result<Option<(u64, Asked)>, Vec<RowError>> {
+        let rules = self.rules;
+        let known = errors.len();
+        let variants = Variants::of(rules, &self.layout, self.source.titles(), raw, &mut errors);
+        for column in variants.lists() {
+            self.layout.listed[column] = true;
+        }
+        let line = raw.row + self.moved;
+        self.moved += variants.count() - 1;
+        if errors.len() > known {
+            errors.extend(self.repeated_id(raw, &[], true));
+            return Err(errors);
+        }
+        if variants.is_empty() {
+            let asked = self.work(raw, &[], errors);
+            let again = self.repeated_id(raw, asked.as_ref().map_or(&[], std::slice::from_ref), false);
+            return told(asked, again).map(|asked| Some((line, asked)));
+        }
+        let asked = self.multiplied(raw, &variants, &errors);
+        let again = self.repeated_id(raw, asked.as_deref().unwrap_or_default(), true);
+        for (number, asked) in (0..).zip(told(asked, again)?) {
+            let cells = self.shown(raw.cells.clone(), &variants.variant(number));
+            self.lines.push_back(Waiting { row: raw.row, line: line + number, cells, asked });
+        }
+        Ok(None)
+    }
+
+    /// A number among the ids of a spreadsheet that has probably lost its zeros, perhaps of an earlier row.
+    fn lost_zeros(&mut self, raw: &RawRow) -> Option<RowError> {
+        let column = self.layout.id.filter(|_| matches!(self.source, Source::Xlsx(_)))?;
+        let (row, id, message) = self.zeros.see(raw.row, raw.get(column)?, raw.kind(column))?;
+        Some(RowError::cell(row, &self.source.titles()[column], &id, message))
+    }
+
+    /// Gives cells back as they were before we wrote them into a table of rejected rows.
+    fn restore(&self, cells: &mut [String]) {
+        if self.layout.mended.is_none() {
+            return;
+        }
+        for cell in cells {
+            if restored(cell).len() != cell.len() {
+                *cell = restored(cell).to_owned();
+            }
+        }
+    }
+
+    /// The cells as results show them.
+    fn shown(&self, mut cells: Vec<String>, variant: &[Varied<'_>]) -> Vec<String> {
+        place(&mut cells, variant, self.source.titles().len());
+        if let Some(mended) = self.layout.mended.filter(|column| *column < cells.len()) {
+            cells.remove(mended);
+        }
+        cells
+    }
+
+    fn work(
+        &mut self,
+        raw: &RawRow,
+        varied: &[Varied<'_>],
+        errors: Vec<RowError>,
+    ) -> Result<Asked, Vec<RowError>> {
         let work = RowWork {
             rules: self.rules,
             layout: &self.layout,
-            titles,
+            titles: self.source.titles(),
             models: &mut self.models,
-            raw: judged,
+            raw,
+            varied,
             errors,
         };
-        let asked = work.run();
-        let again = self.repeated_id(judged, asked.as_ref().ok().map(|asked| asked.id.as_str()));
-        let asked = match (asked, again) {
-            (Ok(asked), None) => asked,
-            (Ok(_), Some(error)) => return Err(vec![error]),
-            (Err(mut errors), again) => {
-                errors.extend(again);
-                return Err(errors);
-            }
-        };
-        let specs = match asked.count {
-            1 => vec![asked.spec],
-            count => (0..count).map(|take| Spec { take, ..asked.spec.clone() }).collect(),
-        };
-        let RawRow { row, cells, .. } = raw;
-        Ok(RowSpecs { row, id: asked.id, cells, specs, route: asked.route, estimate: asked.estimate })
+        work.run()
     }
 
-    fn repeated_id(&mut self, raw: &RawRow, checked: Option<&str>) -> Option<RowError> {
+    /// All variants of a row, or everything wrong with any of them.
+    fn multiplied(
+        &mut self,
+        raw: &RawRow,
+        variants: &Variants<'_>,
+        errors: &[RowError],
+    ) -> Result<Vec<Asked>, Vec<RowError>> {
+        let mut lines = Vec::new();
+        let mut wrong = Shared::default();
+        for number in 0..variants.count() {
+            let variant = variants.variant(number);
+            match self.work(raw, &variant, errors.to_vec()) {
+                Ok(asked) => lines.push(asked),
+                Err(errors) => wrong.add(errors, &variant),
+            }
+        }
+        let Some(first) = lines.first().filter(|_| wrong.is_empty()) else {
+            return Err(wrong.told(variants.count()));
+        };
+        let ids = variants.ids(&first.id).map_err(|message| {
+            let column = self.layout.id.map(|column| self.source.titles()[column].clone());
+            vec![RowError { column, value: Some(first.id.clone()), ..RowError::row(raw.row, message) }]
+        })?;
+        for (asked, id) in lines.iter_mut().zip(ids) {
+            asked.line_id = Some(id);
+        }
+        Ok(lines)
+    }
+
+    fn repeated_id(&mut self, raw: &RawRow, asked: &[Asked], varies: bool) -> Option<RowError> {
         let column = self.layout.id?;
         let own = raw.get(column);
-        let id = checked.or(own)?;
-        let row = u32::try_from(raw.row).unwrap_or(u32::MAX);
-        let first = self.ids.as_mut()?.text(id, row)?;
-        let message = match own {
-            Some(_) => format!(
-                "the id {:?} is already that of row {first}; ids must differ",
-                super::error::shortened(id)
-            ),
-            None => format!("the row has no id, and its number {id} is already the id of row {first}"),
-        };
-        Some(RowError::cell(raw.row, &self.columns()[column], id, message))
+        let id = asked.first().map(|asked| asked.id.as_str()).or(own)?;
+        let lines: Vec<&str> = asked.iter().filter_map(|asked| asked.line_id.as_deref()).collect();
+        let message = self.ids.as_mut()?.note(id, own.is_some(), raw.row, varies, &lines)?;
+        Some(RowError::cell(raw.row, &self.source.titles()[column], id, message))
+    }
+
+    /// A row that could not be read.
+    fn unreadable(&mut self, mut bad: BadRow) -> BadRow {
+        self.unread = true;
+        self.restore(&mut bad.cells);
+        let mut errors = self.learn(bad.row);
+        let whole = !errors.is_empty() || self.source.gave_up();
+        errors.extend(bad.errors);
+        let axes = self.rules.axes.iter().map(|axis| axis.axis.values.len());
+        self.moved += product(axes).saturating_sub(1);
+        let errors = self.source.place(errors);
+        BadRow { row: bad.row.filter(|_| !whole), cells: bad.cells, errors }
+    }
+
+    fn learn(&mut self, row: Option<u64>) -> Vec<RowError> {
+        self.layout.learn(self.source.titles(), self.rules, self.source.has_header(), row)
     }
 }
 
-/// A number among the ids of a spreadsheet that has probably lost its zeros.
-fn lost_zeros<R: Read>(
-    zeros: &mut LostZeros,
-    source: &Source<R>,
-    layout: &Layout,
-    raw: &RawRow,
-) -> Option<RowError> {
-    let column = layout.id.filter(|_| matches!(source, Source::Xlsx(_)))?;
-    let kind = raw.kinds.get(column).copied().unwrap_or_default();
-    let (row, id, message) = zeros.see(raw.row, raw.get(column)?, kind)?;
-    Some(RowError::cell(row, &source.titles()[column], &id, message))
+/// What is asked, unless its id stood before.
+fn told<T>(asked: Result<T, Vec<RowError>>, again: Option<RowError>) -> Result<T, Vec<RowError>> {
+    match (asked, again) {
+        (Ok(asked), None) => Ok(asked),
+        (Ok(_), Some(error)) => Err(vec![error]),
+        (Err(mut errors), again) => {
+            errors.extend(again);
+            Err(errors)
+        }
+    }
 }
 
 impl<R: Read> Iterator for Rows<'_, R> {
-    type Item = Result<RowSpecs, Vec<RowError>>;
+    /// A line, or a row that cannot be used; one that names no row is about the whole file.
+    type Item = Result<RowSpecs, BadRow>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(line) = self.lines.pop_front() {
+            return Some(Ok(line.into()));
+        }
         if !self.pending.is_empty() {
-            return Some(Err(std::mem::take(&mut self.pending)));
+            return Some(Err(BadRow { errors: std::mem::take(&mut self.pending), ..BadRow::default() }));
         }
         loop {
             match self.source.next() {
                 Some(Ok(raw)) if raw.is_blank() => {}
-                Some(Ok(raw)) => return Some(self.asked(raw).map_err(|errors| self.source.place(errors))),
+                Some(Ok(raw)) => {
+                    let unknown = self.learn(Some(raw.row));
+                    if !unknown.is_empty() {
+                        // A column nobody knows is told once, where it comes up first; so it is the file's.
+                        return Some(Err(self.with_unknown(unknown, raw)));
+                    }
+                    if self.is_left_out(raw.row) {
+                        self.pass_over(&raw);
+                        continue;
+                    }
+                    return Some(self.row(raw));
+                }
                 Some(Err(bad)) => {
-                    let mut unknown = self.learn_columns(bad.row);
-                    unknown.extend(bad.errors);
-                    return Some(Err(self.source.place(unknown)));
+                    let left_out = bad.row.is_some_and(|row| self.is_left_out(row));
+                    let bad = self.unreadable(bad);
+                    if left_out && bad.row.is_some() {
+                        continue;
+                    }
+                    return Some(Err(bad));
                 }
                 None if self.ended || self.source.has_header() => return None,
                 None => {
                     self.ended = true;
-                    let missing = self.missing_variables();
-                    return if missing.is_empty() { None } else { Some(Err(missing)) };
+                    let missing = self.layout.missing_variables(self.rules);
+                    return (!missing.is_empty())
+                        .then(|| Err(BadRow { errors: missing, ..BadRow::default() }));
                 }
             }
         }
     }
-}
-
-/// A manifest without a mistake.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Checked {
-    /// Titles of all columns, in order.
-    pub columns: Vec<String>,
-    /// Rows that ask for something.
-    pub rows: u64,
-    /// Digest of template, defaults, options and manifest.
-    pub content: String,
-}
-
-/// Reads a whole manifest, hands over its good rows and finds everything wrong with the others.
-///
-/// `source` names the file in errors. The rows handed over mean nothing when this fails.
-pub fn check(
-    manifest: impl Read,
-    source: &str,
-    reading: impl Into<Reading>,
-    rules: &Rules<'_>,
-    options: &BTreeMap<String, String>,
-    mut each: impl FnMut(RowSpecs),
-) -> Result<Checked, BadInput> {
-    let mut content = Content::new(rules.template.map(|t| t.source()), rules.defaults(), options, manifest);
-    let mut findings = Findings::default();
-    let mut good = 0;
-    let mut columns = Vec::new();
-    let reading = reading.into();
-    let format = reading.format;
-    match Rows::open(&mut content, reading, rules) {
-        Err(errors) => findings.add(errors),
-        Ok(mut rows) => {
-            let mut bad = 0_u64;
-            for row in &mut rows {
-                match row {
-                    Ok(specs) => {
-                        good += 1;
-                        each(specs);
-                    }
-                    Err(errors) => {
-                        bad += 1;
-                        findings.add(errors);
-                    }
-                }
-            }
-            if good + bad == 0 {
-                findings.add([RowError::file(match format {
-                    Format::Csv => "the file names columns and has no rows",
-                    Format::Xlsx => "the sheet names columns and has no rows",
-                    Format::Jsonl => "the file is empty; write one JSON object a line",
-                })]);
-            }
-            columns = rows.columns().to_vec();
-        }
-    }
-    findings.into_result(source)?;
-    let content = content.finish().map_err(|error| {
-        let errors = vec![RowError::file(format!("cannot be read: {error}"))];
-        BadInput { source_name: source.to_owned(), errors, total: 1 }
-    })?;
-    Ok(Checked { columns, rows: good, content })
 }

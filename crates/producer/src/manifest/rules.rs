@@ -13,8 +13,12 @@ use super::{
     columns::{IgnoreColumns, field_named, nearest, normalized},
     error::shortened,
     field,
+    variants::Target,
 };
-use crate::template::Template;
+use crate::{
+    template::Template,
+    vary::{Axis, MOST_OF_ROW, product},
+};
 
 /// Which host answers for each model family, as the accounts say.
 #[derive(Clone, Debug, Default)]
@@ -59,7 +63,18 @@ pub struct Rules<'a> {
     pub(super) count: u32,
     /// Default of each variable of the template.
     pub(super) variables: Vec<Value>,
+    /// What varies in every row.
+    pub(super) axes: Vec<RuleAxis>,
+    /// Whether bad rows are left out instead of refusing the file.
+    pub(super) skip_bad: bool,
     defaults: BTreeMap<String, String>,
+}
+
+/// An axis, and what its values are put into.
+#[derive(Debug)]
+pub(super) struct RuleAxis {
+    pub(super) axis: Axis,
+    pub(super) target: Target,
 }
 
 impl<'a> Rules<'a> {
@@ -78,6 +93,8 @@ impl<'a> Rules<'a> {
                 Value::UNDEFINED;
                 setup.template.map_or(0, |template| template.variables().len())
             ],
+            axes: Vec::new(),
+            skip_bad: false,
             defaults: BTreeMap::from([("model".to_owned(), model.to_owned())]),
         };
         let mut errors = Vec::new();
@@ -89,6 +106,60 @@ impl<'a> Rules<'a> {
             rules.defaults.insert(name, text.to_owned());
         }
         if errors.is_empty() { Ok(rules) } else { Err(errors) }
+    }
+
+    /// The same, with bad rows left out instead of refusing the whole file.
+    #[must_use]
+    pub fn skipping_bad(self, skip_bad: bool) -> Self {
+        Self { skip_bad, ..self }
+    }
+
+    /// The same, with things that vary in every row; the last one varies fastest.
+    pub fn varied(mut self, axes: Vec<Axis>) -> Result<Self, Vec<RowError>> {
+        let mut errors = Vec::new();
+        for axis in axes {
+            match self.target_of(&axis) {
+                Ok(target) => self.axes.push(RuleAxis { axis, target }),
+                Err(message) => errors.push(RowError::file(format!("--vary {}: {message}", axis.name))),
+            }
+        }
+        let lines = product(self.axes.iter().map(|it| it.axis.values.len()));
+        if lines > MOST_OF_ROW {
+            let counts: Vec<String> =
+                self.axes.iter().map(|it| format!("{} {}", it.axis.name, it.axis.values.len())).collect();
+            errors.push(RowError::file(format!(
+                "--vary {} makes {lines} lines of every row; at most {MOST_OF_ROW} are allowed",
+                counts.join(" × ")
+            )));
+        }
+        if errors.is_empty() { Ok(self) } else { Err(errors) }
+    }
+
+    /// What the values of an axis are put into, if all of them can be.
+    fn target_of(&self, axis: &Axis) -> Result<Target, String> {
+        let name = axis.name.as_str();
+        let variable = self.template.and_then(|template| template.variables().iter().position(|v| v == name));
+        if self.axes.iter().any(|other| other.axis.name == name) {
+            return Err("given twice; name all values at once".to_owned());
+        }
+        let field = match (name, field_named(name)) {
+            ("n" | "take", _) => return Err("n says how many images a prompt gets; use n".to_owned()),
+            ("id", _) => return Err("an id belongs to one row".to_owned()),
+            ("prompt", _) if self.template.is_some() => None,
+            (_, field) => field,
+        };
+        if field.is_none() && variable.is_none() {
+            let hint = nearest(name, self.template).map(|near| format!("; did you mean {near:?}?"));
+            return Err(format!("not a spec field or variable of the template{}", hint.unwrap_or_default()));
+        }
+        for value in &axis.values {
+            match field {
+                Some("model") => drop(usable(self.catalogue, self.hosts, self.today, value)?),
+                Some(field) => field::set(&mut Spec::default(), field, value)?,
+                None => {}
+            }
+        }
+        Ok(Target { field, variable })
     }
 
     /// The defaults as they apply, with the model that rows get when they name none.

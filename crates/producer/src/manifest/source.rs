@@ -47,6 +47,15 @@ impl<R: Read> Source<R> {
         }
     }
 
+    /// Whether the error just told is one after which nothing more can be read.
+    pub(super) const fn gave_up(&self) -> bool {
+        match self {
+            Self::Csv(rows) => rows.gave_up(),
+            Self::Jsonl(rows) => rows.gave_up(),
+            Self::Xlsx(rows) => rows.gave_up(),
+        }
+    }
+
     /// Adds to errors of a spreadsheet's rows where they stand in the sheet.
     pub(super) fn place(&self, mut errors: Vec<RowError>) -> Vec<RowError> {
         if let Self::Xlsx(rows) = self {

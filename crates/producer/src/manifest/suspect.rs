@@ -17,7 +17,7 @@ use super::{
     cell::{Kind, Odd, RawRow},
     columns::{Use, is_invisible},
     error::shortened,
-    row::Layout,
+    layout::Layout,
 };
 
 const AS_TEXT: &str = "format the column as Text and enter the ids again";
@@ -55,7 +55,13 @@ pub(super) fn without(raw: &RawRow, doubts: &[(usize, RowError)], layout: &Layou
         let stand_in = if layout.uses[*column] == Use::Other { "x" } else { "" };
         stand_in.clone_into(&mut cells[*column]);
     }
-    RawRow { row: raw.row, cells, kinds: Vec::new(), odd: Vec::new() }
+    let mut kinds = raw.kinds.clone();
+    for (column, _) in doubts {
+        if let Some(kind) = kinds.get_mut(*column) {
+            *kind = Kind::Text;
+        }
+    }
+    RawRow { row: raw.row, cells, kinds, odd: Vec::new() }
 }
 
 struct Cell<'c> {
@@ -130,10 +136,6 @@ impl Cell<'_> {
 }
 
 impl RawRow {
-    fn kind(&self, column: usize) -> Kind {
-        self.kinds.get(column).copied().unwrap_or_default()
-    }
-
     fn odd(&self, column: usize) -> Option<Odd> {
         self.odd.iter().find(|(other, _)| *other == column).map(|(_, odd)| *odd)
     }

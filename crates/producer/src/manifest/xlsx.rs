@@ -94,6 +94,11 @@ impl XlsxRows {
         &self.titles
     }
 
+    /// Whether the error just told is one after which nothing more can be read.
+    pub(super) const fn gave_up(&self) -> bool {
+        self.done
+    }
+
     /// Where a data row, and a column of it, stand in the sheet.
     pub(super) fn place(&self, row: u64, title: Option<&str>) -> Place {
         let row = u32::try_from(row).unwrap_or(u32::MAX).saturating_add(self.header);

@@ -9,6 +9,10 @@ const SHOWN: usize = 12;
 
 pub(super) fn of(plan: &Plan) -> String {
     let mut out = String::new();
+    if !plan.matrix.is_empty() {
+        let sum = plan.matrix.told(plan.rows, plan.lines);
+        let _infallible = writeln!(out, "{sum}, {}", cost(plan.expected, plan.ceiling));
+    }
     let mut line = |name: &str, count: u64, note: &str| {
         let _infallible = writeln!(out, "{name:<16}{count:>9}  {note}");
         let trimmed = out.trim_end().len();
@@ -16,6 +20,12 @@ pub(super) fn of(plan: &Plan) -> String {
         out.push('\n');
     };
     line("rows", plan.rows, "");
+    if plan.skipped > 0 {
+        line("bad rows", plan.skipped, "left out");
+    }
+    if plan.lines != plan.rows {
+        line("lines", plan.lines, "");
+    }
     line("images asked", plan.takes, &repeats(plan.duplicates));
     line("new", plan.new, "");
     line("already made", plan.already_made, "");
@@ -67,6 +77,7 @@ fn kinds(out: &mut String, kinds: &[Kind]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vary::Matrix;
     use pictor_common::MicroUsd;
 
     #[test]
@@ -81,6 +92,7 @@ mod tests {
         };
         let plan = Plan {
             rows: 200,
+            lines: 200,
             takes: 212,
             assets: 190,
             duplicates: 22,
@@ -105,5 +117,15 @@ to make               150  $6.40 expected, $6.50 at most
                        10  dall-e-3 hd 1024x1024, $0.80
 ";
         assert_eq!(plan.text(), expected);
+        let matrix = Matrix { axes: vec![("style".to_owned(), 2)], listed: Vec::new() };
+        let varied = Plan { lines: 400, ..plan.of(&matrix, 3) }.text();
+        let expected = "\
+200 rows × style 2 = 400 lines, $6.40 expected, $6.50 at most
+rows                  200
+bad rows                3  left out
+lines                 400
+images asked          212  22 repeat others and are paid for once
+";
+        assert!(varied.starts_with(expected), "{varied}");
     }
 }

@@ -91,7 +91,6 @@ fn rows_that_are_no_rows() {
             "{\"prompt\":\"mug\"\n[1]\n{\"prompt\":[\"mug\"],\"size\":{\"w\":1}}\n",
             "F: row 1: not one JSON object: the line ends before the object does\n\
              F: row 2: not one JSON object: invalid type: sequence, expected an object\n\
-             F: row 3, column \"prompt\": a list; give a text, number or boolean\n\
              F: row 3, column \"size\": an object inside an object; give each value a name of its own",
         ),
     ]);

@@ -5,9 +5,9 @@
 //! each call sends at most one paid request.
 
 mod account;
-mod models;
 mod key;
 mod key_command;
+mod models;
 mod receiving;
 mod request;
 mod response;
@@ -41,9 +41,9 @@ use super::{
 };
 
 pub use account::{Account, AccountError, Auth, Paths, ResponseFormat};
-pub use models::{Listed, ListedModel, Listing, Unreached};
 pub use key::KeyError;
 pub use key_command::KeyCommand;
+pub use models::{Listed, ListedModel, Listing, Unreached};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 

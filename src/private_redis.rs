@@ -62,8 +62,14 @@ impl PrivateRedis {
     pub(crate) async fn open(data_dir: &Path, how: Use<'_>, signals: &Signals) -> anyhow::Result<Self> {
         let told = || format!("cannot use the data directory {}", data_dir.display());
         if matches!(how, Use::Look) && !data_dir.join("redis").is_dir() {
+            let demo = data_dir.join("demo");
+            let demo = if demo.join("redis").is_dir() {
+                format!(" That of the demo is there: --data-dir {}.", demo.display())
+            } else {
+                String::new()
+            };
             bail!(
-                "nothing was made here yet: {} holds no queue. Name another directory with --data-dir, or a Redis with PICTOR_REDIS__URL",
+                "nothing was made here yet: {} holds no queue.{demo} Name another directory with --data-dir, or a Redis with PICTOR_REDIS__URL",
                 data_dir.display()
             );
         }
@@ -135,6 +141,12 @@ impl Drop for Owned {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// The server that runs in a data directory, if one is said to; nothing is started.
+pub(crate) fn running(data_dir: &Path) -> Option<Client> {
+    let socket = fs::read_to_string(data_dir.join("socket")).ok()?;
+    client(Path::new(socket.trim())).ok()
 }
 
 fn client(socket: &Path) -> anyhow::Result<Client> {

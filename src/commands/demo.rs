@@ -132,13 +132,15 @@ async fn against(context: &Context, invoice: &str) -> anyhow::Result<Exit> {
     summary["invoice"] = serde_json::json!({ "images": totals.images, "cost": totals.cost_micro_usd });
     summary["ledger"] = serde_json::json!({ "entries": ledger.len(), "cost": paid });
     let text = format!(
-        "{}invoice  {} images, {} (by the simulator)\nledger   {} images, {} (by Pictor){}\n",
+        "{}invoice  {} images, {} (by the simulator)\nledger   {} images, {} (by Pictor){}\n\n\
+         look around: pictor status --data-dir {}\n",
         ran.text,
         totals.images,
         MicroUsd(totals.cost_micro_usd),
         ledger.len(),
         MicroUsd(paid),
         if agrees { ": they agree" } else { ": THEY DIFFER" },
+        context.settings.data_dir.display(),
     );
     context.output.result(&summary, || text)?;
     anyhow::ensure!(agrees || context.signals.stop.is_cancelled(), "the invoice and the ledger differ");

@@ -3,10 +3,12 @@
 pub(crate) mod asset;
 pub(crate) mod batch;
 pub(crate) mod budget;
+pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod failed;
 pub(crate) mod lane;
 pub(crate) mod ledger;
+pub(crate) mod man;
 pub(crate) mod models;
 pub(crate) mod price;
 pub(crate) mod results;

@@ -1,6 +1,7 @@
 //! Completion of words in shells: which argument takes which values.
 
 mod live;
+mod remembered;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -14,6 +15,7 @@ use clap_complete::{
 };
 
 use crate::{cli, config::Flags, help};
+pub(crate) use live::remember;
 use live::{Batches, Name};
 
 /// A shell that asks sets this variable to its name.

@@ -183,7 +183,7 @@ def draw(frames, seconds):
     styles = "".join(f".{name}{{fill:{colour}}}" for name, colour in COLOURS.items())
     return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" role="img">
 <title>A terminal: pictor demo makes 186 images, status shows them, and a second demo pays nothing</title>
-<style>text{{font:{FONT_SIZE}px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono","Liberation Mono",monospace;white-space:pre}}
+<style>text{{font:{FONT_SIZE}px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono","Liberation Mono",monospace}}
 {styles}.b{{font-weight:bold}}
 #f{{animation:f {total:.2f}s step-end infinite}}
 @media (prefers-reduced-motion:reduce){{#f{{animation:none;transform:translateX({last:g}px)}}}}
@@ -204,7 +204,7 @@ def text(run):
     at, words, colour, bold = run
     style = f"{colour if colour in COLOURS else 'default'}{' b' if bold else ''}"
     length = f' textLength="{len(words) * CELL_WIDTH:g}"' if len(words) > 1 else ""
-    return f'<text x="{at * CELL_WIDTH:g}" y="{FONT_SIZE}" class="{style}"{length}>{html.escape(words, quote=False)}</text>'
+    return f'<text x="{at * CELL_WIDTH:g}" y="{FONT_SIZE}" class="{style}"{length}>{html.escape(words, quote=False).replace(" ", "\u00a0")}</text>'
 
 
 def main():

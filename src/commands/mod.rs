@@ -26,7 +26,7 @@ use crate::{
     exit::{Exit, refused},
     output::Output,
     parts::{self, OpenQueue},
-    private_redis::Use,
+    private_redis::{self, Use},
     signals::Signals,
 };
 
@@ -47,7 +47,10 @@ impl Context {
 
 /// Does what the command line asks.
 pub(crate) async fn perform(command: Command, flags: &Flags, output: &Output) -> anyhow::Result<Exit> {
-    let settings = config::load(flags)?;
+    let mut settings = config::load(flags)?;
+    if settings.redis.url.is_none() && settings.store.url.is_none() {
+        settings.store.url = private_redis::known_store(&settings.data_dir);
+    }
     let quiet = !matches!(command, Command::Worker(_) | Command::Simulate(_));
     let level = settings.log.as_deref().unwrap_or(if quiet { "warn" } else { "info" });
     output.log_to_stderr(level, settings.log_format)?;

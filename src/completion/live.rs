@@ -2,7 +2,7 @@
 //!
 //! Whoever presses TAB waits: what does not answer in time has no names, and says nothing.
 
-use std::{collections::BTreeSet, ffi::OsStr, time::Duration};
+use std::{collections::BTreeSet, ffi::OsStr, path::Path, time::Duration};
 
 use pictor_common::{
     AssetKey,
@@ -12,8 +12,9 @@ use pictor_common::{
 };
 use pictor_worker::verdict::FailureClass;
 use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
 
-use super::Source;
+use super::{Source, remembered};
 use crate::{
     config::{self, Flags, Settings},
     private_redis,
@@ -28,7 +29,7 @@ const SHORT: usize = 12;
 const MEANING: usize = 60;
 
 /// A value, and what it stands for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Name {
     pub(super) value: String,
     pub(super) meaning: String,
@@ -73,7 +74,10 @@ fn set(source: Source, current: &OsStr, settings: &Settings) -> Vec<Name> {
         Source::Sizes => of_models(settings, |model| model.sizes()),
         Source::Qualities => of_models(settings, |model| model.qualities()),
         Source::Formats => of_models(settings, |model| model.formats()),
-        source => in_time(queued(source, current, settings)).unwrap_or_default(),
+        source => {
+            let alive = in_time(queued(source, current, settings));
+            alive.or_else(|| remembered::names(source, &settings.data_dir)).unwrap_or_default()
+        }
     }
 }
 
@@ -95,6 +99,13 @@ fn in_time<T>(asking: impl Future<Output = Option<T>>) -> Option<T> {
     answer
 }
 
+/// Keeps the names of a private server that is about to end, for as long as it is not there.
+pub(crate) async fn remember(queue: &Queue, data_dir: &Path) {
+    if let Err(error) = remembered::write(queue, data_dir).await {
+        tracing::debug!(%error, "names for completion were not kept");
+    }
+}
+
 async fn queued(source: Source, current: &OsStr, settings: &Settings) -> Option<Vec<Name>> {
     let client = match &settings.redis.url {
         Some(url) => redis::Client::open(url.expose_secret()).ok()?,
@@ -104,7 +115,7 @@ async fn queued(source: Source, current: &OsStr, settings: &Settings) -> Option<
     asked(source, current, &queue).await.ok()
 }
 
-async fn asked(source: Source, current: &OsStr, queue: &Queue) -> Result<Vec<Name>, QueueError> {
+pub(super) async fn asked(source: Source, current: &OsStr, queue: &Queue) -> Result<Vec<Name>, QueueError> {
     Ok(match source {
         Source::Batches(which) => {
             let batches = queue.batches(MOST_BATCHES).await?;

@@ -133,6 +133,26 @@ fn a_queue_that_does_not_answer_offers_nothing_soon_and_starts_nothing() {
     assert_eq!(offered(&world, &["--config", "broken.toml", "results", "b"]), [""; 0]);
 }
 
+#[test]
+fn names_of_a_private_queue_are_kept_while_its_server_is_not_there() {
+    let world = World::start(Options { latency_ms_p50: Some(20), ..Options::default() });
+    let file = world.catalogue("a.csv", 0..2);
+    let settings = fs::read_to_string(world.path("pictor.toml")).unwrap();
+    let private: Vec<&str> = settings.lines().filter(|line| !line.starts_with("url = \"redis:")).collect();
+    let private = private.join("\n").replace("[store]\nurl = ", "[store]\n#url = ");
+    fs::write(world.path("pictor.toml"), private).unwrap();
+    let run = world.run(&["run", file.to_str().unwrap(), "--run-id", "at-home", "--out", "mine"]);
+    assert_eq!(run.status.code(), Some(0), "{}", told(&run));
+    assert_eq!(offered(&world, &with(&["results", "at"])), ["at-home"]);
+    assert_eq!(offered(&world, &with(&["lane", "pause", "sim.dall-e-2"])), ["sim.dall-e-2"]);
+    assert_eq!(offered(&world, &with(&["batch", "cancel", "at"])), [""; 0], "it has ended");
+
+    // The store that the queue knows is found without being named again.
+    let table = world.run(&["results", "at-home"]);
+    let text = String::from_utf8_lossy(&table.stdout).into_owned();
+    assert_eq!(text.matches("mine/assets/").count(), 2, "{}", told(&table));
+}
+
 /// Other shells, where they are installed: their script loads without a word.
 #[test]
 fn scripts_for_other_shells_load() {

@@ -74,8 +74,8 @@ pub(crate) enum LogFormat {
 pub(crate) enum Command {
     /// Make the images of a file, or of one prompt, on this machine
     Run(Box<commands::run::RunArgs>),
-    /// Make a sample catalogue against a built-in simulator; costs nothing
-    Demo(commands::demo::DemoArgs),
+    /// Make a sample catalogue, or a file of yours, against a built-in simulator; costs nothing
+    Demo(Box<commands::demo::DemoArgs>),
     /// Queue the jobs of a file for workers
     Submit(Box<commands::submit::SubmitArgs>),
     /// Work on queued jobs until stopped

@@ -33,6 +33,7 @@ enum Source {
     Lanes,
     Tenants,
     Accounts,
+    Profiles,
     Models,
     Sizes,
     Qualities,
@@ -67,6 +68,7 @@ const PLACES: &[(&str, &str, Source)] = &[
     ("lane pause", "lane", Source::Lanes),
     ("lane resume", "lane", Source::Lanes),
     ("*", "account", Source::Accounts),
+    ("", "profile", Source::Profiles),
     ("*", "class", Source::FailureClasses),
     ("*", "tenant", Source::Tenants),
     ("*", "model", Source::Models),
@@ -86,12 +88,25 @@ const PLACES: &[(&str, &str, Source)] = &[
 
 /// Answers a shell that asks for the rest of a word and ends the process; otherwise does nothing.
 pub(crate) fn answer_shell() {
-    let words: Vec<OsString> = std::env::args_os().skip_while(|word| word != "--").skip(1).collect();
+    let words = rejoined(std::env::args_os().skip_while(|word| word != "--").skip(1));
     let command = || {
         let typed = Arc::new(cli::flags(&words));
         attached(cli::command(), &typed)
     };
     CompleteEnv::with_factory(command).var(VARIABLE).bin("pictor").complete();
+}
+
+/// Bash hands over `--config=FILE` as three words.
+fn rejoined(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut whole: Vec<OsString> = Vec::new();
+    for word in words {
+        let open = whole.last().is_some_and(|last| last.as_encoded_bytes().ends_with(b"="));
+        match whole.last_mut() {
+            Some(last) if word == "=" || open => last.push(word),
+            _ => whole.push(word),
+        }
+    }
+    whole
 }
 
 /// Gives every argument of the table its values.
@@ -116,9 +131,9 @@ fn source(path: &str, arg: &Arg) -> Option<Source> {
 
 fn completed(arg: Arg, source: Source, typed: Arc<Flags>) -> Arg {
     arg.add(ArgValueCompleter::new(move |current: &OsStr| match source {
-        Source::Manifests => {
-            with_extension(&["csv", "tsv", "jsonl", "ndjson", "json", "xlsx", "txt"]).stdio().complete(current)
-        }
+        Source::Manifests => with_extension(&["csv", "tsv", "jsonl", "ndjson", "json", "xlsx", "txt"])
+            .stdio()
+            .complete(current),
         Source::Templates => with_extension(&["j2", "jinja", "jinja2", "txt"]).complete(current),
         Source::Directories => PathCompleter::dir().complete(current),
         source => matching(live::names(source, current, &typed), current),
@@ -150,8 +165,13 @@ mod tests {
     use super::*;
 
     /// Entries for arguments that are on their way; each leaves this list when its argument is there.
-    const AWAITED: &[(&str, &str)] =
-        &[("watch", "batch"), ("batch pause", "batch"), ("batch priority", "batch"), ("*", "account")];
+    const AWAITED: &[(&str, &str)] = &[
+        ("watch", "batch"),
+        ("batch pause", "batch"),
+        ("batch priority", "batch"),
+        ("*", "account"),
+        ("", "profile"),
+    ];
 
     fn arguments() -> BTreeSet<(String, String)> {
         let found = std::cell::RefCell::new(BTreeSet::new());
@@ -175,6 +195,16 @@ mod tests {
             .filter(|place| !AWAITED.contains(place))
             .collect();
         assert!(lost.is_empty(), "src/completion.rs attaches values to nothing at {lost:?}");
+    }
+
+    #[test]
+    fn a_flag_is_one_word_whatever_the_shell_makes_of_it() {
+        let joined = |words: &[&str]| rejoined(words.iter().map(OsString::from));
+        assert_eq!(
+            joined(&["pictor", "--config", "=", "a.toml", "run"]),
+            ["pictor", "--config=a.toml", "run"]
+        );
+        assert_eq!(joined(&["pictor", "--config", "a.toml"]), ["pictor", "--config", "a.toml"]);
     }
 
     #[test]

@@ -12,11 +12,7 @@ use examples::EXAMPLES;
 const OF_A_GROUP: usize = 4;
 
 /// Changes a command and all below it; each is told its path, such as `failed list`.
-pub(crate) fn everywhere(
-    command: Command,
-    path: &str,
-    change: &dyn Fn(Command, &str) -> Command,
-) -> Command {
+pub(crate) fn everywhere(command: Command, path: &str, change: &dyn Fn(Command, &str) -> Command) -> Command {
     change(command, path).mut_subcommands(|sub| {
         let below = format!("{path} {}", sub.get_name());
         everywhere(sub, below.trim_start(), change)

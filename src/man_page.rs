@@ -34,7 +34,10 @@ const ENVIRONMENT: &[(&str, &str)] = &[
 const FILES: &[(&str, &str)] = &[
     ("pictor.toml", "Settings, in the working directory; or the file that --config names."),
     ("~/.config/pictor/pictor.toml", "Settings of this user, where the working directory has none."),
-    (".pictor", "Queue and spool of what is run in this directory. What is paid for is remembered here: keep it."),
+    (
+        ".pictor",
+        "Queue and spool of what is run in this directory. What is paid for is remembered here: keep it.",
+    ),
     ("pictor-out", "Images, and a table of results for each batch."),
 ];
 

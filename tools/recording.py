@@ -202,9 +202,11 @@ def draw(frames, seconds):
 
 def text(run):
     at, words, colour, bold = run
+    # Viewers differ in what they do with several spaces.
+    solid = html.escape(words, quote=False).replace(" ", "\u00a0")
     style = f"{colour if colour in COLOURS else 'default'}{' b' if bold else ''}"
     length = f' textLength="{len(words) * CELL_WIDTH:g}"' if len(words) > 1 else ""
-    return f'<text x="{at * CELL_WIDTH:g}" y="{FONT_SIZE}" class="{style}"{length}>{html.escape(words, quote=False).replace(" ", "\u00a0")}</text>'
+    return f'<text x="{at * CELL_WIDTH:g}" y="{FONT_SIZE}" class="{style}"{length}>{solid}</text>'
 
 
 def main():

@@ -58,7 +58,7 @@ pub(crate) async fn perform(command: Command, flags: &Flags, output: &Output) ->
     let context = Context { settings, output: output.clone(), signals };
     match command {
         Command::Run(args) => Box::pin(run::run(*args, &context)).await,
-        Command::Demo(args) => Box::pin(demo::run(args, context)).await,
+        Command::Demo(args) => Box::pin(demo::run(*args, context)).await,
         Command::Submit(args) => Box::pin(submit::run(*args, &context)).await,
         Command::Worker(args) => Box::pin(worker::run(args, &context)).await,
         Command::Status(args) => Box::pin(status::run(args, &context)).await,

@@ -58,6 +58,7 @@ pub(super) fn names(source: Source, current: &OsStr, typed: &Flags) -> Vec<Name>
     match source {
         Source::Words(words) => words.iter().map(|word| bare(*word)).collect(),
         Source::FailureClasses => FailureClass::ALL.into_iter().map(|class| bare(class.as_str())).collect(),
+        Source::Profiles => config::profile_names(typed).into_iter().map(bare).collect(),
         // Files are another's business.
         Source::Manifests | Source::Templates | Source::Directories => Vec::new(),
         source => config::load(typed).map(|settings| set(source, current, &settings)).unwrap_or_default(),
@@ -139,7 +140,8 @@ pub(super) async fn asked(source: Source, current: &OsStr, queue: &Queue) -> Res
             for batch in queue.batches(2).await? {
                 let Ok(id) = batch.id.parse() else { continue };
                 let members = queue.members(&id, 0, MOST_ASSETS).await?;
-                let ours = |key: AssetKey| Name { value: key.to_string(), meaning: format!("in {}", batch.id) };
+                let ours =
+                    |key: AssetKey| Name { value: key.to_string(), meaning: format!("in {}", batch.id) };
                 names.extend(members.into_iter().map(ours));
             }
             let mut seen = BTreeSet::new();

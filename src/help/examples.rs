@@ -40,6 +40,10 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
         &[
             ("Make the sample catalogue; a second time, everything is there already", "pictor demo"),
             ("Look at what it made", "pictor status --data-dir .pictor/demo"),
+            (
+                "Rehearse with a file of yours, before it costs anything",
+                "pictor demo listings.csv --template listing.j2",
+            ),
         ],
     ),
     (
@@ -137,15 +141,9 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
     ),
     (
         "price estimate",
-        &[(
-            "As if nothing of the file existed",
-            "pictor price estimate listings.csv --template listing.j2",
-        )],
+        &[("As if nothing of the file existed", "pictor price estimate listings.csv --template listing.j2")],
     ),
-    (
-        "template list",
-        &[("Those that come with Pictor", "pictor template list")],
-    ),
+    ("template list", &[("Those that come with Pictor", "pictor template list")]),
     ("template show", &[("Its text and its variables", "pictor template show product-shot")]),
     (
         "template preview",
@@ -164,10 +162,7 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
     ),
     ("ledger list", &[("Into a file", "pictor ledger list > ledger.jsonl")]),
     ("budget show", &[("What was spent, and the cap", "pictor budget show")]),
-    (
-        "budget set",
-        &[("At most $250, ever", "pictor budget set 250"), ("No cap", "pictor budget set none")],
-    ),
+    ("budget set", &[("At most $250, ever", "pictor budget set 250"), ("No cap", "pictor budget set none")]),
     ("lane list", &[("Limits, pauses and their reasons", "pictor lane list")]),
     (
         "lane pause",
@@ -184,14 +179,8 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
             "pictor asset show 3f9ac1d07b52e8864c0f1ab93d5e7712c6b48f09a1e3d25f70864b9c2de5f310",
         )],
     ),
-    (
-        "doctor",
-        &[("Before the first run, and when something is strange", "pictor doctor")],
-    ),
-    (
-        "config show",
-        &[("Every setting, and where it comes from; no secrets", "pictor config show")],
-    ),
+    ("doctor", &[("Before the first run, and when something is strange", "pictor doctor")]),
+    ("config show", &[("Every setting, and where it comes from; no secrets", "pictor config show")]),
     (
         "simulate",
         &[
@@ -205,18 +194,9 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
     (
         "completions",
         &[
-            (
-                "Bash",
-                "pictor completions bash > ~/.local/share/bash-completion/completions/pictor",
-            ),
-            (
-                "Zsh, in a directory of $fpath",
-                "pictor completions zsh > ~/.zfunc/_pictor",
-            ),
-            (
-                "Fish",
-                "pictor completions fish > ~/.config/fish/completions/pictor.fish",
-            ),
+            ("Bash", "pictor completions bash > ~/.local/share/bash-completion/completions/pictor"),
+            ("Zsh, in a directory of $fpath", "pictor completions zsh > ~/.zfunc/_pictor"),
+            ("Fish", "pictor completions fish > ~/.config/fish/completions/pictor.fish"),
             (
                 "PowerShell; for Elvish append to ~/.config/elvish/rc.elv",
                 "pictor completions powershell >> $PROFILE",

@@ -68,7 +68,12 @@ fn every_example_can_be_typed() {
         for (_, line) in *examples {
             let typed = line.split(" && ").next().unwrap();
             let mut words = shlex::split(typed).unwrap_or_else(|| panic!("{line}: a quote is left open"));
-            words.truncate(words.iter().position(|word| word == ">" || word == ">>" || word == "<").unwrap_or(words.len()));
+            words.truncate(
+                words
+                    .iter()
+                    .position(|word| word == ">" || word == ">>" || word == "<")
+                    .unwrap_or(words.len()),
+            );
             assert_eq!(words[0], "pictor", "{line}");
             if let Err(error) = cli::parse(&words) {
                 panic!("{line}: {error}");
@@ -98,7 +103,7 @@ fn the_first_steps_name_three_commands_that_can_be_typed() {
     assert_eq!(lines.len(), 3);
     for line in lines {
         let typed = line.split("   ").next().unwrap();
-        assert!(cli::parse(&shlex::split(typed).unwrap()).is_ok(), "{line}");
+        assert!(cli::parse(shlex::split(typed).unwrap()).is_ok(), "{line}");
     }
 }
 

@@ -36,8 +36,11 @@ fn every_visible_command_has_a_page() {
 fn every_page_has_all_sections_and_no_stray_request() {
     const REQUESTS: &[&str] = &["TH", "SH", "TP", "PP", "RS", "RE", "nf", "fi", "br", "ie", "el", "IP"];
     for (name, page) in pages() {
-        for section in ["NAME", "SYNOPSIS", "DESCRIPTION", "EXAMPLES", "EXIT STATUS", "ENVIRONMENT", "FILES", "SEE ALSO"] {
-            let heading = if section.contains(' ') { format!(".SH \"{section}\"") } else { format!(".SH {section}") };
+        for section in
+            ["NAME", "SYNOPSIS", "DESCRIPTION", "EXAMPLES", "EXIT STATUS", "ENVIRONMENT", "FILES", "SEE ALSO"]
+        {
+            let heading =
+                if section.contains(' ') { format!(".SH \"{section}\"") } else { format!(".SH {section}") };
             assert_eq!(page.lines().filter(|line| **line == heading).count(), 1, "{name}: {section}");
         }
         for line in page.lines().filter(|line| line.starts_with(['.', '\''])) {
@@ -53,6 +56,7 @@ fn every_page_has_all_sections_and_no_stray_request() {
 
 /// groff, where there is one, warns of nothing.
 #[test]
+#[expect(clippy::print_stderr, reason = "what was not run is said")]
 fn a_formatter_finds_nothing_to_say() {
     if Process::new("groff").arg("--version").output().is_err() {
         eprintln!("NOT RUN: there is no groff here; the pages were only parsed");
@@ -68,7 +72,8 @@ fn a_formatter_finds_nothing_to_say() {
             .unwrap();
         groff.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
         let output = groff.wait_with_output().unwrap();
-        let (shown, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let (shown, said) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success() && said.is_empty(), "{name}: {said}");
         assert!(shown.contains("EXIT STATUS") && shown.contains("pictor"), "{name}: {shown}");
     }

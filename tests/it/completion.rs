@@ -25,7 +25,8 @@ fn offered(world: &World, words: &[&str]) -> Vec<String> {
 fn pressed(world: &World, words: &[&str]) -> (Output, Duration) {
     let script = world.path("pictor.bash");
     if !script.exists() {
-        let output = Command::new(env!("CARGO_BIN_EXE_pictor")).args(["completions", "bash"]).output().unwrap();
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_pictor")).args(["completions", "bash"]).output().unwrap();
         assert!(output.status.success(), "{}", told(&output));
         fs::write(&script, output.stdout).unwrap();
     }
@@ -155,13 +156,15 @@ fn names_of_a_private_queue_are_kept_while_its_server_is_not_there() {
 
 /// Other shells, where they are installed: their script loads without a word.
 #[test]
+#[expect(clippy::print_stderr, reason = "what was not run is said")]
 fn scripts_for_other_shells_load() {
     for (shell, args) in [
         ("zsh", &["-f", "-c", "autoload -U compinit && compinit -D && source $1", "zsh"][..]),
         ("fish", &["--no-config", "-c", "source $argv[1]"]),
         ("elvish", &["-norc", "-compileonly"]),
     ] {
-        let output = Command::new(env!("CARGO_BIN_EXE_pictor")).args(["completions", shell]).output().unwrap();
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_pictor")).args(["completions", shell]).output().unwrap();
         assert!(output.status.success(), "{}", told(&output));
         let script = String::from_utf8(output.stdout).unwrap();
         assert!(script.contains("PICTOR_COMPLETE") && script.contains("pictor"), "{shell}: {script}");

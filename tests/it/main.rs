@@ -7,6 +7,7 @@ mod completion;
 mod death;
 mod demo;
 mod errors;
+mod help;
 mod layering;
 mod measures;
 mod openai_python;

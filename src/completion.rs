@@ -50,21 +50,20 @@ enum Source {
 
 /// By the path of the command, or `*` for any, and the id of the argument.
 const PLACES: &[(&str, &str, Source)] = &[
-    ("status", "batch", Source::Batches(Batches::All)),
+    ("*", "batch", Source::Batches(Batches::All)),
+    ("*", "batches", Source::Batches(Batches::Open)),
     ("watch", "batch", Source::Batches(Batches::Open)),
-    ("batch show", "batch", Source::Batches(Batches::All)),
     ("batch cancel", "batch", Source::Batches(Batches::Open)),
     ("batch hold", "batch", Source::Batches(Batches::Open)),
-    ("batch pause", "batch", Source::Batches(Batches::Open)),
-    ("batch priority", "batch", Source::Batches(Batches::Open)),
     ("batch resume", "batch", Source::Batches(Batches::Held)),
-    ("results", "batch", Source::Batches(Batches::All)),
+    ("batch resume", "batches", Source::Batches(Batches::Held)),
     ("*", "run_id", Source::Batches(Batches::All)),
     ("failed list", "keys", Source::Failures),
     ("failed show", "key", Source::Failures),
     ("failed retry", "keys", Source::Failures),
     ("failed discard", "keys", Source::Failures),
     ("asset show", "key", Source::Assets),
+    ("asset show", "asset", Source::Assets),
     ("lane pause", "lane", Source::Lanes),
     ("lane resume", "lane", Source::Lanes),
     ("*", "account", Source::Accounts),
@@ -78,6 +77,7 @@ const PLACES: &[(&str, &str, Source)] = &[
     ("*", "style", Source::Words(&["vivid", "natural"])),
     ("*", "background", Source::Words(&["transparent", "opaque", "auto"])),
     ("*", "moderation", Source::Words(&["auto", "low"])),
+    ("*", "encoding", Source::Words(&["windows-1252", "iso-8859-1", "iso-8859-15", "utf-16le", "utf-16be"])),
     ("*", "log", Source::Words(&["error", "warn", "info", "debug", "trace"])),
     ("*", "template", Source::Templates),
     ("*", "file", Source::Manifests),
@@ -164,13 +164,19 @@ mod tests {
 
     use super::*;
 
-    /// Entries for arguments that are on their way; each leaves this list when its argument is there.
+    /// Entries for arguments that come or go; each leaves this list, or the table, when that is done.
     const AWAITED: &[(&str, &str)] = &[
-        ("watch", "batch"),
-        ("batch pause", "batch"),
-        ("batch priority", "batch"),
         ("*", "account"),
         ("", "profile"),
+        ("*", "encoding"),
+        ("watch", "batch"),
+        ("*", "batches"),
+        ("batch resume", "batches"),
+        ("batch cancel", "batch"),
+        ("batch hold", "batch"),
+        ("batch resume", "batch"),
+        ("asset show", "key"),
+        ("asset show", "asset"),
     ];
 
     fn arguments() -> BTreeSet<(String, String)> {

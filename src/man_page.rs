@@ -87,6 +87,9 @@ fn page(command: &Command, path: &str, parent: Option<&Command>) -> io::Result<V
         man.render_subcommands_section(&mut text)?;
     }
     let mut rest = Roff::new();
+    if let Some(own) = command.get_after_help().filter(|_| parent.is_some()) {
+        notes(&mut rest, &own.to_string());
+    }
     examples(&mut rest, &help::of(command, path));
     list(&mut rest, "EXIT STATUS", EXIT_STATUS);
     list(&mut rest, "ENVIRONMENT", ENVIRONMENT);
@@ -103,6 +106,21 @@ fn ascii(page: &str) -> String {
         c => format!("\\[u{:04X}]", u32::from(c)),
     });
     escaped.collect()
+}
+
+/// What a command's help says after its options; examples have a section of their own.
+fn notes(page: &mut Roff, own: &str) {
+    let own = own.split("Examples:").next().unwrap_or_default().trim();
+    if own.is_empty() {
+        return;
+    }
+    page.control("SH", ["NOTES"]);
+    for line in own.lines() {
+        match line.trim() {
+            "" => page.control("PP", []),
+            line => page.text([roman(line)]).control("br", []),
+        };
+    }
 }
 
 fn examples(page: &mut Roff, examples: &[help::Example]) {

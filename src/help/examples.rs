@@ -174,13 +174,26 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
     ("lane resume", &[("Lift the pause", "pictor lane resume openai.gpt-image")]),
     (
         "asset show",
-        &[(
-            "By its key, as `pictor results` names it",
-            "pictor asset show 3f9ac1d07b52e8864c0f1ab93d5e7712c6b48f09a1e3d25f70864b9c2de5f310",
-        )],
+        &[
+            ("By the id of its row", "pictor asset show SKU-1042"),
+            ("By the first digits of its key", "pictor asset show 3f9a12c4de70"),
+        ],
     ),
-    ("doctor", &[("Before the first run, and when something is strange", "pictor doctor")]),
-    ("config show", &[("Every setting, and where it comes from; no secrets", "pictor config show")]),
+    (
+        "doctor",
+        &[
+            ("Before the first run, and when something is odd", "pictor doctor"),
+            ("A part of it", "pictor doctor --only redis,store"),
+            ("What failed, and how to mend it", "pictor doctor --json | jq '.findings[] | .mend'"),
+        ],
+    ),
+    (
+        "config show",
+        &[
+            ("Every setting, and where it comes from; no secrets", "pictor config show"),
+            ("What would hold in production", "pictor --profile prod config show"),
+        ],
+    ),
     (
         "simulate",
         &[

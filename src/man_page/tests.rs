@@ -54,6 +54,20 @@ fn every_page_has_all_sections_and_no_stray_request() {
     }
 }
 
+#[test]
+fn what_a_command_says_after_its_options_is_in_its_page() {
+    let command =
+        Command::new("pictor").subcommand(Command::new("watch").after_help("Ends with 1.\n\nExamples:\n  x"));
+    let pages = all(command).unwrap();
+    let page = |name: &str| {
+        let (_, page) = pages.iter().find(|(found, _)| found == name).unwrap();
+        String::from_utf8(page.clone()).unwrap()
+    };
+    let watch = page("pictor-watch.1");
+    assert!(watch.contains(".SH NOTES\nEnds with 1.\n"), "{watch}");
+    assert!(!watch.contains("Examples:") && !page("pictor.1").contains("NOTES"), "{watch}");
+}
+
 /// groff, where there is one, warns of nothing.
 #[test]
 #[expect(clippy::print_stderr, reason = "what was not run is said")]

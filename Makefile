@@ -2,7 +2,7 @@
 
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test test-valkey prove-fuzz build tools check fmt clippy doc deny tidy
+.PHONY: help demo test test-valkey prove-fuzz build tools check fmt clippy doc deny tidy man pictures
 
 help:
 	@echo 'make demo         build Pictor and make 200 listing images against the built-in simulator; costs nothing'
@@ -11,6 +11,8 @@ help:
 	@echo 'make build        the binary, in $(TARGET)/debug/pictor'
 	@echo 'make check        format, lints, docs, dependencies, tidiness'
 	@echo 'make tools        only what the tests need: a Redis or Valkey server, SeaweedFS, the Python openai package'
+	@echo 'make man          a manual page for every command, in target/man'
+	@echo 'make pictures     the recording and the contact sheet of the README, from a real demo; needs a Bash'
 	@echo 'make prove-NAME   one full-size proof; writes docs/measured/NAME.md'
 
 demo:
@@ -58,3 +60,13 @@ prove-fuzz:
 # The ignored tests below prove::NAME are the proofs at full size; each takes minutes and writes docs/measured/NAME.md.
 prove-%: tools
 	@tools/prove.sh $*
+
+# A manual page for every command, in target/man.
+man: build
+	$(TARGET)/debug/pictor man --out target/man
+
+# The recording and the contact sheet of the README, from a real demo.
+pictures: build
+	@tools/preflight.sh test
+	@tools/install.sh server
+	@tools/pictures.sh $(TARGET)/debug/pictor

@@ -1,20 +1,38 @@
 //! The command line.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
-use crate::{commands, config::Flags, exit, output::Output};
+use crate::{commands, completion, config::Flags, exit, help, output::Output};
 
 /// Turns a catalogue of prompts into images through paid image APIs, and never pays twice.
 #[derive(Debug, Parser)]
-#[command(name = "pictor", version, about, max_term_width = 110)]
+#[command(name = "pictor", version, max_term_width = 110)]
 #[command(after_help = "Exit codes: 0 all made, 1 some failed, 2 bad input, 3 environment.")]
 pub(crate) struct Cli {
     #[command(flatten)]
     global: Global,
     #[command(subcommand)]
-    command: Command,
+    asked: Option<Asked>,
+}
+
+/// What needs settings, and what speaks only of Pictor itself.
+#[derive(Debug, Subcommand)]
+enum Asked {
+    #[command(flatten)]
+    Work(Command),
+    #[command(flatten)]
+    Itself(Itself),
+}
+
+/// What is said of Pictor itself, whatever the settings are.
+#[derive(Debug, Subcommand)]
+enum Itself {
+    /// Print a script with which a shell completes commands, options and names
+    Completions(commands::completions::CompletionsArgs),
+    /// Write manual pages
+    Man(commands::man::ManArgs),
 }
 
 #[derive(Debug, Args)]
@@ -35,8 +53,8 @@ struct Global {
     /// Log level: error, warn, info, debug, trace, or per module as in `pictor_worker=debug`
     #[arg(long, value_name = "LEVEL", global = true)]
     log: Option<String>,
-    /// How logs are written
-    #[arg(long, value_name = "FORMAT", global = true)]
+    /// How logs are written: text, or json for machines
+    #[arg(long, value_name = "FORMAT", global = true, hide_possible_values = true)]
     log_format: Option<LogFormat>,
 }
 
@@ -69,8 +87,8 @@ impl LogFormat {
 pub(crate) enum Command {
     /// Make the images of a file, or of one prompt, on this machine
     Run(Box<commands::run::RunArgs>),
-    /// Make a sample catalogue against a built-in simulator; costs nothing
-    Demo(commands::demo::DemoArgs),
+    /// Make a sample catalogue, or a file of yours, against a built-in simulator; costs nothing
+    Demo(Box<commands::demo::DemoArgs>),
     /// Queue the jobs of a file for workers
     Submit(Box<commands::submit::SubmitArgs>),
     /// Work on queued jobs until stopped
@@ -116,17 +134,58 @@ pub(crate) enum Command {
     Simulate(Box<commands::simulate::SimulateArgs>),
 }
 
+impl Global {
+    fn into_flags(self) -> Flags {
+        Flags {
+            file: self.config,
+            profile: self.profile,
+            data_dir: self.data_dir,
+            log: self.log,
+            log_format: self.log_format,
+        }
+    }
+}
+
+/// The whole command line, with examples.
+pub(crate) fn command() -> clap::Command {
+    help::with_examples(Cli::command())
+}
+
+/// Reads words that somebody typed.
+pub(crate) fn parse(
+    words: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+) -> Result<Cli, clap::Error> {
+    let mut command = command();
+    let matches = command.try_get_matches_from_mut(words)?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
+/// What words that are still being typed say of settings.
+pub(crate) fn flags(words: &[OsString]) -> Flags {
+    let matches = Cli::command().ignore_errors(true).try_get_matches_from(words);
+    let global = matches.and_then(|matches| Global::from_arg_matches(&matches));
+    global.map(Global::into_flags).unwrap_or_default()
+}
+
 /// Reads the arguments, does what they ask and says how it ended.
 pub(crate) fn start() -> ExitCode {
-    let Cli { global, command } = Cli::parse();
+    completion::answer_shell();
+    let Cli { global, asked } = parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
     let output = Output::new(global.json);
-    let flags = Flags {
-        file: global.config,
-        profile: global.profile,
-        data_dir: global.data_dir,
-        log: global.log,
-        log_format: global.log_format,
+    let command = match asked {
+        Some(Asked::Work(command)) => command,
+        Some(Asked::Itself(Itself::Completions(args))) => {
+            return exit::report(commands::completions::run(&args, &output), &output);
+        }
+        Some(Asked::Itself(Itself::Man(args))) => {
+            return exit::report(commands::man::run(&args, &output), &output);
+        }
+        None => {
+            output.note(help::FIRST_STEPS);
+            return ExitCode::from(2);
+        }
     };
+    let flags = global.into_flags();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()

@@ -355,6 +355,16 @@ fn default_data_dir(shared: bool, environment: &BTreeMap<String, String>) -> Pat
     user.map_or(here, |dir| dir.join("pictor"))
 }
 
+/// Profiles that can be selected: the usual ones, and those of the settings file.
+pub(crate) fn profile_names(flags: &Flags) -> BTreeSet<String> {
+    let file = settings_file(flags, &environment()).ok().flatten();
+    let text = file.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
+    let table = text.parse::<toml::Table>().unwrap_or_default();
+    let own = table.get("profiles").and_then(toml::Value::as_table).map(|profiles| profiles.keys().cloned());
+    let usual = ["dev", "staging", "prod"].into_iter().map(str::to_owned);
+    usual.chain(own.into_iter().flatten()).collect()
+}
+
 /// Where programs are looked for: PATH, then the tools beside the binary and below the working directory.
 pub(crate) fn program_dirs() -> Vec<PathBuf> {
     let mut dirs: Vec<PathBuf> =

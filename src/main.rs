@@ -3,8 +3,11 @@
 mod accounts;
 mod cli;
 mod commands;
+mod completion;
 mod config;
 mod exit;
+mod help;
+mod man_page;
 mod output;
 mod parts;
 mod private_redis;

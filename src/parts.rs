@@ -8,6 +8,7 @@ use pictor_worker::{Lane, Parts, Settings as WorkerSettings};
 use secrecy::ExposeSecret as _;
 
 use crate::{
+    completion,
     config::Settings,
     private_redis::{PrivateRedis, Use},
     signals::Signals,
@@ -37,7 +38,12 @@ impl OpenQueue {
     /// Ends the private server in good order.
     pub(crate) async fn close(self) -> anyhow::Result<()> {
         match self.private {
-            Some(private) => private.stop().await,
+            Some(private) => {
+                if let Some(data_dir) = private.owned_dir() {
+                    completion::remember(&self.queue, data_dir).await;
+                }
+                private.stop().await
+            }
             None => Ok(()),
         }
     }

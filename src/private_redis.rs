@@ -52,6 +52,7 @@ pub(crate) struct PrivateRedis {
 
 #[derive(Debug)]
 struct Owned {
+    data_dir: PathBuf,
     child: Child,
     signals: Signals,
     _lock: File,
@@ -62,8 +63,14 @@ impl PrivateRedis {
     pub(crate) async fn open(data_dir: &Path, how: Use<'_>, signals: &Signals) -> anyhow::Result<Self> {
         let told = || format!("cannot use the data directory {}", data_dir.display());
         if matches!(how, Use::Look) && !data_dir.join("redis").is_dir() {
+            let demo = data_dir.join("demo");
+            let demo = if demo.join("redis").is_dir() {
+                format!(" That of the demo is there: --data-dir {}.", demo.display())
+            } else {
+                String::new()
+            };
             bail!(
-                "nothing was made here yet: {} holds no queue. Name another directory with --data-dir, or a Redis with PICTOR_REDIS__URL",
+                "nothing was made here yet: {} holds no queue.{demo} Name another directory with --data-dir, or a Redis with PICTOR_REDIS__URL",
                 data_dir.display()
             );
         }
@@ -79,7 +86,7 @@ impl PrivateRedis {
         end_leftover(&data_dir, &socket).await?;
         write(&data_dir.join("socket"), &socket.display().to_string()).with_context(told)?;
         let child = start(&data_dir, &socket)?;
-        let mut owned = Owned { child, signals: signals.clone(), _lock: lock };
+        let mut owned = Owned { data_dir: data_dir.clone(), child, signals: signals.clone(), _lock: lock };
         signals.set_child(Some(Pid::from_child(&owned.child)));
         wait_until_ready(&mut owned.child, &socket, &data_dir).await?;
         Ok(Self { socket, owned: Some(owned) })
@@ -105,6 +112,11 @@ impl PrivateRedis {
 
     pub(crate) fn client(&self) -> anyhow::Result<Client> {
         client(&self.socket)
+    }
+
+    /// The data directory, where the server ends with us.
+    pub(crate) fn owned_dir(&self) -> Option<&Path> {
+        self.owned.as_ref().map(|owned| owned.data_dir.as_path())
     }
 
     /// Ends the server in good order; it writes what it holds.
@@ -140,6 +152,20 @@ impl Drop for Owned {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// The store whose images the server of a data directory knows; below the working directory, from there.
+pub(crate) fn known_store(data_dir: &Path) -> Option<String> {
+    let store = fs::read_to_string(data_dir.join("store")).ok()?;
+    let here = std::env::current_dir().ok();
+    let below = here.and_then(|here| Path::new(&store).strip_prefix(here).ok().map(Path::to_owned));
+    Some(below.map_or(store, |path| path.display().to_string()))
+}
+
+/// The server that runs in a data directory, if one is said to; nothing is started.
+pub(crate) fn running(data_dir: &Path) -> Option<Client> {
+    let socket = fs::read_to_string(data_dir.join("socket")).ok()?;
+    client(Path::new(socket.trim())).ok()
 }
 
 pub(crate) fn client(socket: &Path) -> anyhow::Result<Client> {

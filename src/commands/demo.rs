@@ -1,4 +1,4 @@
-//! `pictor demo`: a sample catalogue against a simulator in this process.
+//! `pictor demo`: a sample catalogue, or a file of one's own, against a simulator in this process.
 
 use std::{
     collections::BTreeMap,
@@ -28,7 +28,7 @@ use crate::{
     exit::Exit,
     parts::{self, OpenQueue},
     private_redis::Use,
-    submission::BatchArgs,
+    submission::{BatchArgs, manifest},
 };
 
 const CATALOGUE: &str = include_str!("../../examples/listings.csv");
@@ -40,9 +40,13 @@ const CONCURRENCY: usize = 64;
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
+    /// A file of yours, to rehearse with: CSV or JSONL; - is stdin [default: the sample catalogue]
+    file: Option<String>,
     /// Median latency of the simulator, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 1_200)]
     latency: u64,
+    #[command(flatten)]
+    batch: BatchArgs,
 }
 
 #[derive(Debug, Deserialize)]
@@ -59,7 +63,8 @@ pub(crate) async fn run(args: DemoArgs, mut context: Context) -> anyhow::Result<
         let _dropped = stopped.await;
     }));
     configure(&mut context, &format!("http://{address}/v1"));
-    let ended = Box::pin(against(&context, &format!("http://{address}/_simulator/invoice?totals=1"))).await;
+    let ended =
+        Box::pin(against(&context, args, &format!("http://{address}/_simulator/invoice?totals=1"))).await;
     drop(stop);
     simulator.await.context("the simulator broke off")??;
     ended
@@ -104,19 +109,28 @@ fn configure(context: &mut Context, base_url: &str) {
     }
 }
 
-async fn against(context: &Context, invoice: &str) -> anyhow::Result<Exit> {
-    let out = context.settings.data_dir.join("images").display().to_string();
+/// The sample catalogue with its template, or the file that was named as it is asked for.
+fn wanted(args: DemoArgs) -> anyhow::Result<(Manifest, BatchArgs)> {
+    if let Some(file) = &args.file {
+        return Ok((manifest(file, &args.batch.read)?, args.batch));
+    }
     let batch = BatchArgs {
         template: Some(TEMPLATE.to_owned()),
         tenant: "demo".to_owned(),
         ignore_columns: Some(Vec::new()),
-        ..BatchArgs::default()
+        ..args.batch
     };
     let manifest = Manifest {
         name: "examples/listings.csv".to_owned(),
         format: Format::Csv.into(),
         source: Source::Bytes(Arc::from(CATALOGUE.as_bytes())),
     };
+    Ok((manifest, batch))
+}
+
+async fn against(context: &Context, args: DemoArgs, invoice: &str) -> anyhow::Result<Exit> {
+    let out = context.settings.data_dir.join("images").display().to_string();
+    let (manifest, batch) = wanted(args)?;
     let work = Work { manifest, out: Some(&out), concurrency: CONCURRENCY, batch: &batch };
     let mut last = "-".to_owned();
     let mark = async |queue: &Queue| {
@@ -126,6 +140,10 @@ async fn against(context: &Context, invoice: &str) -> anyhow::Result<Exit> {
         Ok(())
     };
     let ran = Box::pin(work.carry_out(context, mark)).await?;
+    if batch.dry_run {
+        context.output.result(&ran.summary, || ran.text)?;
+        return Ok(ran.exit);
+    }
     let totals: Totals =
         serde_json::from_str(&reqwest::get(invoice).await?.error_for_status()?.text().await?)?;
     let ledger = own_ledger(context, &out, &last).await?;
@@ -135,13 +153,15 @@ async fn against(context: &Context, invoice: &str) -> anyhow::Result<Exit> {
     summary["invoice"] = serde_json::json!({ "images": totals.images, "cost": totals.cost_micro_usd });
     summary["ledger"] = serde_json::json!({ "entries": ledger.len(), "cost": paid });
     let text = format!(
-        "{}invoice  {} images, {} (by the simulator)\nledger   {} images, {} (by Pictor){}\n",
+        "{}invoice  {} images, {} (by the simulator)\nledger   {} images, {} (by Pictor){}\n\n\
+         look around: pictor status --data-dir {}\n",
         ran.text,
         totals.images,
         MicroUsd(totals.cost_micro_usd),
         ledger.len(),
         MicroUsd(paid),
         if agrees { ": they agree" } else { ": THEY DIFFER" },
+        context.settings.data_dir.display(),
     );
     context.output.result(&summary, || text)?;
     anyhow::ensure!(agrees || context.signals.stop.is_cancelled(), "the invoice and the ledger differ");

@@ -3,12 +3,14 @@
 pub(crate) mod asset;
 pub(crate) mod batch;
 pub(crate) mod budget;
+pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod failed;
 pub(crate) mod lane;
 pub(crate) mod ledger;
+pub(crate) mod man;
 pub(crate) mod models;
 pub(crate) mod price;
 pub(crate) mod results;
@@ -28,7 +30,7 @@ use crate::{
     exit::{Exit, refused},
     output::Output,
     parts::{self, OpenQueue},
-    private_redis::Use,
+    private_redis::{self, Use},
     signals::Signals,
 };
 
@@ -49,7 +51,10 @@ impl Context {
 
 /// Does what the command line asks.
 pub(crate) async fn perform(command: Command, flags: &Flags, output: &Output) -> anyhow::Result<Exit> {
-    let settings = load(flags)?;
+    let mut settings = load(flags)?;
+    if settings.redis.url.is_none() && settings.store.url.is_none() {
+        settings.store.url = private_redis::known_store(&settings.data_dir);
+    }
     let quiet = !matches!(command, Command::Worker(_) | Command::Simulate(_));
     let level = settings.log.as_deref().unwrap_or(if quiet { "warn" } else { "info" });
     output.log_to_stderr(level, settings.log_format)?;
@@ -57,7 +62,7 @@ pub(crate) async fn perform(command: Command, flags: &Flags, output: &Output) ->
     let context = Context { settings, output: output.clone(), signals };
     match command {
         Command::Run(args) => Box::pin(run::run(*args, &context)).await,
-        Command::Demo(args) => Box::pin(demo::run(args, context)).await,
+        Command::Demo(args) => Box::pin(demo::run(*args, context)).await,
         Command::Submit(args) => Box::pin(submit::run(*args, &context)).await,
         Command::Worker(args) => Box::pin(worker::run(args, &context)).await,
         Command::Status(args) => Box::pin(status::run(args, &context)).await,

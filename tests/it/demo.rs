@@ -67,3 +67,33 @@ fn the_demo_makes_every_row_once_and_the_second_run_pays_nothing() {
     );
     assert_eq!(second["reused"].as_u64(), Some(assets));
 }
+
+#[test]
+fn a_file_of_ones_own_is_rehearsed_apart_from_real_work() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(
+        dir.path().join("mine.csv"),
+        "id,prompt,model\na,a cup,dall-e-2\nb,a jug,gpt-image-2\nc,[[sim:moderation_blocked]] x,dall-e-2\n",
+    )
+    .unwrap();
+    let demo = |args: &[&str]| {
+        let mut demo = Command::new(env!("CARGO_BIN_EXE_pictor"));
+        demo.args([&["demo", "mine.csv", "--latency", "50"], args].concat());
+        demo.env_clear().env("HOME", dir.path()).env("PATH", search_path()).current_dir(dir.path());
+        demo.output().unwrap()
+    };
+    let plan = demo(&["--dry-run"]);
+    assert_eq!(plan.status.code(), Some(0), "{}", told(&plan));
+    let made = demo(&["--json"]);
+    assert_eq!(made.status.code(), Some(1), "one was refused: {}", told(&made));
+    let summary: Value = serde_json::from_slice(&made.stdout).unwrap();
+    assert_eq!((summary["made"].as_u64(), summary["failed"].as_u64()), (Some(2), Some(1)), "{summary}");
+    assert_eq!(summary["invoice"]["images"].as_u64(), Some(2), "{summary}");
+    let mut left: Vec<_> =
+        fs::read_dir(dir.path().join(".pictor")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["demo"], "nothing of a rehearsal is where real work is kept");
+    let text = demo(&["--retry-failed"]);
+    let hint = String::from_utf8_lossy(&text.stdout).into_owned();
+    assert!(hint.contains("pictor status --data-dir .pictor/demo"), "{}", told(&text));
+}

@@ -4,10 +4,12 @@
 
 mod bad_files;
 mod cli;
+mod completion;
 mod death;
 mod demo;
 mod doctor;
 mod errors;
+mod help;
 mod keys;
 mod layering;
 mod measures;

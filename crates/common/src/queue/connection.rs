@@ -46,6 +46,16 @@ impl Queue {
         Ok(queue)
     }
 
+    /// Looks for a moment: writes nothing, tries once, and is `None` where no queue of ours is.
+    pub async fn peek(client: Client, keys: Keys) -> Result<Option<Self>, QueueError> {
+        let once = settings().set_number_of_retries(0);
+        let connection = client.get_connection_manager_with_config(once).await?;
+        let queue = Self { connection, keys, grace: GRACE, client };
+        let get = redis::cmd("GET").arg(queue.keys.schema()).to_owned();
+        let found: Option<String> = get.query_async(&mut queue.connection.clone()).await?;
+        Ok((found == Some(SCHEMA.to_string())).then_some(queue))
+    }
+
     /// Sets how long nothing is claimed or reaped after a gap; zero where one process owns the server.
     #[must_use]
     pub fn with_grace(mut self, grace: Duration) -> Self {

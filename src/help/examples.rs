@@ -1,0 +1,236 @@
+//! Examples of every command, by its path. Each is parsed by a test, so none can drift from the command line.
+
+/// What one does, and the line to type.
+pub(crate) type Example = (&'static str, &'static str);
+
+/// By the path of the command; the program itself is the empty path.
+pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
+    (
+        "",
+        &[
+            ("200 sample images against a built-in simulator; costs nothing", "pictor demo"),
+            ("Check a file and say what it would cost", "pictor run listings.csv --dry-run"),
+            ("Make its images; run again, it makes only what is missing", "pictor run listings.csv"),
+            ("See what is queued, running or paused, and why", "pictor status"),
+        ],
+    ),
+    (
+        "run",
+        &[
+            (
+                "Check every row; say what is new and what it will cost",
+                "pictor run listings.csv --template listing.j2 --dry-run",
+            ),
+            (
+                "Make the images, unless they may cost more than $20",
+                "pictor run listings.csv --template listing.j2 --max-cost 20",
+            ),
+            (
+                "One image, without a file",
+                "pictor run --prompt 'a lighthouse in fog' --size 1536x1024 --quality low",
+            ),
+            (
+                "Rows from another program, images into a bucket",
+                "pictor run - --out s3://shop-images/generated < rows.csv",
+            ),
+        ],
+    ),
+    (
+        "demo",
+        &[
+            ("Make the sample catalogue; a second time, everything is there already", "pictor demo"),
+            ("Look at what it made", "pictor status --data-dir .pictor/demo"),
+            (
+                "Rehearse with a file of yours, before it costs anything",
+                "pictor demo listings.csv --template listing.j2",
+            ),
+        ],
+    ),
+    (
+        "submit",
+        &[
+            (
+                "One batch a night, however often it is submitted",
+                "pictor submit nightly.csv --run-id nightly-2026-11-21",
+            ),
+            (
+                "Wait for the end; the exit code says whether all was made",
+                "pictor submit listings.csv --template listing.j2 --wait",
+            ),
+            (
+                "Behind everything else, and never for more than $50",
+                "pictor submit backlog.jsonl --band bulk --max-cost 50",
+            ),
+        ],
+    ),
+    ("worker", &[("On as many machines as you like", "pictor worker --concurrency 64")]),
+    (
+        "status",
+        &[
+            ("Everything", "pictor status"),
+            ("One batch", "pictor status nightly-2026-11-21"),
+            ("For a script", "pictor status --json"),
+        ],
+    ),
+    (
+        "watch",
+        &[
+            ("The newest open batch, until it has ended", "pictor watch"),
+            ("One batch", "pictor watch nightly-2026-11-21"),
+            ("Once, for a script", "pictor watch --once --json"),
+        ],
+    ),
+    (
+        "failed list",
+        &[
+            ("Causes, the most frequent first", "pictor failed list"),
+            ("Every failure of one class, with its key", "pictor failed list --all --class bad_spec"),
+        ],
+    ),
+    ("failed show", &[("The first digits of the key are enough", "pictor failed show 3f9ac1")]),
+    (
+        "failed retry",
+        &[
+            ("Two of them", "pictor failed retry 3f9ac1 77b0e2"),
+            ("All of one model", "pictor failed retry --model dall-e-3"),
+            ("All", "pictor failed retry --everything"),
+        ],
+    ),
+    (
+        "failed discard",
+        &[("Give up what was refused for its content", "pictor failed discard --class moderation")],
+    ),
+    ("batch list", &[("The ten newest", "pictor batch list --limit 10")]),
+    ("batch show", &[("One batch", "pictor batch show nightly-2026-11-21")]),
+    (
+        "batch cancel",
+        &[("What is sent is finished, stored and charged", "pictor batch cancel nightly-2026-11-21")],
+    ),
+    (
+        "batch hold",
+        &[(
+            "With a reason that `pictor status` shows to others",
+            "pictor batch hold spring --reason 'prompts are being reviewed'",
+        )],
+    ),
+    (
+        "batch pause",
+        &[(
+            "With a reason that `pictor status` shows to others",
+            "pictor batch pause spring --reason 'prompts are being reviewed'",
+        )],
+    ),
+    ("batch resume", &[("Let it go on", "pictor batch resume spring")]),
+    (
+        "batch priority",
+        &[
+            ("Somebody waits for it", "pictor batch priority spring interactive"),
+            ("Nobody does", "pictor batch priority backlog bulk"),
+        ],
+    ),
+    (
+        "results",
+        &[
+            ("As CSV", "pictor results nightly-2026-11-21 --out results.csv"),
+            ("One JSON object a row", "pictor results nightly-2026-11-21 --format jsonl"),
+        ],
+    ),
+    (
+        "price list",
+        &[("Every model", "pictor price list"), ("One model", "pictor price list --model gpt-image-2")],
+    ),
+    (
+        "price estimate",
+        &[("As if nothing of the file existed", "pictor price estimate listings.csv --template listing.j2")],
+    ),
+    ("template list", &[("Those that come with Pictor", "pictor template list")]),
+    ("template show", &[("Its text and its variables", "pictor template show product-shot")]),
+    (
+        "template preview",
+        &[(
+            "The prompt of one row, without queueing anything",
+            "pictor template preview listings.csv --template product-shot --row 3",
+        )],
+    ),
+    ("models", &[("Sizes, qualities and days of retirement", "pictor models")]),
+    (
+        "ledger totals",
+        &[
+            ("By day, as an invoice has it", "pictor ledger totals --by day"),
+            ("By who asked", "pictor ledger totals --by tenant"),
+        ],
+    ),
+    ("ledger list", &[("Into a file", "pictor ledger list > ledger.jsonl")]),
+    ("budget show", &[("What was spent, and the cap", "pictor budget show")]),
+    ("budget set", &[("At most $250, ever", "pictor budget set 250"), ("No cap", "pictor budget set none")]),
+    ("lane list", &[("Limits, pauses and their reasons", "pictor lane list")]),
+    (
+        "lane pause",
+        &[(
+            "Nothing is sent there until it is resumed",
+            "pictor lane pause openai.gpt-image --reason 'invoice is being checked'",
+        )],
+    ),
+    ("lane resume", &[("Lift the pause", "pictor lane resume openai.gpt-image")]),
+    (
+        "asset show",
+        &[
+            ("By the id of its row", "pictor asset show SKU-1042"),
+            ("By the first digits of its key", "pictor asset show 3f9a12c4de70"),
+        ],
+    ),
+    (
+        "doctor",
+        &[
+            ("Before the first run, and when something is odd", "pictor doctor"),
+            ("A part of it", "pictor doctor --only redis,store"),
+            ("What failed, and how to mend it", "pictor doctor --json | jq '.findings[] | .mend'"),
+        ],
+    ),
+    (
+        "config show",
+        &[
+            ("Every setting, and where it comes from; no secrets", "pictor config show"),
+            ("What would hold in production", "pictor --profile prod config show"),
+        ],
+    ),
+    (
+        "simulate",
+        &[
+            ("On a port of your choice", "pictor simulate --listen 127.0.0.1:8080"),
+            (
+                "One answer in fifty is an HTTP 500, and 60 images a minute are the limit",
+                "pictor simulate --fault server_error=0.02 --images-per-minute 60",
+            ),
+        ],
+    ),
+    (
+        "completions",
+        &[
+            ("Bash", "pictor completions bash > ~/.local/share/bash-completion/completions/pictor"),
+            ("Zsh, in a directory of $fpath", "pictor completions zsh > ~/.zfunc/_pictor"),
+            ("Fish", "pictor completions fish > ~/.config/fish/completions/pictor.fish"),
+            (
+                "PowerShell; for Elvish append to ~/.config/elvish/rc.elv",
+                "pictor completions powershell >> $PROFILE",
+            ),
+        ],
+    ),
+    (
+        "man",
+        &[
+            ("For this user", "pictor man --out ~/.local/share/man/man1"),
+            ("To look at one of them", "pictor man --out man && man -l man/pictor-run.1"),
+        ],
+    ),
+];
+
+/// What `pictor` alone says.
+pub(crate) const FIRST_STEPS: &str = "\
+Turns a catalogue of prompts into images through paid image APIs, and never pays twice.
+
+  pictor demo                          200 sample images against a built-in simulator; costs nothing
+  pictor run listings.csv --dry-run    checks a file of yours and says what it would cost
+  pictor status                        what is queued, running or paused, and why
+
+`pictor --help` names all commands; `pictor COMMAND --help` says the rest, with examples.";

@@ -25,7 +25,7 @@ mod workers;
 pub use attempts::{Attempts, Hints};
 pub use claim::{Begun, Claim, Claimed, Grant, HeldAsset, HeldPhase, Hold, LaneOffer};
 pub use connection::{Connection, Queue};
-pub use detail::{AssetDetail, Asked};
+pub use detail::{Asked, AssetDetail};
 pub use find::{Bounded, NamedLine};
 pub use finish::{Attempt, Billed, Ended, Failure, LanePause, Outcome, Settled, Unmade};
 pub use lane::{Dimension, LaneLimits, LaneState};

@@ -29,7 +29,7 @@ pub(crate) const NEWEST: usize = 200;
 const EVERY: Duration = Duration::from_secs(1);
 const LINE_EVERY: Duration = Duration::from_secs(5);
 /// A server that belongs to a run and does not answer for so long has ended with it.
-const GONE: Duration = Duration::from_secs(5);
+const GONE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Args)]
 #[command(
@@ -69,7 +69,7 @@ async fn watch(args: &WatchArgs, context: &Context, opened: &OpenQueue) -> anyho
             }
             Err(QueueError::Redis(error)) if last.is_some() => {
                 if opened.is_borrowed() && answered.elapsed() > GONE {
-                    context.output.note("the run that was watched has stopped");
+                    last = Some(Box::pin(left_behind(&batches, context)).await?);
                     break;
                 }
                 shown.away(&error);
@@ -90,6 +90,25 @@ async fn watch(args: &WatchArgs, context: &Context, opened: &OpenQueue) -> anyho
     }
     shown.finish(last.as_ref())?;
     Ok(last.map_or(Exit::SomeFailed, |moment| exit_of(&moment, args.once)))
+}
+
+/// What a run that has ended, and its server with it, left behind.
+async fn left_behind(batches: &[BatchId], context: &Context) -> anyhow::Result<Moment> {
+    let opened = context.look().await?;
+    let moment = Memory::default().look(&opened.queue, Which::These(batches)).await;
+    opened.close().await?;
+    let moment = moment?;
+    if !moment.all_ended() {
+        context.output.note("the run that was watched has stopped; pictor run makes the rest");
+    }
+    if context.output.json {
+        context.output.line(&serde_json::to_string(&moment)?)?;
+    } else {
+        for frame in &moment.batches {
+            context.output.line(&line(frame))?;
+        }
+    }
+    Ok(moment)
 }
 
 fn exit_of(moment: &Moment, once: bool) -> Exit {

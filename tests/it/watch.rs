@@ -287,3 +287,25 @@ async fn the_json_of_watch_has_these_fields() {
     );
     drop(worker);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_on_this_machine_is_watched_to_its_end_though_its_server_ends_with_it() {
+    let world = World::start(Options { latency_ms_p50: Some(200), ..Options::default() });
+    let settings = fs::read_to_string(world.path("pictor.toml")).unwrap();
+    let (before, after) = settings.split_once("[redis]").unwrap();
+    let after = after.split_once("[store]").unwrap().1;
+    fs::write(world.path("pictor.toml"), format!("{before}[store]{after}")).unwrap();
+    world.catalogue("a.csv", 0..20);
+    let mut run =
+        Proc::spawn("run", &mut world.command(&["run", "a.csv", "--concurrency", "2"]), world.dir.path());
+    let deadline = Instant::now() + Duration::from_secs(30);
+    // Before that nobody holds the server's lock, and looking would take it.
+    while !world.path("data/socket").exists() || !world.run(&["watch", "--once"]).status.success() {
+        assert!(Instant::now() < deadline, "{}", run.told());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let watched = world.run(&["watch"]);
+    assert_eq!(code(&watched), 0, "{}", told(&watched));
+    assert!(said(&watched).contains("20 of 20  complete"), "{}", told(&watched));
+    assert_eq!(run.wait(Duration::from_secs(30)).code(), Some(0), "{}", run.told());
+}

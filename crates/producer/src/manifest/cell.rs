@@ -23,7 +23,7 @@ pub(super) enum Odd {
     /// An error such as `#N/A`.
     Error,
     /// A formula that nobody has calculated.
-    NoValue,
+    Uncalculated,
     /// A number with more digits than a spreadsheet keeps.
     Inexact,
     /// A number shown as `1.2E+12`.

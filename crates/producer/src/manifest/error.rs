@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::place::Place;
+
 /// Errors of one file that are kept; the rest are only counted.
 const KEPT: usize = 1_000;
 
@@ -16,7 +18,7 @@ pub struct RowError {
     pub column: Option<String>,
     /// Where in a spreadsheet, such as `B3`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cell: Option<String>,
+    pub cell: Option<Place>,
     /// The spec field it is about, where there is one.
     pub field: Option<String>,
     /// What stood there, shortened.

@@ -90,7 +90,7 @@ impl Cell<'_> {
                 format!("a date ({text}); format the cell as Text and write what shall stand there")
             }
             Some(Odd::Error) => failed(&text),
-            Some(Odd::NoValue) => {
+            Some(Odd::Uncalculated) => {
                 "a formula without a result; open the file in a spreadsheet and save it there".to_owned()
             }
             Some(Odd::Inexact) => format!(

@@ -23,9 +23,10 @@ use super::{
     cell::{Kind, Odd, RawRow},
     columns::{trimmed, wrong_titles},
     magic,
+    place::Place,
 };
 use package::{LARGEST, Package};
-use sheet::{Sheet, SheetRow, Value, place};
+use sheet::{Sheet, SheetRow, Value};
 use styles::Shown;
 use workbook::Workbook;
 
@@ -99,10 +100,10 @@ impl XlsxRows {
     }
 
     /// Where a data row, and a column of it, stand in the sheet.
-    pub(super) fn place(&self, row: u64, title: Option<&str>) -> String {
+    pub(super) fn place(&self, row: u64, title: Option<&str>) -> Place {
         let row = u32::try_from(row).unwrap_or(u32::MAX).saturating_add(self.header);
         let column = title.and_then(|title| self.titles.iter().position(|other| other == title));
-        column.map_or_else(|| format!("row {row} of the sheet"), |column| place(column, row))
+        column.map_or_else(|| Place::of_row(row), |column| Place::of_cell(column, row))
     }
 
     /// The next row that is not empty.
@@ -143,7 +144,7 @@ impl XlsxRows {
         if raw.cells.len() == self.titles.len() {
             return Ok(raw);
         }
-        let beyond = place(raw.cells.len() - 1, row.number);
+        let beyond = Place::of_cell(raw.cells.len() - 1, row.number);
         let message =
             format!("cell {beyond} stands beyond the last named column; name its column or empty it");
         Err(BadRow { row: Some(raw.row), errors: vec![RowError::row(raw.row, message)], cells: raw.cells })
@@ -155,7 +156,7 @@ impl XlsxRows {
             Value::Bool(value) => (value.to_string(), Kind::Bool, None),
             Value::Date(text) => (text, Kind::Text, Some(Odd::Date)),
             Value::Error(text) => (text, Kind::Text, Some(Odd::Error)),
-            Value::NoValue => ("=".to_owned(), Kind::Text, Some(Odd::NoValue)),
+            Value::Uncalculated => ("=".to_owned(), Kind::Text, Some(Odd::Uncalculated)),
             Value::Number(number, Shown::Date) => match number::date(number, self.since_1904) {
                 Some(date) => (date, Kind::Text, Some(Odd::Date)),
                 None => (number::text(number), Kind::Number, Some(Odd::Date)),

@@ -1,5 +1,7 @@
 //! What a person reads when a manifest is wrong, word for word.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 use std::collections::BTreeMap;
 
 use pictor_common::catalogue::Catalogue;

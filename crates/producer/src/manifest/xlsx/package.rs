@@ -209,10 +209,13 @@ pub(super) struct Unpacked {
     part: Part,
 }
 
+/// A part's bytes in the file.
+type Packed = Take<Cursor<Arc<[u8]>>>;
+
 #[derive(Debug)]
 enum Inner {
-    Stored(Take<Cursor<Arc<[u8]>>>),
-    Deflated(Box<DeflateDecoder<Take<Cursor<Arc<[u8]>>>>>),
+    Stored(Packed),
+    Deflated(Box<DeflateDecoder<Packed>>),
 }
 
 impl Read for Unpacked {

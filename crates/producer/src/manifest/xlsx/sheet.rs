@@ -7,7 +7,7 @@ use super::{
     styles::{Shown, Styles},
     xml::{Piece, Tag, Xml},
 };
-use crate::manifest::input::LONGEST_ROW;
+use crate::manifest::{input::LONGEST_ROW, place::Place};
 
 const LAST_ROW: u32 = 1_048_576;
 const LAST_COLUMN: u32 = 16_384;
@@ -31,7 +31,7 @@ pub(super) enum Value {
     Date(String),
     Error(String),
     /// A formula without a result.
-    NoValue,
+    Uncalculated,
 }
 
 /// A sheet, read from its first row on.
@@ -157,10 +157,10 @@ impl Sheet {
         let given = match (given, kind) {
             (_, "inlineStr") => return Ok(inline.filter(|text| !text.is_empty()).map(Value::Text)),
             (Some(given), _) if kind == "str" || !given.trim().is_empty() => given,
-            _ => return Ok(formula.then_some(Value::NoValue)),
+            _ => return Ok(formula.then_some(Value::Uncalculated)),
         };
         self.value(kind, given, style).map_err(|why| {
-            let place = place(column as usize - 1, self.row);
+            let place = Place::of_cell(column as usize - 1, self.row);
             format!("the spreadsheet is damaged: cell {place} {why}; save it again")
         })
     }
@@ -207,29 +207,14 @@ fn column_of(name: &str) -> Option<(u32, u32)> {
     Some((column, digits.parse().ok()?))
 }
 
-/// A cell's name from its column, from 0, and its row, from 1.
-pub(super) fn place(column: usize, row: u32) -> String {
-    let mut letters = Vec::new();
-    let mut left = column + 1;
-    while left > 0 {
-        let letter = u8::try_from((left - 1) % 26).expect("less than 26");
-        letters.insert(0, char::from(b'A' + letter));
-        left = (left - 1) / 26;
-    }
-    letters.into_iter().collect::<String>() + &row.to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn cells_have_names() {
-        for (column, name) in
-            [(0, "A7"), (25, "Z7"), (26, "AA7"), (701, "ZZ7"), (702, "AAA7"), (16_383, "XFD7")]
-        {
-            assert_eq!(place(column, 7), name);
-            assert_eq!(column_of(name), Some((u32::try_from(column).unwrap() + 1, 7)), "{name}");
+    fn names_of_cells_are_read() {
+        for (name, column) in [("A7", 1), ("z7", 26), ("AA7", 27), ("XFD7", 16_384)] {
+            assert_eq!(column_of(name), Some((column, 7)), "{name}");
         }
         for name in ["", "7", "A", "AAAA1", "A-1", "A1B", "A99999999999", "É1"] {
             assert_eq!(column_of(name), None, "{name}");

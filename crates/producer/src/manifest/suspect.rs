@@ -29,7 +29,11 @@ const DEVICES: &[&str] = &["con", "prn", "aux", "nul", "com", "lpt"];
 /// Finds the cells of a row that are in doubt, with their columns.
 pub(super) fn doubts(raw: &RawRow, layout: &Layout, titles: &[String]) -> Vec<(usize, RowError)> {
     let mut doubts = Vec::new();
-    for (column, what) in layout.uses.iter().enumerate() {
+    let typed = raw.kinds.is_empty() && raw.odd.is_empty();
+    for (column, (what, cell)) in layout.uses.iter().zip(&raw.cells).enumerate() {
+        if typed && is_plain(cell, *what) {
+            continue;
+        }
         let Some(text) = raw.get(column) else { continue };
         let variable = *what == Use::Other && layout.variables.contains(&Some(column));
         if !variable && matches!(what, Use::Other | Use::Unnamed) {
@@ -48,6 +52,20 @@ pub(super) fn doubts(raw: &RawRow, layout: &Layout, titles: &[String]) -> Vec<(u
     doubts
 }
 
+/// Whether a text is beyond doubt at a glance, as nearly all are.
+fn is_plain(text: &str, what: Use) -> bool {
+    let bytes = text.as_bytes();
+    match what {
+        Use::Unnamed => true,
+        Use::Count | Use::Field(_) => bytes.first().is_none_or(|byte| byte.is_ascii_alphanumeric()),
+        Use::Other => bytes.first() != Some(&b'#') && bytes.iter().all(|byte| (b' '..=b'~').contains(byte)),
+        Use::Id => {
+            bytes.len() > 4
+                && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        }
+    }
+}
+
 /// A row whose doubtful cells say nothing more, so that each is told once.
 pub(super) fn without(raw: &RawRow, doubts: &[(usize, RowError)], layout: &Layout) -> RawRow {
     let mut cells = raw.cells.clone();
@@ -55,7 +73,7 @@ pub(super) fn without(raw: &RawRow, doubts: &[(usize, RowError)], layout: &Layou
         let stand_in = if layout.uses[*column] == Use::Other { "x" } else { "" };
         stand_in.clone_into(&mut cells[*column]);
     }
-    RawRow { row: raw.row, cells, kinds: Vec::new(), odd: Vec::new() }
+    RawRow { row: raw.row, cells, kinds: raw.kinds.clone(), odd: Vec::new() }
 }
 
 struct Cell<'c> {

@@ -17,7 +17,8 @@ pub(super) struct Stray {
 /// Sees every byte once, ahead of the parser.
 #[derive(Debug)]
 pub(super) struct QuoteWatch {
-    delimiter: u8,
+    /// Whether a byte is the delimiter, a quote or part of a line end.
+    telling: [bool; 256],
     place: Place,
     offset: u64,
     first: u64,
@@ -39,8 +40,13 @@ enum Place {
 impl QuoteWatch {
     /// Watches a file from the given number of lines on.
     pub(super) const fn new(delimiter: u8, lines: u64) -> Self {
+        let mut telling = [false; 256];
+        telling[b'"' as usize] = true;
+        telling[b'\n' as usize] = true;
+        telling[b'\r' as usize] = true;
+        telling[delimiter as usize] = true;
         Self {
-            delimiter,
+            telling,
             place: Place::CellStart,
             offset: 0,
             first: lines,
@@ -52,27 +58,39 @@ impl QuoteWatch {
     }
 
     pub(super) fn see(&mut self, bytes: &[u8]) {
-        let delimiter = self.delimiter;
-        for &byte in bytes {
-            self.place = match (self.place, byte) {
+        let mut place = self.place;
+        let mut carriage_return = self.carriage_return;
+        for (at, &byte) in bytes.iter().enumerate() {
+            if !self.telling[usize::from(byte)] {
+                place = match place {
+                    Place::Quoted => Place::Quoted,
+                    Place::Plain | Place::CellStart => Place::Plain,
+                    Place::AfterQuote => self.stray(at),
+                };
+                carriage_return = false;
+                continue;
+            }
+            place = match (place, byte) {
                 (Place::Quoted, b'"') => Place::AfterQuote,
-                (Place::Quoted, _) | (Place::AfterQuote, b'"') => Place::Quoted,
-                (_, b'\n' | b'\r') => Place::CellStart,
-                (_, byte) if byte == delimiter => Place::CellStart,
-                (Place::CellStart, b'"') => Place::Quoted,
-                (Place::AfterQuote, _) => {
-                    self.strays.push_back(Stray { offset: self.offset, line: self.lines + 1 });
-                    Place::Plain
-                }
-                (Place::CellStart | Place::Plain, _) => Place::Plain,
+                (Place::Quoted, _) | (Place::AfterQuote | Place::CellStart, b'"') => Place::Quoted,
+                (Place::Plain, b'"') => Place::Plain,
+                (Place::Plain | Place::CellStart | Place::AfterQuote, _) => Place::CellStart,
             };
             if byte == b'\n' {
-                self.two_byte_ends |= self.lines == self.first && self.carriage_return;
+                self.two_byte_ends |= self.lines == self.first && carriage_return;
                 self.lines += 1;
             }
-            self.carriage_return = byte == b'\r';
-            self.offset += 1;
+            carriage_return = byte == b'\r';
         }
+        self.place = place;
+        self.carriage_return = carriage_return;
+        self.offset += bytes.len() as u64;
+    }
+
+    /// Remembers text after a closing quote, so far behind the bytes seen before.
+    fn stray(&mut self, at: usize) -> Place {
+        self.strays.push_back(Stray { offset: self.offset + at as u64, line: self.lines + 1 });
+        Place::Plain
     }
 
     /// The first stray text before an offset that was not told yet.

@@ -1,11 +1,12 @@
 //! All that is known of one asset: where it is, every attempt, who asked, and why it waits.
 
 use pictor_common::{
-    AssetKey,
+    AssetKey, Spec,
     queue::{
         Asked, AssetDetail, AssetState, Attempts, Hints, LedgerEntry, Overview, Queue, Which, WorkerState,
         why,
     },
+    store::sidecar_name,
 };
 use pictor_worker::SEND_MARGIN;
 use serde::Serialize;
@@ -32,16 +33,16 @@ struct Waits {
 
 /// Shows an asset.
 pub(super) async fn show(key: &AssetKey, context: &Context, queue: &Queue) -> anyhow::Result<()> {
-    let Some(detail) = queue.asset_detail(key).await? else {
+    let Some(mut detail) = queue.asset_detail(key).await? else {
         return Err(refused(format!("asset {key} is unknown")));
     };
+    let place = place(key, &mut detail, context).await;
     let asked = queue.asked(key, &detail.batches).await?;
     let attempts = queue.attempts(key, &hints(&detail, &asked)).await?;
     let ids: Vec<_> = asked.iter().rev().take(BATCHES).filter_map(|asked| asked.batch.parse().ok()).collect();
     let overview = queue.overview(Which::These(&ids)).await?;
     let waits = waits_of(&detail, &overview);
     let since = since(&detail, &asked, context);
-    let place = place(&detail, context).await;
     let value = json!({
         "key": key, "place": place, "since": since, "asset": detail.state, "detail": {
             "ceiling": detail.ceiling, "payer": detail.payer, "token": detail.token, "slot": detail.slot,
@@ -64,16 +65,30 @@ pub(super) async fn show(key: &AssetKey, context: &Context, queue: &Queue) -> an
     })
 }
 
-async fn place(detail: &AssetDetail, context: &Context) -> Option<String> {
-    let object = &detail.state.made.as_ref()?.object;
+/// Where the image is. A spec that the queue no longer has is taken from the JSON beside the image.
+async fn place(key: &AssetKey, detail: &mut AssetDetail, context: &Context) -> Option<String> {
+    let object = detail.state.made.as_ref()?.object.clone();
     let url = parts::store_url(&context.settings, None);
-    match parts::open_store(&context.settings, url).await {
-        Ok(store) => Some(store.location(object)),
+    let store = match parts::open_store(&context.settings, url).await {
+        Ok(store) => store,
         Err(error) => {
             tracing::debug!(%error, "the store cannot be opened");
-            Some(object.clone())
+            return Some(object);
         }
+    };
+    if detail.state.spec.is_none()
+        && let Ok(Some(beside)) = store.get(&sidecar_name(key)).await
+        && let Ok(Sidecar { spec }) = serde_json::from_slice(&beside)
+    {
+        detail.state.spec = spec;
     }
+    Some(store.location(&object))
+}
+
+/// What is read of the JSON beside an image.
+#[derive(serde::Deserialize)]
+struct Sidecar {
+    spec: Option<Spec>,
 }
 
 /// When its ledger entries were written, as far as that is known.

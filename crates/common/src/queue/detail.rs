@@ -89,28 +89,34 @@ impl Queue {
         Ok(Some(detail))
     }
 
+    /// The batches that ask for assets, the first hundred of each, in the order given.
+    pub(super) async fn asking(&self, keys: &[AssetKey]) -> Result<Vec<Vec<String>>, QueueError> {
+        let mut pipe = redis::pipe();
+        for key in keys {
+            pipe.hget(self.keys.asset(key), "batch").zrange(self.keys.askers(key), 0, ASKERS - 1);
+        }
+        let mut replies = Replies::of(&pipe, self).await?;
+        let mut asking = Vec::with_capacity(keys.len());
+        for _ in keys {
+            let first: Option<String> = replies.take()?;
+            let more: Vec<String> = replies.take()?;
+            asking.push(first.into_iter().filter(|id| !id.is_empty()).chain(more).collect());
+        }
+        Ok(asking)
+    }
+
     /// Who asks for an asset: the batches named, with their first line for it.
     pub async fn asked(&self, key: &AssetKey, batches: &[String]) -> Result<Vec<Asked>, QueueError> {
         let ids: Vec<BatchId> = batches.iter().filter_map(|id| id.parse().ok()).collect();
-        let states = self.batch_states(&ids).await?;
-        let mut pipe = redis::pipe();
-        for id in &ids {
-            pipe.zscore(self.keys.members(id), key.as_str());
-        }
-        let mut replies = Replies::of(&pipe, self).await?;
         let mut asked = Vec::with_capacity(ids.len());
-        for id in &ids {
-            let row: Option<f64> = replies.take()?;
-            let Some(BatchState { state, tenant, created, .. }) =
-                states.iter().find(|state| state.id == id.as_str()).cloned()
-            else {
-                continue;
-            };
-            let line = match row {
-                Some(row) => self.lines(id, row as u64, 1).await?.pop(),
+        for state in self.batch_states(&ids).await? {
+            let BatchState { id, state, tenant, created, .. } = state;
+            let Ok(batch) = id.parse() else { continue };
+            let line = match self.row_of(&batch, key).await? {
+                Some(row) => self.lines(&batch, row, 1).await?.pop(),
                 None => None,
             };
-            asked.push(Asked { batch: id.to_string(), state, tenant, created, line });
+            asked.push(Asked { batch: id, state, tenant, created, line });
         }
         Ok(asked)
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use redis::AsyncCommands;
 use serde::Serialize;
 
-use super::{Queue, QueueError};
+use super::{BatchState, Queue, QueueError};
 use crate::{
     AssetKey,
     batch::{BatchId, Line},
@@ -16,6 +16,8 @@ use crate::{
 
 /// Keys and lines that a call brings.
 const PAGE: usize = 2_000;
+/// Pages without a line after which a batch that is not sealed has no more: rows that were left out leave gaps.
+const GAP: u32 = 10;
 /// Failures, leases and retries that are looked through, each.
 const MOST_KEYS: usize = 20_000;
 
@@ -51,12 +53,18 @@ impl Queue {
         for name in [self.keys.failures(), self.keys.leases(), self.keys.later(), self.keys.doubt()] {
             bounded |= self.keys_in(&name, digits, MOST_KEYS, &mut found).await?.is_none();
         }
-        let mut left = most;
-        for batch in batches {
-            match self.keys_in(&self.keys.members(batch), digits, left, &mut found).await? {
-                Some(seen) => left -= seen,
-                None => {
+        let mut seen = 0;
+        'batches: for batch in batches {
+            for first in (0..).step_by(PAGE) {
+                if seen >= most {
                     bounded = true;
+                    break 'batches;
+                }
+                let page = self.members(batch, first, PAGE).await?;
+                seen += page.len();
+                let last = page.len() < PAGE;
+                found.extend(page.into_iter().filter(|key| key.as_str().starts_with(digits)));
+                if last {
                     break;
                 }
             }
@@ -96,21 +104,21 @@ impl Queue {
     ) -> Result<Bounded<NamedLine>, QueueError> {
         let mut found = Vec::new();
         let mut left = most;
-        for batch in batches {
-            let total: u64 = self.connection.clone().hlen(self.keys.lines(batch)).await?;
-            // Rows that were left out of a batch leave gaps in the numbers.
-            let last_row = total.saturating_mul(20).saturating_add(10_000);
-            let (mut row, mut seen) = (0, 0);
-            while seen < total && row < last_row {
+        for BatchState { id: batch, sealed, .. } in self.batch_states(batches).await? {
+            let Ok(name) = batch.parse() else { continue };
+            let total = sealed.unwrap_or(u64::MAX);
+            let (mut row, mut seen, mut empty) = (0, 0, 0);
+            while seen < total && empty < GAP {
                 if left == 0 {
                     return Ok(Bounded { found, bounded: true });
                 }
-                let page = self.lines(batch, row, PAGE as u64).await?;
+                let page = self.lines(&name, row, PAGE as u64).await?;
                 row += PAGE as u64;
                 seen += page.len() as u64;
-                left = left.saturating_sub(page.len().max(1));
+                empty = if page.is_empty() { empty + 1 } else { 0 };
+                left = left.saturating_sub(page.len());
                 let named = page.into_iter().filter(|line| line.id == id);
-                found.extend(named.map(|line| NamedLine { batch: batch.to_string(), line }));
+                found.extend(named.map(|line| NamedLine { batch: batch.clone(), line }));
             }
         }
         Ok(Bounded { found, bounded: false })
@@ -135,14 +143,13 @@ impl Queue {
             if page.is_empty() {
                 break false;
             }
-            let rows: Vec<Option<f64>> = redis::cmd("ZMSCORE")
-                .arg(self.keys.members(batch))
-                .arg(&page)
-                .query_async(&mut self.connection.clone())
-                .await?;
             first += page.len();
-            let mine = page.into_iter().zip(rows).filter(|(_, row)| row.is_some());
-            keys.extend(mine.filter_map(|(key, _)| AssetKey::try_from(key).ok()));
+            let page: Vec<AssetKey> =
+                page.into_iter().filter_map(|key| AssetKey::try_from(key).ok()).collect();
+            let askers = self.asking(&page).await?;
+            let asked = |ids: &[String]| ids.iter().any(|id| id == batch.as_str());
+            let mine = page.into_iter().zip(askers).filter(|(_, ids)| asked(ids));
+            keys.extend(mine.map(|(key, _)| key));
         };
         keys.truncate(most);
         let states = self.assets(&keys).await?;

@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use redis::Pipeline;
 use serde::Serialize;
 
 use super::{
     BatchState, LaneState, Queue, QueueError, Totals, WorkerState,
-    read::{batch_state, totals_of},
+    read::{take_batch, totals_of},
     replies::Replies,
     workers::alive,
 };
@@ -143,7 +142,7 @@ impl Overview {
 }
 
 /// Assets by a time, as two of the queue's sets keep them.
-type ByTime = Vec<(String, u64)>;
+type ByTime = Vec<(AssetKey, u64)>;
 
 /// What the first round trip tells.
 struct Base {
@@ -160,7 +159,8 @@ impl Queue {
         let mut base = self.base(which).await?;
         self.states(&mut base).await?;
         let Base { mut overview, later, doubt, .. } = base;
-        let sampled = self.places(&mut overview.batches, &later, &doubt).await?;
+        let sampled = self.places(&mut overview.batches).await?;
+        self.samples(&mut overview.batches, &later, &doubt).await?;
         self.heads(&mut overview.batches, &sampled).await?;
         self.turns(&mut overview.batches).await?;
         Ok(overview)
@@ -204,16 +204,14 @@ impl Queue {
     async fn states(&self, base: &mut Base) -> Result<(), QueueError> {
         let mut pipe = redis::pipe();
         for id in &base.ids {
-            pipe.hgetall(self.keys.batch(id)).zcard(self.keys.members(id));
+            self.ask_batch(&mut pipe, id);
         }
         for lane in &base.lanes {
             pipe.hgetall(self.keys.lane(lane)).zcount(self.keys.inflight(lane), base.overview.now, "+inf");
         }
         let mut replies = Replies::of(&pipe, self).await?;
         for id in &base.ids {
-            let fields: HashMap<String, String> = replies.take()?;
-            let assets = replies.take()?;
-            let state = batch_state(id, &fields, assets);
+            let state = take_batch(&mut replies, id)?;
             base.overview.batches.extend(state.map(|state| BatchView { state, ..BatchView::default() }));
         }
         for name in &base.lanes {
@@ -224,20 +222,13 @@ impl Queue {
     }
 
     /// How much waits where; returns some of the assets that do, a list for each place.
-    async fn places(
-        &self,
-        batches: &mut [BatchView],
-        later: &ByTime,
-        doubt: &ByTime,
-    ) -> Result<Vec<Vec<AssetKey>>, QueueError> {
+    async fn places(&self, batches: &mut [BatchView]) -> Result<Vec<Vec<AssetKey>>, QueueError> {
         let mut pipe = redis::pipe();
         for (view, id) in open(batches) {
             for route in &view.state.routes {
                 let flow = self.keys.flow(&Route::named(route), &id);
                 pipe.zcard(&flow).cmd("ZRANDMEMBER").arg(&flow).arg(SAMPLED);
             }
-            self.ask_membership(&mut pipe, &id, later);
-            self.ask_membership(&mut pipe, &id, doubt);
         }
         let mut replies = Replies::of(&pipe, self).await?;
         let mut sampled = Vec::new();
@@ -248,17 +239,28 @@ impl Queue {
                 sampled.push(some.into_iter().filter_map(|key| AssetKey::try_from(key).ok()).collect());
                 view.routes.push(RouteView { route, waiting, ..RouteView::default() });
             }
-            view.retries = sample(&mut replies, later)?;
-            view.doubts = sample(&mut replies, doubt)?;
         }
         Ok(sampled)
     }
 
-    fn ask_membership(&self, pipe: &mut Pipeline, id: &BatchId, among: &ByTime) {
-        if !among.is_empty() {
-            let names: Vec<&str> = among.iter().map(|(name, _)| name.as_str()).collect();
-            pipe.cmd("ZMSCORE").arg(self.keys.members(id)).arg(names);
+    /// Whose the assets are that are tried again soonest, or are in doubt longest.
+    async fn samples(
+        &self,
+        batches: &mut [BatchView],
+        later: &ByTime,
+        doubt: &ByTime,
+    ) -> Result<(), QueueError> {
+        if batches.iter().all(|view| view.state.ended()) {
+            return Ok(());
         }
+        let keys: Vec<AssetKey> = later.iter().chain(doubt).map(|(key, _)| key.clone()).collect();
+        let askers = self.asking(&keys).await?;
+        let (of_later, of_doubt) = askers.split_at(later.len());
+        for (view, id) in open(batches) {
+            view.retries = sample(later, of_later, &id);
+            view.doubts = sample(doubt, of_doubt, &id);
+        }
+        Ok(())
     }
 
     async fn heads(&self, batches: &mut [BatchView], sampled: &[Vec<AssetKey>]) -> Result<(), QueueError> {
@@ -372,22 +374,14 @@ fn open(batches: &mut [BatchView]) -> impl Iterator<Item = (&mut BatchView, Batc
     })
 }
 
-/// Names with their times; of `token key` the key.
+/// Assets with their times; of `token key` the key.
 fn times(scored: Vec<(String, f64)>) -> ByTime {
-    let key = |name: String| name.rsplit_once(' ').map_or(name.clone(), |(_, key)| key.to_owned());
-    scored.into_iter().map(|(name, at)| (key(name), at as u64)).collect()
+    let key = |name: &str| AssetKey::try_from(name.rsplit(' ').next()?.to_owned()).ok();
+    scored.iter().filter_map(|(name, at)| Some((key(name)?, *at as u64))).collect()
 }
 
-fn sample(replies: &mut Replies, among: &ByTime) -> Result<Sample, QueueError> {
-    if among.is_empty() {
-        return Ok(Sample::default());
-    }
-    let rows: Vec<Option<f64>> = replies.take()?;
-    let mine: Vec<u64> =
-        among.iter().zip(rows).filter(|(_, row)| row.is_some()).map(|((_, at), _)| *at).collect();
-    Ok(Sample {
-        count: mine.len() as u64,
-        first: mine.first().copied(),
-        more: among.len() >= LOOKED_AT as usize,
-    })
+fn sample(among: &ByTime, askers: &[Vec<String>], batch: &BatchId) -> Sample {
+    let asked = among.iter().zip(askers).filter(|(_, ids)| ids.iter().any(|id| id == batch.as_str()));
+    let mine: Vec<u64> = asked.map(|((_, at), _)| *at).collect();
+    Sample { count: mine.len() as u64, first: mine.first().copied(), more: among.len() >= LOOKED_AT as usize }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use redis::AsyncCommands;
+use redis::{AsyncCommands, Pipeline};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{CHUNK, Failure, Queue, QueueError, replies::Replies};
@@ -189,13 +189,7 @@ impl Queue {
 
     /// One batch.
     pub async fn batch(&self, id: &BatchId) -> Result<Option<BatchState>, QueueError> {
-        let mut connection = self.connection.clone();
-        let (fields, assets): (HashMap<String, String>, u64) = redis::pipe()
-            .hgetall(self.keys.batch(id))
-            .zcard(self.keys.members(id))
-            .query_async(&mut connection)
-            .await?;
-        Ok(batch_state(id, &fields, assets))
+        Ok(self.batch_states(std::slice::from_ref(id)).await?.pop())
     }
 
     /// Newest batches first.
@@ -208,20 +202,26 @@ impl Queue {
 
     /// Several batches in one round trip; those that are unknown are left out.
     pub async fn batch_states(&self, ids: &[BatchId]) -> Result<Vec<BatchState>, QueueError> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
         let mut pipe = redis::pipe();
         for id in ids {
-            pipe.hgetall(self.keys.batch(id)).zcard(self.keys.members(id));
+            self.ask_batch(&mut pipe, id);
         }
         let mut replies = Replies::of(&pipe, self).await?;
         let mut batches = Vec::with_capacity(ids.len());
         for id in ids {
-            let fields: HashMap<String, String> = replies.take()?;
-            batches.extend(batch_state(id, &fields, replies.take()?));
+            batches.extend(take_batch(&mut replies, id)?);
         }
         Ok(batches)
+    }
+
+    /// Asks for a batch in a pipeline; [`take_batch`] takes the answer.
+    pub(super) fn ask_batch(&self, pipe: &mut Pipeline, id: &BatchId) {
+        pipe.hgetall(self.keys.batch(id)).zcard(self.keys.members(id));
+    }
+
+    /// The first row of a batch that asks for an asset.
+    pub(super) async fn row_of(&self, batch: &BatchId, key: &AssetKey) -> Result<Option<u64>, QueueError> {
+        Ok(self.connection.clone().zscore(self.keys.members(batch), key.as_str()).await?)
     }
 
     /// Lines of a batch by row, from `first`, at most `limit` rows further.
@@ -288,7 +288,14 @@ pub(super) fn totals_of(fields: &HashMap<String, String>) -> Totals {
     }
 }
 
-pub(super) fn batch_state(id: &BatchId, fields: &HashMap<String, String>, assets: u64) -> Option<BatchState> {
+/// Takes a batch from the replies of a pipeline; none when it is unknown.
+pub(super) fn take_batch(replies: &mut Replies, id: &BatchId) -> Result<Option<BatchState>, QueueError> {
+    let fields: HashMap<String, String> = replies.take()?;
+    let assets = replies.take()?;
+    Ok(batch_state(id, &fields, assets))
+}
+
+fn batch_state(id: &BatchId, fields: &HashMap<String, String>, assets: u64) -> Option<BatchState> {
     if fields.is_empty() {
         return None;
     }

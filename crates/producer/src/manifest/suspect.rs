@@ -29,7 +29,11 @@ const DEVICES: &[&str] = &["con", "prn", "aux", "nul", "com", "lpt"];
 /// Finds the cells of a row that are in doubt, with their columns.
 pub(super) fn doubts(raw: &RawRow, layout: &Layout, titles: &[String]) -> Vec<(usize, RowError)> {
     let mut doubts = Vec::new();
-    for (column, what) in layout.uses.iter().enumerate() {
+    let typed = raw.kinds.is_empty() && raw.odd.is_empty();
+    for (column, (what, cell)) in layout.uses.iter().zip(&raw.cells).enumerate() {
+        if typed && is_plain(cell, *what) {
+            continue;
+        }
         let Some(text) = raw.get(column) else { continue };
         let variable = *what == Use::Other && layout.variables.contains(&Some(column));
         if !variable && matches!(what, Use::Other | Use::Unnamed) {
@@ -46,6 +50,20 @@ pub(super) fn doubts(raw: &RawRow, layout: &Layout, titles: &[String]) -> Vec<(u
         }
     }
     doubts
+}
+
+/// Whether a text is beyond doubt at a glance, as nearly all are.
+fn is_plain(text: &str, what: Use) -> bool {
+    let bytes = text.as_bytes();
+    match what {
+        Use::Unnamed => true,
+        Use::Count | Use::Field(_) => bytes.first().is_none_or(|byte| byte.is_ascii_alphanumeric()),
+        Use::Other => bytes.first() != Some(&b'#') && bytes.iter().all(|byte| (b' '..=b'~').contains(byte)),
+        Use::Id => {
+            bytes.len() > 4
+                && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        }
+    }
 }
 
 /// A row whose doubtful cells say nothing more, so that each is told once.
@@ -136,6 +154,10 @@ impl Cell<'_> {
 }
 
 impl RawRow {
+    fn kind(&self, column: usize) -> Kind {
+        self.kinds.get(column).copied().unwrap_or_default()
+    }
+
     fn odd(&self, column: usize) -> Option<Odd> {
         self.odd.iter().find(|(other, _)| *other == column).map(|(_, odd)| *odd)
     }

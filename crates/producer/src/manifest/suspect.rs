@@ -154,10 +154,6 @@ impl Cell<'_> {
 }
 
 impl RawRow {
-    fn kind(&self, column: usize) -> Kind {
-        self.kinds.get(column).copied().unwrap_or_default()
-    }
-
     fn odd(&self, column: usize) -> Option<Odd> {
         self.odd.iter().find(|(other, _)| *other == column).map(|(_, odd)| *odd)
     }

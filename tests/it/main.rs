@@ -9,6 +9,7 @@ mod errors;
 mod layering;
 mod measures;
 mod openai_python;
+mod producing;
 mod prove;
 mod store_contract;
 mod support;

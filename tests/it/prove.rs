@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, fs, process::Command, time::Duration};
 
-use crate::{death, measures};
+use crate::{death, measures, producing};
 
 fn output(program: &str, args: &[&str]) -> String {
     let output = Command::new(program).args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
@@ -109,6 +109,42 @@ async fn memory() {
     ];
     record("memory", "Peak memory", &lines);
     assert!(worker <= 250 && plan <= 150);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "full size: make prove-submit"]
+async fn submit() {
+    let [first, again, plan] = producing::submissions(1_000_000).await;
+    let lines = [
+        ("CSV to submitted assets", &first),
+        ("the same again, nothing new", &again),
+        ("the plan of it alone", &plan),
+    ]
+    .map(|(what, run)| {
+        let (rate, elapsed, mib) = (run.rate(), run.elapsed, run.peak_mib);
+        format!("1,000,000 rows with a template, {what}: {rate:.0} rows/s ({elapsed:.1?}), {mib} MiB at most")
+    });
+    record("submit", "Rows a second from CSV to Redis", &lines);
+    assert!(first.rate() >= 40_000.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "full size: make prove-bytes"]
+async fn bytes() {
+    let mut lines = Vec::new();
+    for prompt in [150, 400, 1_000] {
+        let bytes = producing::bytes_per_asset(100_000, prompt).await;
+        lines.push(format!(
+            "100,000 assets with prompts of {prompt} bytes: {:.0} bytes each while they wait, {:.0} without the prompt; {:.0} when done",
+            bytes.waiting,
+            bytes.waiting - prompt as f64,
+            bytes.done,
+        ));
+        for (kind, waiting, done) in &bytes.kinds {
+            lines.push(format!("  {kind}: {waiting:.0} waiting, {done:.0} done"));
+        }
+    }
+    record("bytes", "Bytes of an asset in Redis", &lines);
 }
 
 #[tokio::test(flavor = "multi_thread")]

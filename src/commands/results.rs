@@ -158,7 +158,7 @@ fn row(
         place: has_image.then(|| store.location(&made.object)),
         key: Some(key.clone()),
         cost: has_image.then_some(made.cost),
-        model: state.spec.map(|spec| spec.model).unwrap_or_default(),
+        model: state.model,
         revised_prompt: made.revised_prompt,
         error,
     }

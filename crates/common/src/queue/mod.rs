@@ -7,6 +7,7 @@ mod claim;
 mod connection;
 mod finish;
 mod lane;
+mod packed;
 mod read;
 mod reap;
 mod script;
@@ -20,10 +21,10 @@ pub use lane::{LaneLimits, LaneState};
 pub use read::{AssetState, BatchState, Counts, LedgerEntry, Totals};
 pub use reap::{Orphan, Reaped};
 pub use steer::FailureAction;
-pub use submit::{SealError, Submitted};
+pub use submit::{Chunk, SealError, Submitted};
 
 /// Number of the layout in Redis; another one is refused.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// Most assets or lines one submit call carries.
 pub const CHUNK: usize = 500;
@@ -68,6 +69,12 @@ pub enum QueueError {
     /// A batch of that id has other content.
     #[error("batch {0} already has other content: use another --run-id")]
     OtherContent(String),
+    /// A chunk came before its turn, or overlaps what is in: another version cuts chunks elsewhere.
+    #[error("batch {0} is being submitted by somebody else: submit it again when they are done")]
+    Gap(String),
+    /// A line could not be packed.
+    #[error("cannot pack the lines of a batch: {0}")]
+    Pack(#[from] std::io::Error),
     /// The batch was cancelled.
     #[error("batch {0} was cancelled: submit under another --run-id")]
     Cancelled(String),

@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use redis::AsyncCommands;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{CHUNK, Failure, Queue, QueueError};
+use super::{
+    CHUNK, Failure, Queue, QueueError,
+    packed::{asset_keys, made_of, unpack},
+};
 use crate::{
     AssetKey, MicroUsd, Spec,
     batch::{BatchId, Line, Made},
@@ -24,8 +27,10 @@ pub struct AssetState {
     pub attempts: u32,
     /// Requests whose outcome is unknown.
     pub unknowns: u32,
-    /// What decides it.
+    /// What decides it, until it is made; then the JSON beside the image says it.
     pub spec: Option<Spec>,
+    /// The model asked; also once it is made.
+    pub model: String,
     /// What was made.
     pub made: Option<Made>,
     /// Why it failed, or last stumbled.
@@ -132,6 +137,11 @@ pub struct Totals {
     pub cap: Option<MicroUsd>,
 }
 
+/// Last row, keys and packed lines.
+type PackedChunk = (u64, Vec<u8>, Vec<u8>);
+
+const KEY_BYTES: usize = 32;
+
 fn parse<T: DeserializeOwned>(text: Option<&String>) -> Option<T> {
     text.and_then(|text| serde_json::from_str(text).ok())
 }
@@ -152,10 +162,11 @@ impl Queue {
             }
             type Row = (HashMap<String, String>, Vec<Option<String>>);
             let flat: Vec<redis::Value> = pipe.query_async(&mut self.connection.clone()).await?;
-            for pair in flat.chunks_exact(2) {
+            for (at, pair) in flat.chunks_exact(2).enumerate() {
                 let row: Row = redis::from_redis_value(redis::Value::Array(pair.to_vec()))
                     .map_err(redis::RedisError::from)?;
-                states.push(asset_state(&row.0, &row.1));
+                let key = &chunk[at];
+                states.push(asset_state(key, &row.0, &row.1));
             }
         }
         Ok(states)
@@ -183,12 +194,7 @@ impl Queue {
 
     /// One batch.
     pub async fn batch(&self, id: &BatchId) -> Result<Option<BatchState>, QueueError> {
-        let mut connection = self.connection.clone();
-        let (fields, assets): (HashMap<String, String>, u64) = redis::pipe()
-            .hgetall(self.keys.batch(id))
-            .zcard(self.keys.members(id))
-            .query_async(&mut connection)
-            .await?;
+        let fields: HashMap<String, String> = self.connection.clone().hgetall(self.keys.batch(id)).await?;
         if fields.is_empty() {
             return Ok(None);
         }
@@ -202,7 +208,7 @@ impl Queue {
             source: text("source"),
             columns: parse(fields.get("columns")).unwrap_or_default(),
             sealed: number(&fields, "sealed"),
-            assets,
+            assets: number(&fields, "assets").unwrap_or(0),
             counts: Counts {
                 done: number(&fields, "done").unwrap_or(0),
                 failed: number(&fields, "failed").unwrap_or(0),
@@ -229,22 +235,85 @@ impl Queue {
 
     /// Lines of a batch by row, from `first`, at most `limit` rows further.
     pub async fn lines(&self, batch: &BatchId, first: u64, limit: u64) -> Result<Vec<Line>, QueueError> {
-        let rows: Vec<u64> = (first..first + limit).collect();
-        let texts: Vec<Option<String>> = self.connection.clone().hmget(self.keys.lines(batch), &rows).await?;
-        Ok(texts.iter().filter_map(|text| parse(text.as_ref())).collect())
+        let mut lines = Vec::new();
+        let end = first.saturating_add(limit);
+        let mut from = first;
+        while from < end {
+            let chunks = self.chunks_from(batch, from, (end - from).div_ceil(CHUNK as u64)).await?;
+            let Some((last, ..)) = chunks.last() else { break };
+            from = last + 1;
+            for (_, keys, packed) in &chunks {
+                let page = unpack(keys, packed)?.into_iter();
+                lines.extend(page.filter(|line| (first..end).contains(&line.row)));
+            }
+        }
+        Ok(lines)
     }
 
-    /// Assets of a batch in row order, from position `first`.
+    /// Distinct assets of a batch in row order, from position `first`.
     pub async fn members(
         &self,
         batch: &BatchId,
         first: usize,
         limit: usize,
     ) -> Result<Vec<AssetKey>, QueueError> {
-        let end = isize::try_from(first + limit).unwrap_or(isize::MAX).saturating_sub(1);
-        let first = isize::try_from(first).unwrap_or(isize::MAX);
-        let keys: Vec<String> = self.connection.clone().zrange(self.keys.members(batch), first, end).await?;
-        Ok(keys.into_iter().filter_map(|key| AssetKey::try_from(key).ok()).collect())
+        let over = format!("({first}");
+        let found: Vec<(u64, u64)> = self
+            .connection
+            .clone()
+            .zrangebyscore_limit_withscores(self.keys.chunks(batch), over, "+inf", 0, 1)
+            .await?;
+        let Some(&(mut from, upto)) = found.first() else { return Ok(Vec::new()) };
+        let mut members = Vec::new();
+        let mut skip = None;
+        while members.len() < limit {
+            let chunks =
+                self.chunks_from(batch, from, (limit - members.len()).div_ceil(CHUNK) as u64).await?;
+            let Some((last, ..)) = chunks.last() else { break };
+            from = last + 1;
+            for (_, keys, _) in &chunks {
+                let inside = || first.saturating_sub((upto as usize).saturating_sub(keys.len() / KEY_BYTES));
+                let skipped = *skip.get_or_insert_with(inside);
+                members.extend(asset_keys(keys).skip(skipped));
+                skip = Some(0);
+            }
+        }
+        members.truncate(limit);
+        Ok(members)
+    }
+
+    /// Rows of some batches that ask for an asset first, where it is not made yet; in the order given.
+    pub async fn rows_of(&self, key: &AssetKey, batches: &[BatchId]) -> Result<Vec<Option<u64>>, QueueError> {
+        let (own, more): ((Option<String>, Option<u64>), HashMap<String, u64>) = redis::pipe()
+            .hmget(self.keys.asset(key), &["batch", "row"])
+            .hgetall(self.keys.rows(key))
+            .query_async(&mut self.connection.clone())
+            .await?;
+        let row_of = |batch: &BatchId| match &own {
+            (Some(first), row) if first == batch.as_str() => *row,
+            _ => more.get(batch.as_str()).copied(),
+        };
+        Ok(batches.iter().map(row_of).collect())
+    }
+
+    /// Chunks of a batch from the one that holds a row: last row, keys and packed lines.
+    async fn chunks_from(
+        &self,
+        batch: &BatchId,
+        row: u64,
+        count: u64,
+    ) -> Result<Vec<PackedChunk>, QueueError> {
+        type Entry = (String, HashMap<String, Vec<u8>>);
+        let entries: Vec<Entry> = self
+            .connection
+            .clone()
+            .xrange_count(self.keys.lines(batch), format!("{row}-0"), "+", count.max(1))
+            .await?;
+        let chunk = |(id, mut fields): Entry| {
+            let last = id.split('-').next()?.parse().ok()?;
+            Some((last, fields.remove("k")?, fields.remove("v")?))
+        };
+        Ok(entries.into_iter().filter_map(chunk).collect())
     }
 
     /// Failed and parked assets, newest first, from position `first`.
@@ -287,16 +356,24 @@ impl Queue {
     }
 }
 
-fn asset_state(fields: &HashMap<String, String>, texts: &[Option<String>]) -> Option<AssetState> {
+fn asset_state(
+    key: &AssetKey,
+    fields: &HashMap<String, String>,
+    texts: &[Option<String>],
+) -> Option<AssetState> {
     let text_at = |i: usize| texts.get(i).and_then(Option::as_ref);
+    let spec: Option<Spec> = parse(text_at(0));
+    let made = fields.get("made").or_else(|| text_at(1)).and_then(|text| made_of(key, text));
+    let (made, model) = made.map_or((None, None), |(made, model)| (Some(made), Some(model)));
     Some(AssetState {
         phase: fields.get("phase")?.clone(),
         route: fields.get("route").cloned().unwrap_or_default(),
         lane: fields.get("lane").cloned(),
         attempts: number(fields, "attempts").and_then(|n| n.try_into().ok()).unwrap_or(0),
         unknowns: number(fields, "unknowns").and_then(|n| n.try_into().ok()).unwrap_or(0),
-        spec: parse(text_at(0)),
-        made: parse(text_at(1)),
+        model: model.or_else(|| Some(spec.as_ref()?.model.clone())).unwrap_or_default(),
+        spec,
+        made,
         failure: parse(text_at(2)),
     })
 }

@@ -29,6 +29,8 @@ const LANE: &str = "sim.gpt-image";
 /// How a submission went.
 pub(crate) struct Submission {
     pub(crate) elapsed: Duration,
+    /// Processor time of the process and of Redis.
+    pub(crate) cpu: [f64; 2],
     pub(crate) peak_mib: u64,
     pub(crate) rows: u64,
 }
@@ -60,6 +62,15 @@ fn shop_export(world: &World, rows: u64) -> PathBuf {
     path
 }
 
+/// Processor seconds of a process so far; none when it is gone.
+fn cpu_seconds(pid: u32) -> Option<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let ticks: Vec<f64> =
+        stat.rsplit_once(')')?.1.split_whitespace().skip(11).take(2).filter_map(|n| n.parse().ok()).collect();
+    // Linux shows hundredths of a second, whatever it counts in.
+    Some(ticks.iter().sum::<f64>() / 100.0)
+}
+
 /// Submits a CSV with a template by the real binary; whole process, start to exit.
 pub(crate) fn submission(world: &World, rows: u64, dry_run: bool) -> Submission {
     let path = shop_export(world, rows);
@@ -68,20 +79,23 @@ pub(crate) fn submission(world: &World, rows: u64, dry_run: bool) -> Submission 
     if dry_run {
         args.push("--dry-run");
     }
+    let redis_before = cpu_seconds(world.redis.pid()).unwrap();
     let begun = Instant::now();
     let mut proc = Proc::spawn("submit", &mut world.command(&args), world.dir.path());
-    let mut most = 0;
+    let (mut most, mut cpu) = (0, 0.0);
     while proc.exited().is_none() {
         let status = std::fs::read_to_string(format!("/proc/{}/status", proc.pid())).unwrap_or_default();
         let peak = status
             .lines()
             .find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse::<u64>().ok());
         most = most.max(peak.unwrap_or(0));
+        cpu = cpu_seconds(proc.pid()).unwrap_or(cpu);
         std::thread::sleep(Duration::from_millis(5));
     }
     let elapsed = begun.elapsed();
     assert!(proc.wait(Duration::from_secs(1)).success(), "{}", proc.told());
-    Submission { elapsed, peak_mib: most / 1024, rows }
+    let redis = cpu_seconds(world.redis.pid()).unwrap() - redis_before;
+    Submission { elapsed, cpu: [cpu, redis], peak_mib: most / 1024, rows }
 }
 
 async fn all_wait(world: &World, rows: u64) {
@@ -105,6 +119,34 @@ async fn a_catalogue_is_submitted_fast_and_twice_without_harm() {
     // Other tests run beside this one; `make prove-submit` measures on a quiet machine.
     assert!(first.rate() >= 4_000.0, "{:.0} rows/s", first.rate());
     assert!(first.peak_mib.max(again.peak_mib) <= 120, "{} and {} MiB", first.peak_mib, again.peak_mib);
+}
+
+/// Makes the first rows of a catalogue, forgets all in Redis, and submits more of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_store_holds_is_not_paid_again_when_redis_is_empty() {
+    let world = World::start(Options { latency_ms_p50: Some(1), ..Options::default() });
+    let submit = |prompts: std::ops::Range<u64>| {
+        let file = world.catalogue("catalogue.csv", prompts.clone());
+        world.json(&["submit", file.to_str().unwrap(), "--run-id", &format!("upto-{}", prompts.end)])
+    };
+    submit(0..20);
+    let _worker = world.worker("worker", 16, &[]);
+    world.ended("upto-20", Duration::from_secs(60)).await;
+    let client = redis::Client::open(world.redis.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    // First few rows, each looked at; then many, for which the store is listed.
+    for (rows, images) in [(30, 30), (200, 200)] {
+        redis::cmd("FLUSHALL").exec_async(&mut connection).await.unwrap();
+        let told = submit(0..rows);
+        let there = if rows == 30 { 20 } else { 30 };
+        assert_eq!(told["plan"]["already_made"], there, "{told}");
+        assert_eq!(
+            (&told["submitted"]["made"], &told["submitted"]["new"]),
+            (&there.into(), &(rows - there).into())
+        );
+        world.ended(&format!("upto-{rows}"), Duration::from_secs(60)).await;
+        assert_eq!(world.sim.billed().await, images);
+    }
 }
 
 fn asset(row: u64, prompt_bytes: usize) -> NewAsset {

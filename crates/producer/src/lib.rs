@@ -4,9 +4,11 @@
 //! ([`plan`]), and back to tables of results ([`results`]). Nothing here prints.
 
 pub mod content;
+mod lookup;
 pub mod manifest;
 pub mod plan;
 pub mod results;
 mod seen;
+mod sending;
 pub mod submit;
 pub mod template;

@@ -1,6 +1,6 @@
 //! Reads the state of assets, batches, failures and money, without changing it.
 
-use std::collections::HashMap;
+use std::{borrow::Borrow, collections::HashMap};
 
 use redis::AsyncCommands;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -173,12 +173,12 @@ impl Queue {
     }
 
     /// Phases only, of many assets; `None` for those Redis does not know.
-    pub async fn phases(&self, keys: &[AssetKey]) -> Result<Vec<Option<String>>, QueueError> {
+    pub async fn phases<K: Borrow<AssetKey>>(&self, keys: &[K]) -> Result<Vec<Option<String>>, QueueError> {
         let mut phases = Vec::with_capacity(keys.len());
         for chunk in keys.chunks(CHUNK) {
             let mut pipe = redis::pipe();
             for key in chunk {
-                pipe.hget(self.keys.asset(key), "phase");
+                pipe.hget(self.keys.asset(key.borrow()), "phase");
             }
             let some: Vec<Option<String>> = pipe.query_async(&mut self.connection.clone()).await?;
             phases.extend(some);

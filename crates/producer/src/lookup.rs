@@ -115,8 +115,13 @@ impl Places<'_> {
 
     /// Those of some assets that the store holds an image of, written by Pictor.
     async fn stored(&self, assets: &[&PlannedAsset], of_all: u64) -> Result<Stored, StoreError> {
-        let images =
-            if assets.is_empty() { &None } else { self.images.get_or_init(|| self.list(of_all)).await };
+        if assets.is_empty() {
+            return Ok(Stored::new());
+        }
+        let images = self.images.get_or_init(|| self.list(of_all)).await;
+        if images.as_ref().is_some_and(HashSet::is_empty) {
+            return Ok(Stored::new());
+        }
         let perhaps = assets.iter().filter(|planned| {
             images.as_ref().is_none_or(|images| images.contains(&planned.asset.key.bytes()))
         });

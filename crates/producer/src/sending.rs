@@ -129,6 +129,9 @@ impl<'a> Sending<'a> {
     /// Fetches what was made for those assets of the chunk that only the store knows.
     async fn find_stored(&mut self) -> Result<(), StoreError> {
         let (store, stored) = (self.store, self.stored);
+        if stored.is_empty() {
+            return Ok(());
+        }
         let known = self.assets.iter_mut().map(|(_, asset)| asset);
         stream::iter(known.filter(|asset| stored.contains(&asset.key.bytes())).map(Ok))
             .try_for_each_concurrent(HEADS, |asset| async move {

@@ -176,6 +176,16 @@ impl Queue {
     pub async fn phases<K: Borrow<AssetKey>>(&self, keys: &[K]) -> Result<Vec<Option<String>>, QueueError> {
         let mut phases = Vec::with_capacity(keys.len());
         for chunk in keys.chunks(CHUNK) {
+            let mut exists = redis::cmd("EXISTS");
+            for key in chunk {
+                exists.arg(self.keys.asset(key.borrow()));
+            }
+            // Most of what is planned is new: one call says so for all of it.
+            let known: usize = exists.query_async(&mut self.connection.clone()).await?;
+            if known == 0 {
+                phases.extend(chunk.iter().map(|_| None));
+                continue;
+            }
             let mut pipe = redis::pipe();
             for key in chunk {
                 pipe.hget(self.keys.asset(key.borrow()), "phase");

@@ -9,7 +9,11 @@ local P = KEYS[1]
 local request = cjson.decode(ARGV[1])
 local call = redis.call
 
-local function key(...) return P .. table.concat({ ... }, ':') end
+local function key(kind, name, more)
+  if more then return P .. kind .. ':' .. name .. ':' .. more end
+  if name then return P .. kind .. ':' .. name end
+  return P .. kind
+end
 local function num(value) return tonumber(value) or 0 end
 local function int(number) return string.format('%.0f', number) end
 local function minus(number) return int(0 - num(number)) end

@@ -52,6 +52,7 @@ end
 -- Calls that take many pairs are made for 400 of them at once.
 local MOST = 800
 local specs, flows = {}, {}
+
 local function set_spec(asset, spec)
   specs[#specs + 1], specs[#specs + 2] = key('s', asset), spec
   if #specs >= MOST then
@@ -70,18 +71,18 @@ local function line_up(route, row, asset)
   flows[route] = flow
 end
 
-local function create(asset, row, route, ceiling, tokens, spec, made)
+-- `home` is the name of the asset's hash.
+local function create(asset, home, row, route, ceiling, tokens, spec, made)
   if made ~= '' then
-    call('HSET', key('a', asset), 'phase', 'done')
+    call('HSET', home, 'phase', 'done')
     keep_made(asset, made)
     return 'done'
   end
   set_spec(asset, spec)
   if tokens == '0' then
-    call('HSET', key('a', asset), 'phase', 'ready', 'route', route, 'ceiling', ceiling, 'batch', batch, 'row', row)
+    call('HSET', home, 'phase', 'ready', 'route', route, 'ceiling', ceiling, 'batch', batch, 'row', row)
   else
-    call('HSET', key('a', asset), 'phase', 'ready', 'route', route, 'ceiling', ceiling, 'batch', batch, 'row', row,
-      'tokens', tokens)
+    call('HSET', home, 'phase', 'ready', 'route', route, 'ceiling', ceiling, 'batch', batch, 'row', row, 'tokens', tokens)
   end
   line_up(route, row, asset)
   return 'ready'
@@ -97,6 +98,7 @@ local function share(asset, first, row)
   end
 end
 
+local retries = call('EXISTS', key('later')) == 1
 local counts = { new = 0, made = 0, queued = 0, failed = 0 }
 local ended = {}
 
@@ -123,18 +125,24 @@ local function join(asset, a, row, route, ceiling, tokens, spec)
     revive(asset, phase)
     return 'revived'
   end
-  if phase == 'ready' and not call('ZSCORE', key('later'), asset) then line_up(route, row, asset) end
+  if phase == 'ready' and not (retries and call('ZSCORE', key('later'), asset)) then line_up(route, row, asset) end
   return phase
 end
 
-for i = 4, #ARGV, 7 do
+-- Most chunks hold nothing that Redis knows: one call finds that out.
+local names = {}
+for i = 4, #ARGV, 7 do names[#names + 1] = key('a', ARGV[i]) end
+local some_known = #names > 0 and call('EXISTS', unpack(names)) > 0
+
+for n, home in ipairs(names) do
+  local i = 7 * n - 3
   local asset, row, route = ARGV[i], ARGV[i + 1], request.routes[tonumber(ARGV[i + 2])]
-  local a = call('HMGET', key('a', asset), 'phase', 'batch', 'route')
+  local a = some_known and call('HMGET', home, 'phase', 'batch', 'route')
   local phase
-  if a[1] then
+  if a and a[1] then
     phase = join(asset, a, row, route, ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
   else
-    phase = create(asset, row, route, ARGV[i + 3], ARGV[i + 4], ARGV[i + 5], ARGV[i + 6])
+    phase = create(asset, home, row, route, ARGV[i + 3], ARGV[i + 4], ARGV[i + 5], ARGV[i + 6])
     local kind = phase == 'done' and 'made' or 'new'
     counts[kind] = counts[kind] + 1
   end

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, fs, process::Command, time::Duration};
 
-use crate::{death, measures, watch_speed};
+use crate::{death, measures, producing, watch_speed};
 
 fn output(program: &str, args: &[&str]) -> String {
     let output = Command::new(program).args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
@@ -109,6 +109,46 @@ async fn memory() {
     ];
     record("memory", "Peak memory", &lines);
     assert!(worker <= 250 && plan <= 150);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "full size: make prove-submit"]
+async fn submit() {
+    let [first, again, plan] = producing::submissions(1_000_000).await;
+    let lines = [
+        ("CSV to submitted assets", &first),
+        ("the same again, nothing new", &again),
+        ("the plan of it alone", &plan),
+    ]
+    .map(|(what, run)| {
+        let (rate, elapsed, mib, [own, redis]) = (run.rate(), run.elapsed, run.peak_mib, run.cpu);
+        format!(
+            "1,000,000 rows with a template, {what}: {rate:.0} rows/s ({elapsed:.1?}), {mib} MiB at most; {own:.1} s of processor time, Redis {redis:.1} s"
+        )
+    });
+    record("submit", "Rows a second from CSV to Redis", &lines);
+    assert!(first.rate() >= 40_000.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "full size: make prove-bytes"]
+async fn bytes() {
+    let mut lines = Vec::new();
+    let (mut waiting, mut done) = (0.0, 0.0);
+    for prompt in [150, 400, 1_000] {
+        let bytes = producing::bytes_per_asset(100_000, prompt).await;
+        let net = bytes.waiting - prompt as f64;
+        lines.push(format!(
+            "100,000 assets with prompts of {prompt} bytes: {net:.0} bytes and the prompt each while they wait; {:.0} and no prompt when made, and {:.0} of ledger",
+            bytes.done, bytes.ledger,
+        ));
+        let kinds: Vec<String> =
+            bytes.kinds.iter().map(|(kind, waits, made)| format!("`{kind}` {waits:.0}/{made:.0}")).collect();
+        lines.push(format!("  by kind of key, waiting/made: {}", kinds.join(", ")));
+        (waiting, done) = (f64::max(waiting, net), f64::max(done, bytes.done));
+    }
+    record("bytes", "Bytes of an asset in Redis", &lines);
+    assert!(waiting <= 750.0 && done <= 400.0, "{waiting:.0} waiting, {done:.0} made");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,9 +9,12 @@ use std::{fmt, str::FromStr, sync::LazyLock};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use unicode_normalization::UnicodeNormalization;
 
 use crate::spec::Spec;
+
+mod canonical;
+
+pub use canonical::canonical_json;
 
 /// Version of the rules that turn a spec into a key.
 pub const VERSION: u32 = 1;
@@ -35,63 +38,57 @@ static FROZEN: LazyLock<Frozen> = LazyLock::new(|| {
 /// Identifies an asset; also its id in the queue and its name in the store.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct AssetKey(String);
+pub struct AssetKey([u8; DIGITS]);
+
+const DIGITS: usize = 64;
 
 impl AssetKey {
     /// Computes the key of a spec.
     #[must_use]
     pub fn of(spec: &Spec) -> Self {
-        Self(hex(&Sha256::digest(canonical_json(spec).as_bytes())))
+        Self::of_bytes(Sha256::digest(canonical_json(spec).as_bytes()).into())
+    }
+
+    /// The key with these 32 bytes.
+    #[must_use]
+    pub fn of_bytes(bytes: [u8; 32]) -> Self {
+        let mut digits = [0; DIGITS];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+            pair.copy_from_slice(&hex_digits(byte));
+        }
+        Self(digits)
+    }
+
+    /// The 32 bytes of the digest.
+    #[must_use]
+    pub fn bytes(&self) -> [u8; 32] {
+        // '0' to '9' end in their value, 'a' to 'f' in theirs less 9.
+        let value = |digit: u8| (digit & 15) + (digit >> 6) * 9;
+        std::array::from_fn(|i| value(self.0[2 * i]) << 4 | value(self.0[2 * i + 1]))
     }
 
     /// The 64 hexadecimal digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        str::from_utf8(&self.0).expect("hexadecimal digits are text")
     }
 
     /// The first twelve digits, enough for people.
     #[must_use]
     pub fn short(&self) -> &str {
-        &self.0[..12]
+        &self.as_str()[..12]
     }
 }
 
 /// Lower-case hexadecimal digits of some bytes.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    use fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _infallible = write!(text, "{byte:02x}");
-        text
-    })
+    bytes.iter().flat_map(|byte| hex_digits(*byte)).map(char::from).collect()
 }
 
-/// Writes the RFC 8785 canonical JSON that the key is taken over.
-///
-/// Fields that are absent or equal to the default frozen for the model are left out; every text
-/// is in Unicode NFC; `v`, `model` and, where there is one, `prompt` always stand.
-#[must_use]
-pub fn canonical_json(spec: &Spec) -> String {
-    let Ok(Value::Object(fields)) = serde_json::to_value(spec) else {
-        unreachable!("a spec serializes to an object");
-    };
-    let defaults = Defaults::of(&spec.model);
-    let mut kept: Map<String, Value> = fields
-        .into_iter()
-        .map(|(name, value)| (name, normalized(value)))
-        .filter(|(name, value)| !value.is_null() && !defaults.has(name, value))
-        .collect();
-    kept.insert("v".to_owned(), VERSION.into());
-    serde_json_canonicalizer::to_string(&kept).expect("strings, integers and booleans have a canonical form")
-}
-
-fn normalized(value: Value) -> Value {
-    match value {
-        Value::String(text) => Value::String(text.nfc().collect()),
-        Value::Array(items) => Value::Array(items.into_iter().map(normalized).collect()),
-        other => other,
-    }
+fn hex_digits(byte: u8) -> [u8; 2] {
+    const DIGIT: &[u8; 16] = b"0123456789abcdef";
+    [DIGIT[usize::from(byte >> 4)], DIGIT[usize::from(byte & 15)]]
 }
 
 struct Defaults {
@@ -100,21 +97,21 @@ struct Defaults {
 
 impl Defaults {
     /// The first prefix that fits counts; a model that none fits has only those of every model.
+    /// The model's name is in NFC.
     fn of(model: &str) -> Self {
-        let model: String = model.nfc().collect();
         let family = FROZEN.by_model_prefix.iter().find(|family| model.starts_with(&family.prefix));
         Self { of_model: family.map(|family| &family.defaults) }
     }
 
-    fn has(&self, name: &str, value: &Value) -> bool {
+    fn get(&self, name: &str) -> Option<&'static Value> {
         let of_model = self.of_model.and_then(|defaults| defaults.get(name));
-        of_model.or_else(|| FROZEN.always.get(name)) == Some(value)
+        of_model.or_else(|| FROZEN.always.get(name))
     }
 }
 
 impl fmt::Display for AssetKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        f.pad(self.as_str())
     }
 }
 
@@ -142,13 +139,16 @@ impl TryFrom<String> for AssetKey {
 
     fn try_from(text: String) -> Result<Self, NotAssetKey> {
         let lower_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-        if text.len() == 64 && text.bytes().all(lower_hex) { Ok(Self(text)) } else { Err(NotAssetKey(text)) }
+        match <[u8; DIGITS]>::try_from(text.as_bytes()) {
+            Ok(digits) if text.bytes().all(lower_hex) => Ok(Self(digits)),
+            _ => Err(NotAssetKey(text)),
+        }
     }
 }
 
 impl From<AssetKey> for String {
     fn from(key: AssetKey) -> Self {
-        key.0
+        key.as_str().to_owned()
     }
 }
 

@@ -172,7 +172,8 @@ pub struct NewAsset {
 pub struct Made {
     /// Name in the store.
     pub object: String,
-    /// SHA-256 (hex) of the bytes.
+    /// SHA-256 (hex) of the bytes; empty where only the object's metadata says it.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub digest: String,
     /// MIME type of the bytes as they are.
     pub content_type: String,

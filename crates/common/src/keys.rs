@@ -61,19 +61,19 @@ impl Keys {
         self.one("profile")
     }
 
-    /// Hash: phase, token, route, attempts and the like of an asset.
+    /// Hash: phase, token, route, attempts and the like of an asset; what is 0 or empty is left out.
     #[must_use]
     pub fn asset(&self, key: &AssetKey) -> String {
-        self.two("asset", key.as_str())
+        self.two("a", key.as_str())
     }
 
-    /// String: JSON of an asset's spec.
+    /// String: JSON of an asset's spec, until it is made.
     #[must_use]
     pub fn spec(&self, key: &AssetKey) -> String {
-        self.two("spec", key.as_str())
+        self.two("s", key.as_str())
     }
 
-    /// String: JSON of what was made.
+    /// String: JSON of what was made, where that does not fit into the asset's hash.
     #[must_use]
     pub fn made(&self, key: &AssetKey) -> String {
         self.two("made", key.as_str())
@@ -121,16 +121,22 @@ impl Keys {
         self.two("batch", batch.as_str())
     }
 
-    /// Hash: a batch's lines by row.
+    /// Stream: a batch's lines, packed, one entry a chunk, by its last row.
     #[must_use]
     pub fn lines(&self, batch: &BatchId) -> String {
         self.two("lines", batch.as_str())
     }
 
-    /// Sorted set: a batch's distinct assets by row.
+    /// Sorted set: the last row of each chunk of a batch, by how many distinct assets it has up to there.
     #[must_use]
-    pub fn members(&self, batch: &BatchId) -> String {
-        self.two("members", batch.as_str())
+    pub fn chunks(&self, batch: &BatchId) -> String {
+        self.two("chunks", batch.as_str())
+    }
+
+    /// Hash: the row of each further batch that asks for an asset.
+    #[must_use]
+    pub fn rows(&self, key: &AssetKey) -> String {
+        self.two("rows", key.as_str())
     }
 
     /// Sorted set: a route's active tenants by virtual time.

@@ -6,12 +6,14 @@
 pub mod content;
 mod formula;
 pub mod gallery;
+mod lookup;
 pub mod manifest;
 pub mod plan;
 mod preview;
 mod rejected;
 pub mod results;
 mod seen;
+mod sending;
 pub mod submit;
 pub mod template;
 pub mod vary;

@@ -3,31 +3,27 @@
 //! A manifest is read three times and never held: to check it, to plan it, to submit it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     io::{self, Read},
     path::PathBuf,
     sync::Arc,
 };
 
-use futures::{StreamExt as _, TryStreamExt as _};
 use pictor_common::{
-    AssetKey,
-    batch::{Band, BatchHead, BatchId, Made, Route},
-    queue::{CHUNK, Queue, QueueError, SealError, Submitted},
-    stamp::Stamp,
-    store::{Store, StoreError, image_name},
+    batch::{Band, BatchHead, BatchId, Route},
+    queue::{Queue, QueueError, SealError, Submitted},
+    store::{Store, StoreError},
 };
 
 use crate::{
     content::{Content, batch_id},
+    lookup::{Lookup, Stored},
     manifest::{BadInput, BadRow, Reading, RowSpecs, Rows, Rules, Skipped, check},
-    plan::{Plan, PlannedAsset, Standing},
+    plan::{Plan, Standing},
+    sending::Sending,
     vary::Matrix,
 };
-
-/// Objects looked up in the store at once.
-const LOOKUPS: usize = 64;
 
 /// A manifest that can be read again.
 #[derive(Clone, Debug)]
@@ -100,7 +96,7 @@ pub struct Planned {
     /// The sums.
     pub plan: Plan,
     /// Assets the store holds and Redis does not know.
-    stored: HashSet<AssetKey>,
+    stored: Stored,
 }
 
 /// Why nothing, or not all, was submitted.
@@ -192,16 +188,10 @@ impl Request<'_> {
         store: &dyn Store,
     ) -> Result<Planned, SubmitError> {
         let mut plan = Plan::new(self.retry_failed).of(&checked.matrix, checked.skipped.rows.len() as u64);
-        let mut stored = HashSet::new();
-        let mut waiting: Vec<PlannedAsset> = Vec::with_capacity(CHUNK);
-        for row in self.rows(checked, self.open()?)? {
-            waiting.extend(plan.row(self.good(row)?).assets);
-            if waiting.len() >= CHUNK {
-                count(&mut plan, &mut stored, &waiting, queue, store).await?;
-                waiting.clear();
-            }
-        }
-        count(&mut plan, &mut stored, &waiting, queue, store).await?;
+        let mut rows = self.rows(checked, self.open()?)?;
+        let lookup = Lookup::new(queue, store, checked.rows);
+        let next = |plan: &mut Plan| rows.next().map(|row| Ok(plan.row(self.good(row)?).assets));
+        let stored = lookup.add_to(&mut plan, next).await?;
         Ok(Planned { plan, stored })
     }
 
@@ -217,48 +207,20 @@ impl Request<'_> {
         mut told: impl FnMut(u64),
     ) -> Result<Submitted, SubmitError> {
         let mut again = Plan::new(self.retry_failed);
-        let mut sums = Submitted::default();
-        let mut rows_in = 0;
-        let (mut assets, mut lines) = (Vec::with_capacity(CHUNK), Vec::new());
+        let mut sending =
+            Sending::new(&checked.head, queue, store, &planned.stored, self.retry_failed).await?;
         let defaults = self.rules.defaults();
         let template = self.rules.template_source();
         let mut content = Content::new(template, defaults, self.options, self.open()?);
         for row in self.rows(checked, &mut content)? {
-            let row = again.row(self.good(row)?);
-            let number = row.line.row;
-            if lines.len() == CHUNK || assets.len() + row.assets.len() > CHUNK {
-                rows_in += lines.len() as u64;
-                sums += self.send(&checked.head, &mut assets, &mut lines, queue).await?;
-                told(rows_in);
-            }
-            for PlannedAsset { mut asset, .. } in row.assets {
-                if planned.stored.contains(&asset.key) {
-                    let object = store.head(&image_name(&asset.key, &asset.spec)).await?;
-                    asset.made = object.as_ref().and_then(Stamp::of).map(|stamp| stamp.made);
-                }
-                assets.push((number, asset));
-            }
-            lines.push(row.line);
+            told(sending.row(again.row(self.good(row)?)).await?);
         }
         if content.finish().map_err(|source| self.unreadable(source))? != checked.head.content {
             return Err(SubmitError::Changed(self.manifest.name.clone()));
         }
-        sums += self.send(&checked.head, &mut assets, &mut lines, queue).await?;
+        let sums = sending.finish().await?;
         queue.seal(&checked.head.id, checked.rows).await?;
         told(checked.rows);
-        Ok(sums)
-    }
-
-    async fn send(
-        &self,
-        head: &BatchHead,
-        assets: &mut Vec<(u64, pictor_common::batch::NewAsset)>,
-        lines: &mut Vec<pictor_common::batch::Line>,
-        queue: &Queue,
-    ) -> Result<Submitted, QueueError> {
-        let sums = queue.submit(head, assets, lines, self.retry_failed).await?;
-        assets.clear();
-        lines.clear();
         Ok(sums)
     }
 
@@ -279,38 +241,4 @@ impl Request<'_> {
     fn unreadable(&self, source: io::Error) -> SubmitError {
         SubmitError::Read { name: self.manifest.name.clone(), source }
     }
-}
-
-async fn count(
-    plan: &mut Plan,
-    stored: &mut HashSet<AssetKey>,
-    assets: &[PlannedAsset],
-    queue: &Queue,
-    store: &dyn Store,
-) -> Result<(), SubmitError> {
-    let keys: Vec<AssetKey> = assets.iter().map(|planned| planned.asset.key.clone()).collect();
-    let phases = queue.phases(&keys).await?;
-    let unknown = assets.iter().zip(&phases).filter(|(_, phase)| phase.is_none());
-    let found: Vec<AssetKey> = futures::stream::iter(unknown.map(|(planned, _)| found(store, planned)))
-        .buffer_unordered(LOOKUPS)
-        .try_filter_map(|found| std::future::ready(Ok(found)))
-        .try_collect()
-        .await?;
-    stored.extend(found);
-    let standing = |planned: &PlannedAsset, phase: &Option<String>| match phase.as_deref() {
-        None if stored.contains(&planned.asset.key) => Standing::Made,
-        None => Standing::New,
-        Some("done" | "substituted") => Standing::Made,
-        Some("failed" | "parked") => Standing::Failed,
-        Some(_) => Standing::Queued,
-    };
-    plan.add(assets.iter().zip(&phases).map(|(planned, phase)| (planned, standing(planned, phase))));
-    Ok(())
-}
-
-/// The asset's key when the store holds an image of it that Pictor wrote.
-async fn found(store: &dyn Store, planned: &PlannedAsset) -> Result<Option<AssetKey>, StoreError> {
-    let object = store.head(&image_name(&planned.asset.key, &planned.asset.spec)).await?;
-    let made: Option<Made> = object.as_ref().and_then(Stamp::of).map(|stamp| stamp.made);
-    Ok(made.map(|_| planned.asset.key.clone()))
 }

@@ -57,6 +57,19 @@ async fn writers_in_two_processes_share_one_winner() {
 }
 
 #[tokio::test]
+async fn a_list_follows_links_like_every_look_does() {
+    let (folder, store) = store().await;
+    let (root, other_disk) = (folder.path().join("images"), folder.path().join("disk"));
+    store.put_if_absent(object("assets/ab/1.png", b"1")).await.unwrap();
+    fs::rename(root.join("assets"), &other_disk).unwrap();
+    std::os::unix::fs::symlink(&other_disk, root.join("assets")).unwrap();
+    std::os::unix::fs::symlink(&root, other_disk.join("round")).unwrap();
+    std::os::unix::fs::symlink(folder.path().join("nowhere"), other_disk.join("gone")).unwrap();
+    assert!(store.head("assets/ab/1.png").await.unwrap().is_some());
+    assert_eq!(store.list("assets/", None, 10).await.unwrap(), ["assets/ab/1.png"]);
+}
+
+#[tokio::test]
 async fn files_are_private_and_nothing_is_left_over() {
     let (folder, store) = store().await;
     store.put_if_absent(object("a/b/c.png", b"x")).await.unwrap();

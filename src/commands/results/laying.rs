@@ -53,7 +53,7 @@ impl Laying {
             line: &item.line,
             take: item.take,
             key: &item.key,
-            model: spec.map_or("", |spec| spec.model.as_str()),
+            model: &item.state.model,
             size: &size,
             ext: extension(made, spec),
             batch: &self.batch,

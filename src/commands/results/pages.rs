@@ -9,8 +9,10 @@ use pictor_common::{
 };
 
 const PAGE: u64 = 1_000;
-/// Blank rows keep their numbers: so many pages in a row without a line end the search.
+/// Blank and skipped rows keep their numbers: so many pages in a row without a line end the search.
 const EMPTY_PAGES: u32 = 20;
+/// The same where lines are known to be missing.
+const EMPTY_PAGES_BEFORE_MORE: u32 = 20_000;
 
 /// One image of one line.
 #[derive(Debug)]
@@ -38,7 +40,11 @@ impl<'a> Pages<'a> {
 
     pub(super) async fn next(&mut self) -> anyhow::Result<Option<Vec<Line>>> {
         loop {
-            if self.sealed.is_some_and(|sealed| self.found >= sealed) || self.empty >= EMPTY_PAGES {
+            let (enough, patience) = match self.sealed {
+                Some(sealed) => (self.found >= sealed, EMPTY_PAGES_BEFORE_MORE),
+                None => (false, EMPTY_PAGES),
+            };
+            if enough || self.empty >= patience {
                 return Ok(None);
             }
             let lines = self.queue.lines(self.batch, self.first, PAGE).await?;

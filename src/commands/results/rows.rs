@@ -57,7 +57,7 @@ fn row(item: &Item, made: Option<&Made>) -> ResultRow {
         take: item.take,
         key: Some(item.key.clone()),
         cost: made.map(|made| made.cost),
-        model: state.spec.as_ref().map(|spec| spec.model.clone()).unwrap_or_default(),
+        model: state.model.clone(),
         revised_prompt: made.and_then(|made| made.revised_prompt.clone()),
         error: made.is_none().then(|| unmade(state)),
         note: made.and_then(|made| made.mismatch.clone()),

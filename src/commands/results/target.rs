@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use pictor_common::{
     AssetKey,
     batch::Made,
+    stamp::Stamp,
     store::{Body, NewObject, Put, Store, StoreError, StoreErrorKind, StoredObject},
 };
 
@@ -116,7 +117,12 @@ impl Target {
     }
 
     /// Puts an image under its name. An error is one that the other images would meet too.
-    pub(super) async fn put(&self, store: &dyn Store, order: Order) -> anyhow::Result<Laid> {
+    pub(super) async fn put(&self, store: &dyn Store, mut order: Order) -> anyhow::Result<Laid> {
+        if order.made.digest.is_empty()
+            && let Err(error) = learn_digest(store, &mut order.made).await
+        {
+            return own(error).map_err(Into::into);
+        }
         let body = match store.body(&order.made.object) {
             Ok(body) => body,
             Err(error) => return own(error).map_err(Into::into),
@@ -130,6 +136,18 @@ impl Target {
             }
         }
     }
+}
+
+/// Redis keeps no digests of images: the object itself says it.
+async fn learn_digest(store: &dyn Store, made: &mut Made) -> Result<(), StoreError> {
+    let object = store.head(&made.object).await?;
+    let stamp = object.as_ref().and_then(Stamp::of).ok_or_else(|| StoreError {
+        kind: StoreErrorKind::NotFound,
+        message: format!("{} is not there, or not as Pictor wrote it", made.object),
+        source: None,
+    })?;
+    made.digest = stamp.made.digest;
+    Ok(())
 }
 
 /// Tells what is wrong with one image from what would stop them all.

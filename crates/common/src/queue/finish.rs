@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Queue, QueueError, connection::micros, script};
+use super::{Queue, QueueError, connection::micros, packed, script};
 use crate::{AssetKey, MicroUsd, batch::Made};
 
 /// One attempt, as its end is recorded.
@@ -175,7 +175,12 @@ fn json(script: &'static str, value: &impl Serialize) -> Result<String, QueueErr
 impl Queue {
     /// Records an image: asset done, reservation to cost, ledger entry, counts. Right also when late.
     pub async fn settle(&self, attempt: &Attempt, made: &Made) -> Result<Settled, QueueError> {
-        let request = SettleRequest { attempt, cost: made.cost.0, made: json("settle", made)? };
+        let request = SettleRequest {
+            attempt,
+            cost: made.cost.0,
+            made: packed::made(&attempt.key, &attempt.model, made)
+                .map_err(|source| QueueError::Answer { script: "settle", source })?,
+        };
         let answer: String = script::SETTLE.run(&self.connection, self.keys.prefix(), &request).await?;
         Ok(match answer.as_str() {
             "done" => Settled::Done,

@@ -13,6 +13,7 @@ mod finish;
 mod lane;
 mod overview;
 pub mod pace;
+mod packed;
 mod profile;
 mod read;
 mod reap;
@@ -38,12 +39,12 @@ pub use read::{AssetState, BatchState, Counts, LedgerEntry, Totals};
 pub use reap::{Orphan, Reaped};
 pub use recent::Recent;
 pub use steer::{FailureAction, Moved};
-pub use submit::{SealError, Submitted};
+pub use submit::{Chunk, SealError, Submitted};
 pub use why::{Why, why};
 pub use workers::{Beat, WorkerState};
 
 /// Number of the layout in Redis; another one is refused.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// Most assets or lines one submit call carries.
 pub const CHUNK: usize = 500;
@@ -98,6 +99,12 @@ pub enum QueueError {
     /// A batch of that id has other content.
     #[error("batch {0} already has other content: use another --run-id")]
     OtherContent(String),
+    /// A chunk came before its turn, or overlaps what is in: another version cuts chunks elsewhere.
+    #[error("batch {0} is being submitted by somebody else: submit it again when they are done")]
+    Gap(String),
+    /// A line could not be packed.
+    #[error("cannot pack the lines of a batch: {0}")]
+    Pack(#[from] std::io::Error),
     /// The batch was cancelled.
     #[error("batch {0} was cancelled: submit under another --run-id")]
     Cancelled(String),

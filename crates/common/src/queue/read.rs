@@ -1,11 +1,15 @@
 //! Reads the state of assets, batches, failures and money, without changing it.
 
-use std::collections::HashMap;
+use std::{borrow::Borrow, collections::HashMap};
 
 use redis::{AsyncCommands, Pipeline};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{CHUNK, Failure, Queue, QueueError, replies::Replies};
+use super::{
+    CHUNK, Failure, Queue, QueueError,
+    packed::{asset_keys, made_of, unpack},
+    replies::Replies,
+};
 use crate::{
     AssetKey, MicroUsd, Spec,
     batch::{BatchId, Line, Made},
@@ -24,8 +28,10 @@ pub struct AssetState {
     pub attempts: u32,
     /// Requests whose outcome is unknown.
     pub unknowns: u32,
-    /// What decides it.
+    /// What decides it, until it is made; then the JSON beside the image says it.
     pub spec: Option<Spec>,
+    /// The model asked; also once it is made.
+    pub model: String,
     /// What was made.
     pub made: Option<Made>,
     /// Why it failed, or last stumbled.
@@ -138,6 +144,11 @@ pub struct Totals {
     pub cap: Option<MicroUsd>,
 }
 
+/// Last row, keys and packed lines.
+type PackedChunk = (u64, Vec<u8>, Vec<u8>);
+
+const KEY_BYTES: usize = 32;
+
 pub(super) fn parse<T: DeserializeOwned>(text: Option<&String>) -> Option<T> {
     text.and_then(|text| serde_json::from_str(text).ok())
 }
@@ -158,22 +169,33 @@ impl Queue {
             }
             type Row = (HashMap<String, String>, Vec<Option<String>>);
             let flat: Vec<redis::Value> = pipe.query_async(&mut self.connection.clone()).await?;
-            for pair in flat.chunks_exact(2) {
+            for (at, pair) in flat.chunks_exact(2).enumerate() {
                 let row: Row = redis::from_redis_value(redis::Value::Array(pair.to_vec()))
                     .map_err(redis::RedisError::from)?;
-                states.push(asset_state(&row.0, &row.1));
+                let key = &chunk[at];
+                states.push(asset_state(key, &row.0, &row.1));
             }
         }
         Ok(states)
     }
 
     /// Phases only, of many assets; `None` for those Redis does not know.
-    pub async fn phases(&self, keys: &[AssetKey]) -> Result<Vec<Option<String>>, QueueError> {
+    pub async fn phases<K: Borrow<AssetKey>>(&self, keys: &[K]) -> Result<Vec<Option<String>>, QueueError> {
         let mut phases = Vec::with_capacity(keys.len());
         for chunk in keys.chunks(CHUNK) {
+            let mut exists = redis::cmd("EXISTS");
+            for key in chunk {
+                exists.arg(self.keys.asset(key.borrow()));
+            }
+            // Most of what is planned is new: one call says so for all of it.
+            let known: usize = exists.query_async(&mut self.connection.clone()).await?;
+            if known == 0 {
+                phases.extend(chunk.iter().map(|_| None));
+                continue;
+            }
             let mut pipe = redis::pipe();
             for key in chunk {
-                pipe.hget(self.keys.asset(key), "phase");
+                pipe.hget(self.keys.asset(key.borrow()), "phase");
             }
             let some: Vec<Option<String>> = pipe.query_async(&mut self.connection.clone()).await?;
             phases.extend(some);
@@ -216,32 +238,95 @@ impl Queue {
 
     /// Asks for a batch in a pipeline; [`take_batch`] takes the answer.
     pub(super) fn ask_batch(&self, pipe: &mut Pipeline, id: &BatchId) {
-        pipe.hgetall(self.keys.batch(id)).zcard(self.keys.members(id));
+        pipe.hgetall(self.keys.batch(id));
     }
 
     /// The first row of a batch that asks for an asset.
     pub(super) async fn row_of(&self, batch: &BatchId, key: &AssetKey) -> Result<Option<u64>, QueueError> {
-        Ok(self.connection.clone().zscore(self.keys.members(batch), key.as_str()).await?)
+        Ok(self.rows_of(key, std::slice::from_ref(batch)).await?.pop().flatten())
     }
 
     /// Lines of a batch by row, from `first`, at most `limit` rows further.
     pub async fn lines(&self, batch: &BatchId, first: u64, limit: u64) -> Result<Vec<Line>, QueueError> {
-        let rows: Vec<u64> = (first..first + limit).collect();
-        let texts: Vec<Option<String>> = self.connection.clone().hmget(self.keys.lines(batch), &rows).await?;
-        Ok(texts.iter().filter_map(|text| parse(text.as_ref())).collect())
+        let mut lines = Vec::new();
+        let end = first.saturating_add(limit);
+        let mut from = first;
+        while from < end {
+            let chunks = self.chunks_from(batch, from, (end - from).div_ceil(CHUNK as u64)).await?;
+            let Some((last, ..)) = chunks.last() else { break };
+            from = last + 1;
+            for (_, keys, packed) in &chunks {
+                let page = unpack(keys, packed)?.into_iter();
+                lines.extend(page.filter(|line| (first..end).contains(&line.row)));
+            }
+        }
+        Ok(lines)
     }
 
-    /// Assets of a batch in row order, from position `first`.
+    /// Distinct assets of a batch in row order, from position `first`.
     pub async fn members(
         &self,
         batch: &BatchId,
         first: usize,
         limit: usize,
     ) -> Result<Vec<AssetKey>, QueueError> {
-        let end = isize::try_from(first + limit).unwrap_or(isize::MAX).saturating_sub(1);
-        let first = isize::try_from(first).unwrap_or(isize::MAX);
-        let keys: Vec<String> = self.connection.clone().zrange(self.keys.members(batch), first, end).await?;
-        Ok(keys.into_iter().filter_map(|key| AssetKey::try_from(key).ok()).collect())
+        let over = format!("({first}");
+        let found: Vec<(u64, u64)> = self
+            .connection
+            .clone()
+            .zrangebyscore_limit_withscores(self.keys.chunks(batch), over, "+inf", 0, 1)
+            .await?;
+        let Some(&(mut from, upto)) = found.first() else { return Ok(Vec::new()) };
+        let mut members = Vec::new();
+        let mut skip = None;
+        while members.len() < limit {
+            let chunks =
+                self.chunks_from(batch, from, (limit - members.len()).div_ceil(CHUNK) as u64).await?;
+            let Some((last, ..)) = chunks.last() else { break };
+            from = last + 1;
+            for (_, keys, _) in &chunks {
+                let inside = || first.saturating_sub((upto as usize).saturating_sub(keys.len() / KEY_BYTES));
+                let skipped = *skip.get_or_insert_with(inside);
+                members.extend(asset_keys(keys).skip(skipped));
+                skip = Some(0);
+            }
+        }
+        members.truncate(limit);
+        Ok(members)
+    }
+
+    /// Rows of some batches that ask for an asset first, where it is not made yet; in the order given.
+    pub async fn rows_of(&self, key: &AssetKey, batches: &[BatchId]) -> Result<Vec<Option<u64>>, QueueError> {
+        let (own, more): ((Option<String>, Option<u64>), HashMap<String, u64>) = redis::pipe()
+            .hmget(self.keys.asset(key), &["batch", "row"])
+            .hgetall(self.keys.rows(key))
+            .query_async(&mut self.connection.clone())
+            .await?;
+        let row_of = |batch: &BatchId| match &own {
+            (Some(first), row) if first == batch.as_str() => *row,
+            _ => more.get(batch.as_str()).copied(),
+        };
+        Ok(batches.iter().map(row_of).collect())
+    }
+
+    /// Chunks of a batch from the one that holds a row: last row, keys and packed lines.
+    async fn chunks_from(
+        &self,
+        batch: &BatchId,
+        row: u64,
+        count: u64,
+    ) -> Result<Vec<PackedChunk>, QueueError> {
+        type Entry = (String, HashMap<String, Vec<u8>>);
+        let entries: Vec<Entry> = self
+            .connection
+            .clone()
+            .xrange_count(self.keys.lines(batch), format!("{row}-0"), "+", count.max(1))
+            .await?;
+        let chunk = |(id, mut fields): Entry| {
+            let last = id.split('-').next()?.parse().ok()?;
+            Some((last, fields.remove("k")?, fields.remove("v")?))
+        };
+        Ok(entries.into_iter().filter_map(chunk).collect())
     }
 
     /// Failed and parked assets, newest first, from position `first`.
@@ -291,11 +376,10 @@ pub(super) fn totals_of(fields: &HashMap<String, String>) -> Totals {
 /// Takes a batch from the replies of a pipeline; none when it is unknown.
 pub(super) fn take_batch(replies: &mut Replies, id: &BatchId) -> Result<Option<BatchState>, QueueError> {
     let fields: HashMap<String, String> = replies.take()?;
-    let assets = replies.take()?;
-    Ok(batch_state(id, &fields, assets))
+    Ok(batch_state(id, &fields))
 }
 
-fn batch_state(id: &BatchId, fields: &HashMap<String, String>, assets: u64) -> Option<BatchState> {
+fn batch_state(id: &BatchId, fields: &HashMap<String, String>) -> Option<BatchState> {
     if fields.is_empty() {
         return None;
     }
@@ -309,7 +393,7 @@ fn batch_state(id: &BatchId, fields: &HashMap<String, String>, assets: u64) -> O
         source: text("source"),
         columns: parse(fields.get("columns")).unwrap_or_default(),
         sealed: number(fields, "sealed"),
-        assets,
+        assets: number(fields, "assets").unwrap_or(0),
         counts: Counts {
             done: number(fields, "done").unwrap_or(0),
             failed: number(fields, "failed").unwrap_or(0),
@@ -326,16 +410,24 @@ fn batch_state(id: &BatchId, fields: &HashMap<String, String>, assets: u64) -> O
     })
 }
 
-fn asset_state(fields: &HashMap<String, String>, texts: &[Option<String>]) -> Option<AssetState> {
+fn asset_state(
+    key: &AssetKey,
+    fields: &HashMap<String, String>,
+    texts: &[Option<String>],
+) -> Option<AssetState> {
     let text_at = |i: usize| texts.get(i).and_then(Option::as_ref);
+    let spec: Option<Spec> = parse(text_at(0));
+    let made = fields.get("made").or_else(|| text_at(1)).and_then(|text| made_of(key, text));
+    let (made, model) = made.map_or((None, None), |(made, model)| (Some(made), Some(model)));
     Some(AssetState {
         phase: fields.get("phase")?.clone(),
         route: fields.get("route").cloned().unwrap_or_default(),
         lane: fields.get("lane").cloned(),
         attempts: number(fields, "attempts").and_then(|n| n.try_into().ok()).unwrap_or(0),
         unknowns: number(fields, "unknowns").and_then(|n| n.try_into().ok()).unwrap_or(0),
-        spec: parse(text_at(0)),
-        made: parse(text_at(1)),
+        model: model.or_else(|| Some(spec.as_ref()?.model.clone())).unwrap_or_default(),
+        spec,
+        made,
         failure: parse(text_at(2)),
     })
 }

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use redis::Script;
+use redis::{Cmd, ErrorKind, Script, ServerErrorKind};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Connection, QueueError};
@@ -68,6 +68,30 @@ impl Lua {
         request: &impl Serialize,
     ) -> Result<T, QueueError> {
         let answer: String = self.run(on, prefix, request).await?;
+        serde_json::from_str(&answer).map_err(|source| self.answer_error(source))
+    }
+
+    /// A call of the script, to be given more arguments than its request and [sent](Self::send).
+    pub(super) fn command(&self, prefix: &str) -> Cmd {
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(self.script.get_hash()).arg(1).arg(prefix);
+        command
+    }
+
+    /// Sends a call, as often as wanted, and reads its JSON answer.
+    pub(super) async fn send<T: DeserializeOwned>(
+        &self,
+        on: &Connection,
+        command: &Cmd,
+    ) -> Result<T, QueueError> {
+        let mut connection = on.clone();
+        let answer: String = match command.query_async(&mut connection).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                self.script.load_async(&mut connection).await?;
+                command.query_async(&mut connection).await?
+            }
+            answered => answered?,
+        };
         serde_json::from_str(&answer).map_err(|source| self.answer_error(source))
     }
 

@@ -1,8 +1,13 @@
 //! Puts batches into the queue.
 
+use redis::AsyncCommands;
 use serde::{Deserialize, Serialize};
 
-use super::{Queue, QueueError, script};
+use super::{
+    Queue, QueueError,
+    packed::{self, pack},
+    script,
+};
 use crate::batch::{BatchHead, BatchId, Line, NewAsset};
 
 /// What became of the assets of one chunk.
@@ -42,25 +47,7 @@ pub enum SealError {
 }
 
 #[derive(Serialize)]
-struct AssetArgs<'a> {
-    key: &'a str,
-    row: u64,
-    route: &'a str,
-    spec: String,
-    ceiling: u64,
-    tokens: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    made: Option<String>,
-}
-
-#[derive(Serialize)]
-struct LineArgs {
-    row: u64,
-    line: String,
-}
-
-#[derive(Serialize)]
-struct Request<'a> {
+struct Header<'a> {
     batch: &'a str,
     tenant: &'a str,
     band: &'a str,
@@ -70,8 +57,19 @@ struct Request<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     cap: Option<u64>,
     retry_failed: bool,
-    assets: Vec<AssetArgs<'a>>,
-    lines: Vec<LineArgs>,
+    first: u64,
+    upto: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<u64>,
+    lines: usize,
+    routes: &'a [&'a str],
+}
+
+/// A chunk ready to be sent, and to be sent again.
+#[derive(Clone, Debug)]
+pub struct Chunk {
+    batch: BatchId,
+    command: redis::Cmd,
 }
 
 #[derive(Deserialize)]
@@ -88,11 +86,67 @@ struct Answer {
 }
 
 fn json(value: &impl Serialize) -> Result<String, QueueError> {
-    serde_json::to_string(value).map_err(|source| QueueError::Answer { script: "submit", source })
+    serde_json::to_string(value).map_err(unwritable)
+}
+
+const fn unwritable(source: serde_json::Error) -> QueueError {
+    QueueError::Answer { script: "submit", source }
 }
 
 impl Queue {
+    /// Packs at most [`super::CHUNK`] assets, each with the row that asks for it first, and their lines.
+    ///
+    /// `after` is the last row of the chunk before, 0 for none: with it a chunk that overtook another
+    /// is refused, whole.
+    pub fn chunk(
+        &self,
+        head: &BatchHead,
+        assets: &[(u64, NewAsset)],
+        lines: &[Line],
+        retry_failed: bool,
+        after: Option<u64>,
+    ) -> Result<Chunk, QueueError> {
+        let rows = || assets.iter().map(|(row, _)| *row).chain(lines.iter().map(|line| line.row));
+        let mut routes: Vec<&str> = Vec::new();
+        let mut places = Vec::with_capacity(assets.len());
+        for (_, asset) in assets {
+            let route = asset.route.as_str();
+            let place = routes.iter().position(|known| *known == route).unwrap_or_else(|| {
+                routes.push(route);
+                routes.len() - 1
+            });
+            places.push(place + 1);
+        }
+        let header = Header {
+            batch: head.id.as_str(),
+            tenant: &head.tenant,
+            band: head.band.as_str(),
+            content: &head.content,
+            source: &head.source,
+            columns: json(&head.columns)?,
+            cap: head.cap.map(|cap| cap.0),
+            retry_failed,
+            first: rows().min().unwrap_or(0),
+            upto: rows().max().unwrap_or(0),
+            after,
+            lines: lines.len(),
+            routes: &routes,
+        };
+        let (keys, packed) = pack(assets, lines)?;
+        let mut command = script::SUBMIT.command(self.keys.prefix());
+        command.arg(json(&header)?).arg(keys).arg(packed);
+        for ((row, asset), place) in assets.iter().zip(places) {
+            let NewAsset { key, spec, ceiling, tokens, .. } = asset;
+            let short = asset.made.as_ref().map(|made| packed::made(key, &spec.model, made));
+            let made = short.transpose().map_err(unwritable)?.unwrap_or_default();
+            command.arg(key.as_str()).arg(row).arg(place).arg(ceiling.0).arg(tokens);
+            command.arg(json(spec)?).arg(made);
+        }
+        Ok(Chunk { batch: head.id.clone(), command })
+    }
+
     /// Submits a chunk: at most [`super::CHUNK`] assets, each with the row that asks for it first, and their lines.
+    /// Chunks come in the order of their rows.
     ///
     /// Adds only what is missing; assets that failed for good stay failed unless `retry_failed`.
     pub async fn submit(
@@ -102,25 +156,16 @@ impl Queue {
         lines: &[Line],
         retry_failed: bool,
     ) -> Result<Submitted, QueueError> {
-        let request = Request {
-            batch: head.id.as_str(),
-            tenant: &head.tenant,
-            band: head.band.as_str(),
-            content: &head.content,
-            source: &head.source,
-            columns: json(&head.columns)?,
-            cap: head.cap.map(|cap| cap.0),
-            retry_failed,
-            assets: assets.iter().map(|(row, asset)| asset_args(*row, asset)).collect::<Result<_, _>>()?,
-            lines: lines
-                .iter()
-                .map(|line| Ok(LineArgs { row: line.row, line: json(line)? }))
-                .collect::<Result<_, QueueError>>()?,
-        };
-        let answer: Answer = script::SUBMIT.ask(&self.connection, self.keys.prefix(), &request).await?;
+        self.send(&self.chunk(head, assets, lines, retry_failed, None)?).await
+    }
+
+    /// Sends a packed chunk.
+    pub async fn send(&self, chunk: &Chunk) -> Result<Submitted, QueueError> {
+        let answer: Answer = script::SUBMIT.send(&self.connection, &chunk.command).await?;
         match answer.status.as_str() {
-            "other_content" => Err(QueueError::OtherContent(head.id.to_string())),
-            "cancelled" => Err(QueueError::Cancelled(head.id.to_string())),
+            "other_content" => Err(QueueError::OtherContent(chunk.batch.to_string())),
+            "cancelled" => Err(QueueError::Cancelled(chunk.batch.to_string())),
+            "gap" => Err(QueueError::Gap(chunk.batch.to_string())),
             _ => Ok(Submitted {
                 new: answer.new,
                 made: answer.made,
@@ -128,6 +173,12 @@ impl Queue {
                 failed: answer.failed,
             }),
         }
+    }
+
+    /// The last row of a batch that is in; 0 when none is.
+    pub async fn last_row(&self, batch: &BatchId) -> Result<u64, QueueError> {
+        let last: Option<u64> = self.connection.clone().hget(self.keys.batch(batch), "last").await?;
+        Ok(last.unwrap_or(0))
     }
 
     /// Says that all `total` lines of a batch were submitted; only then can it be complete.
@@ -140,16 +191,4 @@ impl Queue {
             _ => Err(SealError::Missing(batch.clone())),
         }
     }
-}
-
-fn asset_args(row: u64, asset: &NewAsset) -> Result<AssetArgs<'_>, QueueError> {
-    Ok(AssetArgs {
-        key: asset.key.as_str(),
-        row,
-        route: asset.route.as_str(),
-        spec: json(&asset.spec)?,
-        ceiling: asset.ceiling.0,
-        tokens: asset.tokens,
-        made: asset.made.as_ref().map(json).transpose()?,
-    })
 }

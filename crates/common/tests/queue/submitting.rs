@@ -1,8 +1,13 @@
 //! Batches: what is added, what is shared, what is refused.
 
-use pictor_common::queue::{QueueError, SealError, Submitted};
+use pictor_common::{
+    batch::{Line, Made},
+    keys::Keys,
+    queue::{Queue, QueueError, SealError, Submitted},
+    store::image_name,
+};
 
-use crate::world::{World, head, id, key};
+use crate::world::{World, asset, attempt, head, id, key, line, spec};
 
 #[tokio::test]
 async fn submitting_again_adds_nothing() {
@@ -86,4 +91,143 @@ async fn cancelling_gives_up_what_nobody_else_asks_for() {
     crate::ending::settle(&world, &sent, 7).await;
     assert_eq!(world.phase(&key(0)).await, "done");
     assert_eq!(world.queue.totals().await.unwrap().spent.0, 7);
+}
+
+#[tokio::test]
+async fn a_chunk_that_overtakes_another_is_refused_whole() {
+    let world = World::new().await;
+    let chunk = |rows: std::ops::RangeInclusive<u64>, after| {
+        let assets: Vec<_> = rows.map(|n| (n, asset(n))).collect();
+        let lines: Vec<_> = assets.iter().map(|(row, asset)| line(*row, asset)).collect();
+        world.queue.chunk(&head("b", "shop"), &assets, &lines, false, Some(after)).unwrap()
+    };
+    let chunks = [chunk(1..=3, 0), chunk(5..=6, 3), chunk(8..=8, 6)];
+    let overtaken =
+        |sent: Result<Submitted, QueueError>| matches!(sent, Err(QueueError::Gap(id)) if id == "b");
+    assert!(overtaken(world.queue.send(&chunks[1]).await));
+    assert_eq!(world.queue.batch(&id("b")).await.unwrap(), None, "nothing of it is there");
+    world.queue.send(&chunks[0]).await.unwrap();
+    assert!(overtaken(world.queue.send(&chunks[2]).await));
+    for _lost_reply in 0..2 {
+        world.queue.send(&chunks[1]).await.unwrap();
+    }
+    // Other chunks than before would count rows twice.
+    assert!(overtaken(world.queue.send(&chunk(6..=8, 6)).await));
+    world.queue.send(&chunks[2]).await.unwrap();
+    assert_eq!(world.queue.last_row(&id("b")).await.unwrap(), 8);
+    world.queue.seal(&id("b"), 6).await.unwrap();
+    assert_eq!(world.queue.batch(&id("b")).await.unwrap().unwrap().assets, 6);
+}
+
+#[tokio::test]
+async fn lines_and_members_are_found_by_row_and_by_place() {
+    let world = World::new().await;
+    // Row 3 of five asks for what row 2 asked for, and for two more; rows 4 and 9 are missing.
+    let rows = [(1, vec![1]), (2, vec![2]), (3, vec![2, 3, 30]), (5, vec![5]), (10, vec![1, 10])];
+    let lines: Vec<Line> = rows
+        .iter()
+        .map(|(row, keys)| Line {
+            row: *row,
+            id: format!("sku-{row}"),
+            keys: keys.iter().map(|n| key(*n)).collect(),
+            cells: vec![format!("sku-{row}"), "é, \"quoted\"".to_owned()],
+        })
+        .collect();
+    for (lines, assets) in [
+        (&lines[..2], vec![(1, 1), (2, 2)]),
+        (&lines[2..4], vec![(3, 3), (3, 30), (5, 5)]),
+        (&lines[4..], vec![(10, 10)]),
+    ] {
+        let assets: Vec<_> = assets.into_iter().map(|(row, n)| (row, asset(n))).collect();
+        world.queue.submit(&head("b", "shop"), &assets, lines, false).await.unwrap();
+    }
+    assert_eq!(world.queue.lines(&id("b"), 0, 100).await.unwrap(), lines);
+    assert_eq!(world.queue.lines(&id("b"), 2, 4).await.unwrap(), lines[1..4]);
+    assert_eq!(world.queue.lines(&id("b"), 6, 4).await.unwrap(), []);
+    let members = [1, 2, 3, 30, 5, 10].map(key);
+    assert_eq!(world.queue.members(&id("b"), 0, 100).await.unwrap(), members);
+    for first in 0..7 {
+        let found = world.queue.members(&id("b"), first, 2).await.unwrap();
+        assert_eq!(found, members[first..(first + 2).min(6).max(first)], "{first}");
+    }
+    let rows = world.queue.rows_of(&key(30), &[id("b"), id("other")]).await.unwrap();
+    assert_eq!(rows, [Some(3), None]);
+}
+
+#[tokio::test]
+async fn what_is_made_is_kept_small_and_told_whole() {
+    let world = World::new().await;
+    world.submit("b", "shop", 0..2).await;
+    let mut redis = world.redis.clone();
+    for revised_prompt in [None, Some("x".repeat(500))] {
+        let grant = world.sent().await;
+        let object = image_name(&grant.key, &grant.spec);
+        let made =
+            Made { object, content_type: "image/png".into(), bytes: 7, revised_prompt, ..Made::default() };
+        world.queue.settle(&attempt(&grant), &made).await.unwrap();
+        let state = world.queue.assets(std::slice::from_ref(&grant.key)).await.unwrap().remove(0).unwrap();
+        assert_eq!((state.phase.as_str(), state.model.as_str(), state.attempts), ("done", "dall-e-2", 1));
+        assert_eq!((state.made, state.spec), (Some(made), None));
+        let name = world.queue.keys().asset(&grant.key);
+        let encoding: String =
+            redis::cmd("OBJECT").arg("ENCODING").arg(&name).query_async(&mut redis).await.unwrap();
+        assert_eq!(encoding, "listpack");
+        let fields: Vec<String> = redis::cmd("HKEYS").arg(&name).query_async(&mut redis).await.unwrap();
+        assert!(fields.len() <= 4, "{fields:?}");
+    }
+    // Submitted again, also by another, what is made needs no spec.
+    assert_eq!(world.submit("c", "other", 0..2).await.made, 2);
+    let batch = world.queue.batch(&id("c")).await.unwrap().unwrap();
+    assert_eq!((batch.counts.done, batch.state.as_str()), (2, "complete"));
+    let specs: Vec<String> = redis::cmd("KEYS")
+        .arg(format!("{}s:*", world.queue.keys().prefix()))
+        .query_async(&mut redis)
+        .await
+        .unwrap();
+    assert_eq!(specs, Vec::<String>::new());
+    assert_eq!(asset(0).spec, spec(0));
+}
+
+#[tokio::test]
+async fn a_batch_that_inherits_an_asset_has_it_at_its_own_row() {
+    let world = World::new().await;
+    world.submit("one", "a", 5..6).await;
+    let later = (7, asset(7));
+    let shared = (9, asset(5));
+    let lines = [line(7, &later.1), line(9, &shared.1)];
+    world.queue.submit(&head("two", "b"), &[later, shared], &lines, false).await.unwrap();
+    assert_eq!(world.queue.rows_of(&key(5), &[id("one"), id("two")]).await.unwrap(), [Some(5), Some(9)]);
+    world.queue.cancel(&id("one"), "changed our mind").await.unwrap();
+    world.queue.reap(100).await.unwrap();
+    assert_eq!(world.queue.rows_of(&key(5), &[id("one"), id("two")]).await.unwrap(), [None, Some(9)]);
+    let grants = world.claim(1).await.grants;
+    assert_eq!(grants[0].key, key(7));
+    let held: Vec<_> = grants.iter().map(|grant| (grant.key.clone(), grant.token.clone())).collect();
+    world.queue.release(&held).await.unwrap();
+    let order: Vec<_> = world.claim(5).await.grants.into_iter().map(|grant| grant.key).collect();
+    assert_eq!(order, [key(7), key(5)]);
+}
+
+#[tokio::test]
+async fn a_large_batch_is_cancelled_page_by_page() {
+    let world = World::new().await;
+    world.submit("b", "shop", 0..1_200).await;
+    world.queue.cancel(&id("b"), "changed our mind").await.unwrap();
+    for _ in 0..5 {
+        world.queue.reap(100).await.unwrap();
+    }
+    let mut redis = world.redis.clone();
+    let pattern = format!("{}[as]:*", world.queue.keys().prefix());
+    let left: Vec<String> = redis::cmd("KEYS").arg(pattern).query_async(&mut redis).await.unwrap();
+    assert_eq!(left, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn another_layout_is_refused() {
+    let world = World::new().await;
+    let mut redis = world.redis.clone();
+    let keys = Keys::new("older").unwrap();
+    redis::cmd("SET").arg(keys.schema()).arg(1).exec_async(&mut redis).await.unwrap();
+    let refused = Queue::connect(world.client(), keys).await;
+    assert!(matches!(refused, Err(QueueError::Schema { found }) if found == "1"));
 }

@@ -73,12 +73,16 @@ fn server() -> Arc<Server> {
     server
 }
 
+fn client_of(server: &Server) -> redis::Client {
+    redis::Client::open(format!("redis://127.0.0.1:{}", server.port)).unwrap()
+}
+
 /// A namespace of its own with one lane and one route.
 pub(crate) struct World {
     pub(crate) queue: Queue,
     pub(crate) redis: redis::aio::MultiplexedConnection,
     calls: AtomicU64,
-    _server: Arc<Server>,
+    server: Arc<Server>,
 }
 
 impl World {
@@ -88,12 +92,16 @@ impl World {
 
     pub(crate) async fn with(grace: Duration, limits: &LaneLimits) -> Self {
         let server = server();
-        let client = redis::Client::open(format!("redis://127.0.0.1:{}", server.port)).unwrap();
+        let client = client_of(&server);
         let keys = Keys::new(&format!("t{}", NAMES.fetch_add(1, Ordering::Relaxed))).unwrap();
         let redis = client.get_multiplexed_async_connection().await.unwrap();
         let queue = Queue::connect(client, keys).await.unwrap().with_grace(grace);
         queue.declare_lane(LANE, limits).await.unwrap();
-        Self { queue, redis, calls: AtomicU64::new(0), _server: server }
+        Self { queue, redis, calls: AtomicU64::new(0), server }
+    }
+
+    pub(crate) fn client(&self) -> redis::Client {
+        client_of(&self.server)
     }
 
     pub(crate) fn claim_request(&self, free: usize) -> Claim {

@@ -53,7 +53,7 @@ fn entries(folder: &Path, base: &str, wanted: &Wanted<'_>) -> io::Result<Vec<Str
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let Ok(own) = entry.file_name().into_string() else { continue };
-        let kind = entry.file_type()?;
+        let Some(kind) = kind_of(folder, &entry)? else { continue };
         let name = format!("{base}{own}");
         if kind.is_dir() {
             let name = name + "/";
@@ -65,4 +65,18 @@ fn entries(folder: &Path, base: &str, wanted: &Wanted<'_>) -> io::Result<Vec<Str
         }
     }
     Ok(names)
+}
+
+/// What an entry is, through links: a folder moved to another disk holds images like any other.
+/// A link that leads nowhere or back up is nothing.
+fn kind_of(folder: &Path, entry: &fs::DirEntry) -> io::Result<Option<fs::FileType>> {
+    let kind = entry.file_type()?;
+    if !kind.is_symlink() {
+        return Ok(Some(kind));
+    }
+    let Ok(target) = fs::canonicalize(entry.path()) else { return Ok(None) };
+    if fs::canonicalize(folder)?.starts_with(&target) {
+        return Ok(None);
+    }
+    Ok(fs::metadata(target).ok().map(|found| found.file_type()))
 }

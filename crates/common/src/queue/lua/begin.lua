@@ -3,7 +3,7 @@
 -- Returns  {"go", attempt, deadline} | {"wait", µs} | {"no", reason}; after "no" the asset was given back or was not ours
 -- Complexity O(log(queue))
 
-local asset = key('asset', request.key)
+local asset = key('a', request.key)
 local a = call('HMGET', asset, 'phase', 'token', 'lane', 'payer', 'slot', 'tokens', 'attempts')
 if a[2] ~= request.token then return { 'no', 'lost' } end
 local member = request.token .. ' ' .. request.key

@@ -10,6 +10,6 @@ if not state then return 'missing' end
 if state ~= 'open' then return state == 'cancelled' and 'ok' or 'ended' end
 for _, route in ipairs(routes_of(request.batch)) do deactivate(route, request.batch) end
 call('HSET', name, 'state', 'cancelled', 'reason', request.reason, 'completed', int(NOW))
-call('RPUSH', key('work'), cjson.encode({ kind = 'cancel', batch = request.batch, cursor = '0' }))
+call('RPUSH', key('work'), cjson.encode({ kind = 'cancel', batch = request.batch, cursor = '-', from = 0 }))
 event('cancelled', '', request.batch)
 return 'ok'

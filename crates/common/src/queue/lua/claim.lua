@@ -50,7 +50,7 @@ local function peek(route)
       if not asset or b[4] == 'cancelled' or set(b[5]) then
         drop_flow(route, head[1], batch)
       else
-        local a = call('HMGET', key('asset', asset), 'phase', 'ceiling', 'tokens', 'attempts', 'unknowns', 'bad',
+        local a = call('HMGET', key('a', asset), 'phase', 'ceiling', 'tokens', 'attempts', 'unknowns', 'bad',
           'unsent')
         if a[1] ~= 'ready' or call('ZSCORE', key('later'), asset) then
           call('ZREM', key('flow', route, batch), asset)
@@ -77,7 +77,7 @@ end
 local function take(lane, pick, slot)
   local token = request.incarnation .. '-' .. int(request.sequence + #answer.grants)
   call('ZREM', key('flow', pick.route, pick.batch), pick.key)
-  call('HSET', key('asset', pick.key), 'phase', 'claimed', 'token', token, 'lane', lane.name, 'payer', pick.batch,
+  call('HSET', key('a', pick.key), 'phase', 'claimed', 'token', token, 'lane', lane.name, 'payer', pick.batch,
     'slot', int(slot), 'deadline', int(slot + request.lease))
   call('ZADD', key('leases'), int(NOW + request.lease), token .. ' ' .. pick.key)
   call('ZADD', key('inflight', lane.name), int(slot + request.lease + 2000000), token)
@@ -87,7 +87,7 @@ local function take(lane, pick, slot)
   call('ZADD', key('route', pick.route), 'XX', int(pick.time + advance), pick.member)
   call('HSET', key('times'), pick.route, int(pick.time))
   answer.grants[#answer.grants + 1] = { key = pick.key, token = token, lane = lane.name, slot = int(slot),
-    spec = call('GET', key('spec', pick.key)) or '', ceiling = int(pick.ceiling), payer = pick.batch,
+    spec = call('GET', key('s', pick.key)) or '', ceiling = int(pick.ceiling), payer = pick.batch,
     attempts = pick.attempts, unknowns = pick.unknowns, bad = pick.bad, unsent = pick.unsent }
 end
 

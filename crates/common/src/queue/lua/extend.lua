@@ -8,13 +8,13 @@ stamp()
 local RANK = { claimed = 1, sent = 2, received = 3 }
 
 local function mark(h, phase)
-  call('HSET', key('asset', h.key), 'phase', phase, 'token', h.token)
+  call('HSET', key('a', h.key), 'phase', phase, 'token', h.token)
   call('ZADD', key('leases'), int(NOW + request.lease), h.token .. ' ' .. h.key)
   call('ZREM', key('doubt'), h.token .. ' ' .. h.key)
 end
 
 local function restore(h)
-  local asset = key('asset', h.key)
+  local asset = key('a', h.key)
   local attempts = math.max(num(call('HGET', asset, 'attempts')), num(h.attempt))
   call('HSET', asset, 'lane', h.lane, 'payer', h.payer, 'attempts', int(attempts), 'deadline', int(num(h.deadline)),
     'slot', int(NOW))
@@ -28,7 +28,7 @@ end
 
 local answers = {}
 for i, h in ipairs(request.held) do
-  local a = call('HMGET', key('asset', h.key), 'phase', 'token')
+  local a = call('HMGET', key('a', h.key), 'phase', 'token')
   local phase, token = a[1], a[2]
   if phase and ENDED[phase] or call('EXISTS', key('ended', h.token)) == 1 then
     answers[i] = 'lost'

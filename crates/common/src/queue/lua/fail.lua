@@ -6,7 +6,7 @@
 -- Returns  {what became of it: "retry"|"failed"|"parked"|"lost", unknowns}
 -- Complexity O(batches that ask, at most 100) * O(log(queue))
 
-local asset = key('asset', request.key)
+local asset = key('a', request.key)
 local a = call('HMGET', asset, 'phase', 'token', 'unknowns', 'ceiling')
 local phase, owner = a[1], a[2]
 
@@ -67,7 +67,8 @@ if outcome == 'retry' then
   if num(request.delay) < 50000 then wake() end
   return { 'retry', int(unknowns) }
 end
-call('HSET', asset, 'phase', outcome, 'token', '')
+call('HSET', asset, 'phase', outcome)
+call('HDEL', asset, 'token', 'slot', 'deadline')
 call('ZADD', key('failures'), int(NOW), request.key)
 count(request.key, phase, outcome)
 event(outcome, request.key, request.payer)

@@ -1,12 +1,19 @@
 -- Shared by every script; put before each of them.
 -- KEYS[1]  the namespace prefix with its hash tag, "{ns}:"; every other key starts with it
 -- ARGV[1]  the request, one JSON object; each script lists its fields
+--
+-- Of an asset (KEY is its key) there are a:KEY, a hash small enough for a listpack that leaves out what is 0 or
+-- empty, and s:KEY, its spec, until it is made; failure:KEY, askers:KEY, rows:KEY and made:KEY only where needed.
 
 local P = KEYS[1]
 local request = cjson.decode(ARGV[1])
 local call = redis.call
 
-local function key(...) return P .. table.concat({ ... }, ':') end
+local function key(kind, name, more)
+  if more then return P .. kind .. ':' .. name .. ':' .. more end
+  if name then return P .. kind .. ':' .. name end
+  return P .. kind
+end
 local function num(value) return tonumber(value) or 0 end
 local function int(number) return string.format('%.0f', number) end
 local function minus(number) return int(0 - num(number)) end
@@ -100,7 +107,7 @@ end
 
 -- The batches that ask for an asset: the first from its hash, more from a set in the order they joined.
 local function askers(asset)
-  local a = call('HMGET', key('asset', asset), 'batch', 'shared')
+  local a = call('HMGET', key('a', asset), 'batch', 'shared')
   local list = {}
   if set(a[1]) then list[1] = a[1] end
   if set(a[2]) then
@@ -121,8 +128,15 @@ local function rest(asset, list, work)
   call('RPUSH', key('work'), cjson.encode(work))
 end
 
+-- The row of a batch that asks for an asset; that of the first asker stands in the asset's own hash.
+local function row_of(asset, batch)
+  local a = call('HMGET', key('a', asset), 'batch', 'row')
+  if a[1] == batch then return a[2] end
+  return call('HGET', key('rows', asset), batch)
+end
+
 local function enqueue(asset, route, batch)
-  local row = call('ZSCORE', key('members', batch), asset)
+  local row = row_of(asset, batch)
   if not row then return false end
   call('ZADD', key('flow', route, batch), row, asset)
   activate(route, batch)
@@ -131,16 +145,17 @@ end
 
 -- Makes an asset ready and a member of every flow that asks for it.
 local function requeue(asset, due)
-  local route = call('HGET', key('asset', asset), 'route')
-  call('HSET', key('asset', asset), 'phase', 'ready', 'token', '')
+  local route = call('HGET', key('a', asset), 'route')
+  call('HSET', key('a', asset), 'phase', 'ready')
+  call('HDEL', key('a', asset), 'token', 'lane', 'payer', 'slot', 'deadline')
   if due and due > NOW then
     call('ZADD', key('later'), int(due), asset)
     return
   end
   call('ZREM', key('later'), asset)
   local list = askers(asset)
-  if not list[1] and num(call('HGET', key('asset', asset), 'attempts')) == 0 then
-    call('DEL', key('asset', asset), key('spec', asset), key('failure', asset))
+  if not list[1] and num(call('HGET', key('a', asset), 'attempts')) == 0 then
+    call('DEL', key('a', asset), key('s', asset), key('failure', asset))
     return
   end
   for _, batch in ipairs(list) do enqueue(asset, route, batch) end
@@ -151,7 +166,7 @@ local function promote(limit)
   local due = call('ZRANGEBYSCORE', key('later'), '-inf', int(NOW), 'LIMIT', 0, limit)
   for _, asset in ipairs(due) do
     call('ZREM', key('later'), asset)
-    if call('HGET', key('asset', asset), 'phase') == 'ready' then requeue(asset) end
+    if call('HGET', key('a', asset), 'phase') == 'ready' then requeue(asset) end
   end
   return #due
 end
@@ -159,9 +174,9 @@ end
 -- Counting ----------------------------------------------------------------
 
 local function close_if_complete(batch)
-  local b = call('HMGET', key('batch', batch), 'sealed', 'done', 'failed', 'parked', 'state')
+  local b = call('HMGET', key('batch', batch), 'sealed', 'done', 'failed', 'parked', 'state', 'assets')
   if not set(b[1]) or b[5] ~= 'open' then return end
-  if num(b[2]) + num(b[3]) + num(b[4]) >= call('ZCARD', key('members', batch)) then
+  if num(b[2]) + num(b[3]) + num(b[4]) >= num(b[6]) then
     call('HSET', key('batch', batch), 'state', 'complete', 'completed', int(NOW))
     event('complete', '', batch)
   end
@@ -180,12 +195,22 @@ local function count_in(batch, from, to)
   end
 end
 
--- Moves an asset's count in every batch that asks for it; beyond a hundred by work-list.
+-- Moves an asset's count in every batch that asks for it; beyond a hundred by work-list. True when all are counted.
 local function count(asset, from, to)
-  if from == to or not (ENDED[from] or ENDED[to]) then return end
+  if from == to or not (ENDED[from] or ENDED[to]) then return true end
   local list = askers(asset)
   for _, batch in ipairs(list) do count_in(batch, from, to) end
   rest(asset, list, { kind = 'count', from = from, to = to })
+  return not list.more
+end
+
+-- Keeps what was made: a short record in the asset's hash, which stays small, or all of it beside.
+local function keep_made(asset, made)
+  if string.sub(made, 1, 1) == '{' then
+    call('SET', key('made', asset), made)
+  else
+    call('HSET', key('a', asset), 'made', made)
+  end
 end
 
 -- Makes a failed or parked asset ready again, with attempts and doubts counted anew.
@@ -193,8 +218,7 @@ local function revive(asset, phase)
   count(asset, phase, 'ready')
   call('ZREM', key('failures'), asset)
   call('DEL', key('failure', asset))
-  call('HSET', key('asset', asset), 'attempts', 0, 'unknowns', 0)
-  call('HDEL', key('asset', asset), 'bad', 'unsent')
+  call('HDEL', key('a', asset), 'attempts', 'unknowns', 'bad', 'unsent')
   requeue(asset)
 end
 
@@ -247,7 +271,7 @@ end
 
 -- Takes an unknown that turned out off the books; returns what it had been counted as.
 local function resolve(request)
-  local asset = key('asset', request.key)
+  local asset = key('a', request.key)
   local counted = call('HGET', asset, 'unknown:' .. request.token)
   if not counted then return 0 end
   call('HDEL', asset, 'unknown:' .. request.token)

@@ -23,10 +23,10 @@ local function reserved(token)
 end
 
 local function look(asset, token, last)
-  local a = call('HMGET', key('asset', asset), 'payer', 'lane', 'attempts', 'ceiling')
+  local a = call('HMGET', key('a', asset), 'payer', 'lane', 'attempts', 'ceiling')
   local own = reserved(token)
   if own then a[1], a[2], a[4] = own.payer, own.lane, own.amount end
-  report.look[#report.look + 1] = { key = asset, token = token, spec = call('GET', key('spec', asset)) or '',
+  report.look[#report.look + 1] = { key = asset, token = token, spec = call('GET', key('s', asset)) or '',
     payer = a[1] or '', lane = a[2] or '', attempt = num(a[3]), ceiling = a[4] or '0', last = last }
 end
 
@@ -34,12 +34,12 @@ local expired = call('ZRANGEBYSCORE', key('leases'), '-inf', int(NOW), 'LIMIT', 
 for _, member in ipairs(expired) do
   local token, asset = string.match(member, '^(%S+) (%S+)$')
   call('ZREM', key('leases'), member)
-  local a = call('HMGET', key('asset', asset), 'phase', 'token', 'tokens', 'deadline')
+  local a = call('HMGET', key('a', asset), 'phase', 'token', 'tokens', 'deadline')
   if a[2] == token and a[1] == 'claimed' then
     give_back(asset, token, num(a[3]))
     report.requeued = report.requeued + 1
   elseif a[2] == token and (a[1] == 'sent' or a[1] == 'received') then
-    call('HSET', key('asset', asset), 'phase', 'orphan')
+    call('HSET', key('a', asset), 'phase', 'orphan')
     call('ZADD', key('doubt'), a[4] or int(NOW), member)
     report.orphaned = report.orphaned + 1
     look(asset, token, false)
@@ -51,7 +51,7 @@ end
 local doubtful = call('ZRANGEBYSCORE', key('doubt'), '-inf', int(NOW), 'LIMIT', 0, 20)
 for _, member in ipairs(doubtful) do
   local token, asset = string.match(member, '^(%S+) (%S+)$')
-  local a = call('HMGET', key('asset', asset), 'phase', 'token')
+  local a = call('HMGET', key('a', asset), 'phase', 'token')
   if a[1] == 'orphan' and a[2] == token or a[2] ~= token and reserved(token) then
     call('ZADD', key('doubt'), int(NOW + request.again), member)
     look(asset, token, true)
@@ -73,31 +73,53 @@ function WORK.count(w)
   return page_of(w, function(batch) count_in(batch, w.from, w.to) end)
 end
 function WORK.enqueue(w)
-  local a = call('HMGET', key('asset', w.asset), 'phase', 'route')
+  local a = call('HMGET', key('a', w.asset), 'phase', 'route')
   if a[1] ~= 'ready' then return nil end
   return page_of(w, function(batch) enqueue(w.asset, a[2], batch) end)
 end
 
+local function hex(bytes)
+  return (string.gsub(bytes, '.', function(byte) return string.format('%02x', string.byte(byte)) end))
+end
+
+-- Another batch that asks for an asset takes the place of the first; none leaves it empty.
+local function pass_on(asset, shared)
+  local heir = set(shared) and call('ZPOPMIN', key('askers', asset))[1]
+  if not heir then
+    call('HDEL', key('a', asset), 'batch', 'row')
+    return nil
+  end
+  call('HSET', key('a', asset), 'batch', heir, 'row', call('HGET', key('rows', asset), heir) or 0)
+  call('HDEL', key('rows', asset), heir)
+  return heir
+end
+
+local function unask(asset, batch)
+  local a = call('HMGET', key('a', asset), 'phase', 'batch', 'shared', 'attempts', 'route')
+  if a[2] == batch then
+    a[2] = pass_on(asset, a[3])
+  elseif set(a[3]) then
+    call('ZREM', key('askers', asset), batch)
+    call('HDEL', key('rows', asset), batch)
+  end
+  call('ZREM', key('flow', a[5] or '', batch), asset)
+  if a[1] == 'ready' and not set(a[2]) and num(a[4]) == 0 then
+    call('ZREM', key('later'), asset)
+    call('DEL', key('a', asset), key('s', asset), key('failure', asset))
+  end
+end
+
 -- Takes a cancelled batch's references away; an unsent asset that nobody asks for is given up.
 function WORK.cancel(w)
-  local from = num(w.cursor)
-  local assets = call('ZRANGE', key('members', w.batch), from, from + request.limit - 1)
-  for _, asset in ipairs(assets) do
-    local a = call('HMGET', key('asset', asset), 'phase', 'batch', 'shared', 'attempts', 'route')
-    if a[2] == w.batch then
-      a[2] = set(a[3]) and call('ZPOPMIN', key('askers', asset))[1] or ''
-      call('HSET', key('asset', asset), 'batch', a[2])
-    else
-      call('ZREM', key('askers', asset), w.batch)
-    end
-    call('ZREM', key('flow', a[5] or '', w.batch), asset)
-    if a[1] == 'ready' and not set(a[2]) and num(a[4]) == 0 then
-      call('ZREM', key('later'), asset)
-      call('DEL', key('asset', asset), key('spec', asset), key('failure', asset))
-    end
-  end
-  if #assets < request.limit then return nil end
-  return int(from + #assets)
+  local chunk = call('XRANGE', key('lines', w.batch), w.cursor, '+', 'COUNT', 1)[1]
+  if not chunk then return nil end
+  local keys = chunk[2][2]
+  local upto = math.min(num(w.from) + request.limit, #keys / 32)
+  for at = num(w.from), upto - 1 do unask(hex(string.sub(keys, at * 32 + 1, at * 32 + 32)), w.batch) end
+  w.from = upto
+  if upto < #keys / 32 then return chunk[1] end
+  w.from = 0
+  return '(' .. chunk[1]
 end
 
 for _ = 1, 4 do

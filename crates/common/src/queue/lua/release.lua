@@ -5,7 +5,7 @@
 
 local given = 0
 for _, h in ipairs(request.held) do
-  local a = call('HMGET', key('asset', h.key), 'phase', 'token', 'tokens')
+  local a = call('HMGET', key('a', h.key), 'phase', 'token', 'tokens')
   if a[2] == h.token and a[1] == 'claimed' then
     give_back(h.key, h.token, num(a[3]))
     given = given + 1

@@ -5,7 +5,7 @@
 
 local changed = 0
 for _, asset in ipairs(request.keys) do
-  local phase = call('HGET', key('asset', asset), 'phase')
+  local phase = call('HGET', key('a', asset), 'phase')
   if phase == 'failed' or phase == 'parked' then
     if request.action == 'discard' then
       changed = changed + call('ZREM', key('failures'), asset)

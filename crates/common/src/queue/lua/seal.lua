@@ -5,7 +5,7 @@
 
 local name = key('batch', request.batch)
 if call('EXISTS', name) == 0 then return 'missing' end
-if call('HLEN', key('lines', request.batch)) < num(request.total) then return 'short' end
+if num(call('HGET', name, 'lines')) < num(request.total) then return 'short' end
 if not set(call('HGET', name, 'sealed')) then
   call('HSET', name, 'sealed', request.total)
   event('sealed', '', request.batch)

@@ -1,16 +1,16 @@
 -- Ends an attempt that made an image: asset done, reservation to cost, ledger, counts. Safe to repeat; right when late.
--- ARGV[1]  {key, token, cost, made, attempt, payer, lane, model, request_id?}
+-- ARGV[1]  {key, token, cost, made: short record or JSON, attempt, payer, lane, model, request_id?}
 -- Returns  "done" | "again" (this token was settled before) | "duplicate" (another token's image stands)
 -- Complexity O(batches that ask, at most 100) * O(log(queue))
 
-local asset = key('asset', request.key)
+local asset = key('a', request.key)
 local paid = 'paid:' .. request.token
 if call('HEXISTS', asset, paid) == 1 then
   free(request.token, request.key)
   return 'again'
 end
 
-local a = call('HMGET', asset, 'phase', 'token', 'tokens')
+local a = call('HMGET', asset, 'phase', 'token', 'tokens', 'attempts', 'unknowns')
 local phase, owner = a[1], a[2]
 free(request.token, request.key)
 call('HSET', asset, paid, request.cost)
@@ -26,12 +26,15 @@ if phase == 'claimed' and set(owner) and owner ~= request.token then
     save(lane)
   end
 end
-call('SET', key('made', request.key), request.made)
-call('HSET', asset, 'phase', 'done', 'token', request.token)
-call('HDEL', asset, 'slot', 'deadline', 'lane')
+call('HSET', asset, 'phase', 'done')
+keep_made(request.key, request.made)
 call('ZREM', key('later'), request.key)
 call('ZREM', key('failures'), request.key)
 call('DEL', key('failure', request.key))
-count(request.key, phase, 'done')
+if count(request.key, phase, 'done') then call('DEL', key('askers', request.key), key('rows', request.key)) end
+-- Nobody will send it again. A rival that may be out is looked for by the spec.
+if owner == request.token and num(a[4]) <= 1 and num(a[5]) == 0 then call('DEL', key('s', request.key)) end
+call('HDEL', asset, 'token', 'slot', 'deadline', 'lane', 'payer', 'route', 'ceiling', 'tokens', 'batch', 'row',
+  'shared', 'bad', 'unsent')
 event('done', request.key, request.payer)
 return 'done'

@@ -1,20 +1,31 @@
--- Puts a chunk of a batch into the queue; safe to repeat, adds only what is missing.
--- ARGV[1]  {batch, tenant, band, content, source, columns, cap?, retry_failed, grace,
---           assets: [{key, row, route, spec, ceiling, tokens, made?}], lines: [{row, line}]}
--- Returns  JSON {status: "ok"|"other_content"|"cancelled", new, made, queued, failed}
+-- Puts a chunk of a batch into the queue; safe to repeat, adds only what is missing. Chunks come in the order of
+-- their rows; one that comes before its turn is refused whole.
+-- ARGV[1]  {batch, tenant, band, content, source, columns, cap?, retry_failed, first, upto, after?, lines, routes}:
+--          the first and last row, the last row of the chunk before (0 for none), how many lines, where assets wait
+-- ARGV[2]  keys of the assets, 32 bytes each
+-- ARGV[3]  the lines, packed
+-- ARGV[4…] seven for each asset: key, row, number of its route, ceiling, tokens, spec, made (short record, JSON or "")
+-- Returns  JSON {status: "ok"|"gap"|"other_content"|"cancelled", new, made, queued, failed}
 -- Complexity O(assets * log(queue)); at most 500 assets and 500 lines a call
 
 local batch = request.batch
 local name = key('batch', batch)
-local old = call('HMGET', name, 'content', 'state')
+local old = call('HMGET', name, 'content', 'state', 'last', 'assets', 'lines', 'routes')
 if old[1] and old[1] ~= request.content then return cjson.encode({ status = 'other_content' }) end
 if old[2] == 'cancelled' then return cjson.encode({ status = 'cancelled' }) end
+
+-- Rows up to `last` are in. What is in is not counted again; its assets are looked at all the same.
+local last = tonumber(old[3])
+local fresh = not last or request.upto > last
+if fresh and (last and request.first <= last or tonumber(request.after) and request.after ~= num(last)) then
+  return cjson.encode({ status = 'gap' })
+end
 
 if not old[1] then
   local order = call('HINCRBY', key('meta'), 'order', 1)
   call('HSET', name, 'tenant', request.tenant, 'band', request.band, 'content', request.content,
     'source', request.source, 'columns', request.columns, 'state', 'open', 'created', int(NOW),
-    'order', order, 'routes', '', 'done', 0, 'failed', 0, 'parked', 0)
+    'order', order, 'done', 0, 'failed', 0, 'parked', 0)
   call('HSETNX', name, 'spent', 0)
   call('HSETNX', name, 'reserved', 0)
   call('ZADD', key('batches'), int(NOW), batch)
@@ -24,72 +35,126 @@ if set(request.cap) then
   if call('HGET', name, 'held') == 'cap' then resume(batch) end
 end
 
-local routes, known = call('HGET', name, 'routes') or '', {}
+local routes, known = old[6] or '', {}
 for route in string.gmatch(routes, '%S+') do known[route] = true end
-for _, a in ipairs(request.assets) do
-  if not known[a.route] then
-    known[a.route] = true
-    routes = routes == '' and a.route or routes .. ' ' .. a.route
+for _, route in ipairs(request.routes) do
+  if not known[route] then routes = routes == '' and route or routes .. ' ' .. route end
+end
+if routes ~= (old[6] or '') then call('HSET', name, 'routes', routes) end
+
+if fresh then
+  local assets = num(old[4]) + (#ARGV - 3) / 7
+  call('HSET', name, 'last', int(request.upto), 'assets', int(assets), 'lines', int(num(old[5]) + request.lines))
+  call('XADD', key('lines', batch), int(request.upto) .. '-1', 'k', ARGV[2], 'v', ARGV[3])
+  call('ZADD', key('chunks', batch), int(assets), int(request.upto))
+end
+
+-- Calls that take many pairs are made for 400 of them at once.
+local MOST = 800
+local specs, flows = {}, {}
+
+local function set_spec(asset, spec)
+  specs[#specs + 1], specs[#specs + 2] = key('s', asset), spec
+  if #specs >= MOST then
+    call('MSET', unpack(specs))
+    specs = {}
   end
 end
-call('HSET', name, 'routes', routes)
 
-local function create(a)
-  call('SET', key('spec', a.key), a.spec)
-  call('HSET', key('asset', a.key), 'phase', set(a.made) and 'done' or 'ready', 'route', a.route, 'ceiling', a.ceiling,
-    'tokens', a.tokens, 'token', '', 'attempts', 0, 'unknowns', 0, 'batch', batch)
-  if set(a.made) then call('SET', key('made', a.key), a.made) end
+local function line_up(route, row, asset)
+  local flow = flows[route] or {}
+  flow[#flow + 1], flow[#flow + 2] = row, asset
+  if #flow >= MOST then
+    call('ZADD', key('flow', route, batch), unpack(flow))
+    flow = {}
+  end
+  flows[route] = flow
 end
 
-local function share(asset, first)
+-- `home` is the name of the asset's hash.
+local function create(asset, home, row, route, ceiling, tokens, spec, made)
+  if made ~= '' then
+    call('HSET', home, 'phase', 'done')
+    keep_made(asset, made)
+    return 'done'
+  end
+  set_spec(asset, spec)
+  if tokens == '0' then
+    call('HSET', home, 'phase', 'ready', 'route', route, 'ceiling', ceiling, 'batch', batch, 'row', row)
+  else
+    call('HSET', home, 'phase', 'ready', 'route', route, 'ceiling', ceiling, 'batch', batch, 'row', row, 'tokens', tokens)
+  end
+  line_up(route, row, asset)
+  return 'ready'
+end
+
+local function share(asset, first, row)
   if not set(first) then
-    call('HSET', key('asset', asset), 'batch', batch)
+    call('HSET', key('a', asset), 'batch', batch, 'row', row)
   elseif first ~= batch then
     call('ZADD', key('askers', asset), 'NX', call('HINCRBY', key('meta'), 'joined', 1), batch)
-    call('HSET', key('asset', asset), 'shared', 1)
+    call('HSET', key('rows', asset), batch, row)
+    call('HSET', key('a', asset), 'shared', 1)
   end
 end
 
+local retries = call('EXISTS', key('later')) == 1
 local counts = { new = 0, made = 0, queued = 0, failed = 0 }
-local ready = {}
-for _, a in ipairs(request.assets) do
-  local fresh = call('ZADD', key('members', batch), 'NX', a.row, a.key) == 1
-  local state = call('HMGET', key('asset', a.key), 'phase', 'batch')
-  local phase = state[1]
-  if not phase then
-    create(a)
-    phase = set(a.made) and 'done' or 'ready'
-    counts[phase == 'done' and 'made' or 'new'] = counts[phase == 'done' and 'made' or 'new'] + 1
-  else
-    if call('EXISTS', key('spec', a.key)) == 0 then
-      call('SET', key('spec', a.key), a.spec)
-      call('HSET', key('asset', a.key), 'route', a.route, 'ceiling', a.ceiling, 'tokens', a.tokens)
-    end
-    if fresh then share(a.key, state[2]) end
-    if ENDED[phase] and phase ~= 'done' and request.retry_failed then
-      if fresh then count_in(batch, nil, phase) end
-      revive(a.key, phase)
-      phase, fresh = 'ready', false
-      counts.queued = counts.queued + 1
-    elseif phase == 'done' then
-      counts.made = counts.made + 1
-    elseif ENDED[phase] then
-      counts.failed = counts.failed + 1
-    else
-      counts.queued = counts.queued + 1
-    end
+local ended = {}
+
+-- An asset that Redis knows; returns its phase.
+local function join(asset, a, row, route, ceiling, tokens, spec)
+  local phase = a[1]
+  if phase == 'done' then
+    counts.made = counts.made + 1
+    return phase
   end
+  if not a[3] then
+    -- All that a worker could restore after Redis forgot is that it holds the asset.
+    set_spec(asset, spec)
+    call('HSET', key('a', asset), 'route', route, 'ceiling', ceiling, 'tokens', tokens)
+  end
+  if fresh then share(asset, a[2], row) end
+  if ENDED[phase] and not request.retry_failed then
+    counts.failed = counts.failed + 1
+    return phase
+  end
+  counts.queued = counts.queued + 1
   if ENDED[phase] then
     if fresh then count_in(batch, nil, phase) end
-  elseif phase == 'ready' and not call('ZSCORE', key('later'), a.key) then
-    call('ZADD', key('flow', a.route, batch), a.row, a.key)
-    ready[a.route] = true
+    revive(asset, phase)
+    return 'revived'
   end
+  if phase == 'ready' and not (retries and call('ZSCORE', key('later'), asset)) then line_up(route, row, asset) end
+  return phase
 end
 
-for _, l in ipairs(request.lines) do call('HSET', key('lines', batch), l.row, l.line) end
+-- Most chunks hold nothing that Redis knows: one call finds that out.
+local names = {}
+for i = 4, #ARGV, 7 do names[#names + 1] = key('a', ARGV[i]) end
+local some_known = #names > 0 and call('EXISTS', unpack(names)) > 0
+
+for n, home in ipairs(names) do
+  local i = 7 * n - 3
+  local asset, row, route = ARGV[i], ARGV[i + 1], request.routes[tonumber(ARGV[i + 2])]
+  local a = some_known and call('HMGET', home, 'phase', 'batch', 'route')
+  local phase
+  if a and a[1] then
+    phase = join(asset, a, row, route, ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
+  else
+    phase = create(asset, home, row, route, ARGV[i + 3], ARGV[i + 4], ARGV[i + 5], ARGV[i + 6])
+    local kind = phase == 'done' and 'made' or 'new'
+    counts[kind] = counts[kind] + 1
+  end
+  if fresh and ENDED[phase] then ended[phase] = (ended[phase] or 0) + 1 end
+end
+
+if #specs > 0 then call('MSET', unpack(specs)) end
+for phase, number in pairs(ended) do call('HINCRBY', name, phase, number) end
+close_if_complete(batch)
 local waiting = false
-for route in pairs(ready) do
+for route, flow in pairs(flows) do
+  if #flow > 0 then call('ZADD', key('flow', route, batch), unpack(flow)) end
   activate(route, batch)
   waiting = true
 end

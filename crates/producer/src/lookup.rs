@@ -1,0 +1,154 @@
+//! Looks assets up before they are queued: in Redis and, where Redis does not know them, in the store.
+
+use std::collections::HashSet;
+
+use futures::{StreamExt as _, TryStreamExt as _, poll, stream, stream::FuturesOrdered};
+use pictor_common::{
+    AssetKey,
+    queue::{CHUNK, Queue},
+    stamp::Stamp,
+    store::{Store, StoreError, image_name},
+};
+use tokio::sync::OnceCell;
+
+use crate::{
+    plan::{Plan, PlannedAsset, Standing},
+    submit::SubmitError,
+};
+
+/// Objects looked up in the store at once.
+const HEADS: usize = 64;
+/// Chunks looked up at once, while the next is read.
+const CHUNKS: usize = 4;
+/// Most names of a store that are held to save a look at each.
+const MOST_NAMES: u64 = 50_000;
+
+/// Keys of assets the store holds and Redis does not know.
+pub(crate) type Stored = HashSet<[u8; 32]>;
+
+/// Looks up the assets of a plan, a chunk at a time.
+pub(crate) struct Lookup<'a> {
+    places: Places<'a>,
+    assets: u64,
+}
+
+struct Places<'a> {
+    queue: &'a Queue,
+    store: &'a dyn Store,
+    /// Every image of the store, where there are few.
+    images: OnceCell<Option<Stored>>,
+}
+
+impl<'a> Lookup<'a> {
+    /// Looks up about so many assets.
+    pub(crate) fn new(queue: &'a Queue, store: &'a dyn Store, assets: u64) -> Self {
+        Self { places: Places { queue, store, images: OnceCell::new() }, assets }
+    }
+
+    /// Adds everything of `rows` to a plan, with how it stands; returns what only the store has.
+    pub(crate) async fn add_to(
+        &self,
+        plan: &mut Plan,
+        mut rows: impl FnMut(&mut Plan) -> Option<Result<Vec<PlannedAsset>, SubmitError>>,
+    ) -> Result<Stored, SubmitError> {
+        let mut stored = Stored::new();
+        let mut in_flight = FuturesOrdered::new();
+        let mut waiting = Vec::with_capacity(CHUNK);
+        let mut more = true;
+        while more || !in_flight.is_empty() {
+            while more && waiting.len() < CHUNK {
+                match rows(plan) {
+                    Some(assets) => waiting.extend(assets?),
+                    None => more = false,
+                }
+            }
+            if !waiting.is_empty() {
+                let chunk = std::mem::replace(&mut waiting, Vec::with_capacity(CHUNK));
+                in_flight.push_back(self.places.standings(chunk, self.assets));
+            }
+            let full = !more || in_flight.len() >= CHUNKS;
+            let ready = if full { in_flight.next().await } else { now(poll!(in_flight.next())) };
+            if let Some(found) = ready {
+                let found: Vec<(PlannedAsset, Standing, bool)> = found?;
+                let only_stored = found.iter().filter(|(.., only_stored)| *only_stored);
+                stored.extend(only_stored.map(|(planned, ..)| planned.asset.key.bytes()));
+                plan.add(found.iter().map(|(planned, standing, _)| (planned, *standing)));
+            }
+        }
+        Ok(stored)
+    }
+}
+
+/// What is ready now, if something is; also starts what was pushed.
+pub(crate) fn now<T>(poll: std::task::Poll<Option<T>>) -> Option<T> {
+    match poll {
+        std::task::Poll::Ready(found) => found,
+        std::task::Poll::Pending => None,
+    }
+}
+
+impl Places<'_> {
+    /// How each asset stands, and whether only the store knows it.
+    async fn standings(
+        &self,
+        assets: Vec<PlannedAsset>,
+        of_all: u64,
+    ) -> Result<Vec<(PlannedAsset, Standing, bool)>, SubmitError> {
+        let keys: Vec<&AssetKey> = assets.iter().map(|planned| &planned.asset.key).collect();
+        let phases = self.queue.phases(&keys).await?;
+        let unknown = assets.iter().zip(&phases).filter(|(_, phase)| phase.is_none());
+        let unknown: Vec<&PlannedAsset> = unknown.map(|(planned, _)| planned).collect();
+        let stored = self.stored(&unknown, of_all).await?;
+        let standing = |planned: PlannedAsset, phase: Option<String>| {
+            let only_stored = phase.is_none() && stored.contains(&planned.asset.key.bytes());
+            let standing = match phase.as_deref() {
+                None if only_stored => Standing::Made,
+                None => Standing::New,
+                Some("done" | "substituted") => Standing::Made,
+                Some("failed" | "parked") => Standing::Failed,
+                Some(_) => Standing::Queued,
+            };
+            (planned, standing, only_stored)
+        };
+        Ok(assets.into_iter().zip(phases).map(|(planned, phase)| standing(planned, phase)).collect())
+    }
+
+    /// Those of some assets that the store holds an image of, written by Pictor.
+    async fn stored(&self, assets: &[&PlannedAsset], of_all: u64) -> Result<Stored, StoreError> {
+        if assets.is_empty() {
+            return Ok(Stored::new());
+        }
+        let images = self.images.get_or_init(|| self.list(of_all)).await;
+        if images.as_ref().is_some_and(HashSet::is_empty) {
+            return Ok(Stored::new());
+        }
+        let perhaps = assets.iter().filter(|planned| {
+            images.as_ref().is_none_or(|images| images.contains(&planned.asset.key.bytes()))
+        });
+        stream::iter(perhaps.map(|planned| self.holds(planned)))
+            .buffer_unordered(HEADS)
+            .try_filter_map(|found| std::future::ready(Ok(found)))
+            .try_collect()
+            .await
+    }
+
+    async fn holds(&self, planned: &PlannedAsset) -> Result<Option<[u8; 32]>, StoreError> {
+        let object = self.store.head(&image_name(&planned.asset.key, &planned.asset.spec)).await?;
+        Ok(object.as_ref().and_then(Stamp::of).map(|_stamp| planned.asset.key.bytes()))
+    }
+
+    /// All images of a store that has fewer than are looked for: one list says what a thousand looks would.
+    /// A store that cannot be listed is looked at image by image.
+    async fn list(&self, looked_for: u64) -> Option<Stored> {
+        let most = usize::try_from(looked_for.min(MOST_NAMES)).unwrap_or(usize::MAX);
+        if most <= HEADS {
+            return None;
+        }
+        let names = self.store.list("assets/", None, most).await.ok()?;
+        let key = |name: &String| {
+            let file = name.rsplit('/').next()?;
+            Some(file.split('.').next()?.parse::<AssetKey>().ok()?.bytes())
+        };
+        (names.len() < most).then(|| names.iter().filter_map(key).collect())
+    }
+}

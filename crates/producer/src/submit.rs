@@ -133,8 +133,14 @@ impl Request<'_> {
             routes.insert(row.route);
         };
         let manifest = self.open()?;
-        let found =
-            check(manifest, &self.manifest.name, self.manifest.format.clone(), self.rules, self.options, each)?;
+        let found = check(
+            manifest,
+            &self.manifest.name,
+            self.manifest.format.clone(),
+            self.rules,
+            self.options,
+            each,
+        )?;
         let id = self.run_id.clone().unwrap_or_else(|| batch_id(self.tenant, &found.content));
         let head = BatchHead {
             id,
@@ -155,7 +161,14 @@ impl Request<'_> {
             let assets = plan.row(row).assets;
             plan.add(assets.iter().map(|planned| (planned, Standing::New)));
         };
-        check(self.open()?, &self.manifest.name, self.manifest.format.clone(), self.rules, self.options, each)?;
+        check(
+            self.open()?,
+            &self.manifest.name,
+            self.manifest.format.clone(),
+            self.rules,
+            self.options,
+            each,
+        )?;
         Ok(plan)
     }
 

@@ -50,9 +50,9 @@ async fn a_bad_file_queues_nothing_and_says_what_would_be_right() {
             "ids.xlsx: row 2, column \"id\" (A3): Excel turned the id into a number, 1200000000000, and shows it as 1.2E+12; \
              format the column as Text",
         ),
-        ("garbage.csv", garbage.clone(), "garbage.csv: "),
-        ("garbage.xlsx", garbage.clone(), "garbage.xlsx: "),
-        ("garbage.jsonl", garbage, "garbage.jsonl: "),
+        ("garbage.csv", garbage.clone(), "garbage.csv: the file is no text; give a CSV, JSONL or XLSX file"),
+        ("garbage.xlsx", garbage.clone(), "garbage.xlsx: the file is named like a spreadsheet and is none"),
+        ("garbage.jsonl", garbage, "garbage.jsonl: the file is no text"),
         ("empty.csv", Vec::new(), "empty.csv: the file is empty"),
         ("header.csv", b"id,prompt\n".to_vec(), "header.csv: the file names columns and has no rows"),
         ("page.csv", b"<!doctype html><html>".to_vec(), "page.csv: the file is an HTML page"),

@@ -9,7 +9,7 @@ use super::{
     cell::RawRow,
     columns::{trimmed, wrong_titles},
     delimiter::{Dialect, dialect, in_words, other_delimiter},
-    encoding::{REPLACEMENT, not_utf8, undecodable},
+    encoding::{NO_TEXT, REPLACEMENT, is_binary, not_utf8, undecodable},
     input::{Input, Stop},
     quotes::{QuoteWatch, Stray},
 };
@@ -191,6 +191,9 @@ impl<R: Read> CsvRows<R> {
 
     /// The column names in the record just read.
     fn header(&self) -> Result<Vec<String>, Vec<RowError>> {
+        if is_binary(self.record.as_slice()) {
+            return Err(vec![RowError::file(NO_TEXT)]);
+        }
         let decoded = self.reader.get_ref().decoded();
         let mut errors = Vec::new();
         let mut titles = Vec::with_capacity(self.record.len());

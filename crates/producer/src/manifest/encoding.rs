@@ -25,6 +25,15 @@ pub(super) fn not_utf8(what: &str, bytes: &[u8], at: usize) -> String {
     )
 }
 
+/// What to say of a file whose first line is neither UTF-8 nor any other text.
+pub(super) const NO_TEXT: &str = "the file is no text; give a CSV, JSONL or XLSX file";
+
+/// Whether bytes that are no UTF-8 are no text in another encoding either.
+pub(super) fn is_binary(bytes: &[u8]) -> bool {
+    bytes.iter().any(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace())
+        && std::str::from_utf8(bytes).is_err()
+}
+
 /// What to say of bytes that are no character of the encoding.
 pub(super) fn undecodable(encoding: &str) -> String {
     format!(

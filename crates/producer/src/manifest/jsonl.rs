@@ -18,7 +18,7 @@ use super::{
     batch_form::{is_request, request},
     cell::{Kind, RawRow},
     columns::{normalized, trimmed},
-    encoding::{REPLACEMENT, not_utf8, undecodable},
+    encoding::{NO_TEXT, REPLACEMENT, is_binary, not_utf8, undecodable},
     input::{Input, Stop},
 };
 
@@ -97,6 +97,10 @@ impl<R: Read> JsonlRows<R> {
 
     fn parse(&mut self) -> Result<RawRow, BadRow> {
         let row = self.row;
+        if row == 1 && is_binary(&self.line) {
+            self.done = true;
+            return Err(RowError::file(NO_TEXT).into());
+        }
         let text = std::str::from_utf8(&self.line).map_err(|error| {
             BadRow::from(RowError::row(row, not_utf8("line", &self.line, error.valid_up_to())))
         })?;

@@ -54,6 +54,11 @@ pub(crate) fn book(sheets: &[(&str, &str)]) -> Vec<u8> {
 
 /// A workbook with shared texts and cell formats of its own.
 pub(crate) fn book_with(sheets: &[(&str, &str)], strings: &str, styles: &str) -> Vec<u8> {
+    packed(sheets, strings, styles, true)
+}
+
+/// A workbook whose parts are packed, or lie open.
+pub(crate) fn packed(sheets: &[(&str, &str)], strings: &str, styles: &str, deflated: bool) -> Vec<u8> {
     let mut workbook = "<workbook><sheets>".to_owned();
     let mut relations = String::from("<Relationships>");
     let mut parts = Vec::new();
@@ -81,7 +86,7 @@ pub(crate) fn book_with(sheets: &[(&str, &str)], strings: &str, styles: &str) ->
     parts.push(("[Content_Types].xml".to_owned(), TYPES.to_owned()));
     parts.push(("_rels/.rels".to_owned(), ROOT.to_owned()));
     let parts: Vec<_> = parts.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
-    zip(&parts, true)
+    zip(&parts, deflated)
 }
 
 /// A row of text cells, and of others as XML where they begin with `<`.

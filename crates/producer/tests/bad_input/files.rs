@@ -113,6 +113,12 @@ fn files_of_another_kind() {
             "F: the file is named like a spreadsheet and is none; if it holds text, name it .csv or .jsonl",
         ),
         case("a.xlsx", "", "F: the file is empty; its first row names the columns"),
+        case("a.csv", b"\x01\xFF\x02\n".as_slice(), "F: the file is no text; give a CSV, JSONL or XLSX file"),
+        case(
+            "a.jsonl",
+            b"\x01\xFF\x02\n".as_slice(),
+            "F: the file is no text; give a CSV, JSONL or XLSX file",
+        ),
         case(
             "a.csv",
             b"\x01\x02\0\x03garbage\n".as_slice(),

@@ -2,7 +2,7 @@
 
 use super::{
     assert_refused,
-    book::{book, book_with, row, zip},
+    book::{book, book_with, packed, row, zip},
     case, verdict,
 };
 
@@ -132,14 +132,16 @@ fn no_cut_and_no_flip_makes_it_panic() {
     let rows = row(1, &["id", "prompt", "n"])
         + &row(2, &["a", "mug", "<c s=\"1\"><v>2</v></c>"])
         + &row(3, &["b", "<c t=\"s\"><v>0</v></c>"]);
-    let file =
-        book_with(&[("S", &rows)], "<si><r><t>cup</t></r></si>", "<cellXfs><xf numFmtId=\"14\"/></cellXfs>");
-    for at in 0..file.len() {
-        let _either_way = verdict(&case("a.xlsx", &file[..at], ""));
-        for flip in [0x01, 0x80, 0xFF] {
-            let mut bad = file.clone();
-            bad[at] ^= flip;
-            let _either_way = verdict(&case("a.xlsx", bad, ""));
+    let styles = "<cellXfs><xf numFmtId=\"14\"/></cellXfs>";
+    for deflated in [true, false] {
+        let file = packed(&[("S", &rows)], "<si><r><t>cup</t></r></si>", styles, deflated);
+        for at in 0..file.len() {
+            let _either_way = verdict(&case("a.xlsx", &file[..at], ""));
+            for flip in [0x01, 0x02, 0x10, 0x80, 0xFF] {
+                let mut bad = file.clone();
+                bad[at] ^= flip;
+                let _either_way = verdict(&case("a.xlsx", bad, ""));
+            }
         }
     }
 }

@@ -13,7 +13,6 @@ pub(super) const COMMANDS: &[&[&str]] = &[
     &["HGET", KEY, "f"],
     &["HGETALL", KEY],
     &["HINCRBY", KEY, "f", "1"],
-    &["HLEN", KEY],
     &["HMGET", KEY, "f"],
     &["HMSET", KEY, "f", "v"],
     &["HSET", KEY, "f", "v"],

@@ -14,7 +14,7 @@ mkdir -p "$out/logs" docs/measured
 # Sanitizers look for what safe Rust rules out; without them a second holds more runs.
 cd fuzz
 for target in $targets; do
-    RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$root/$out "$root/target/tools/bin/cargo-fuzz" build --sanitizer none --fuzz-dir . "$target"
+    RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$root/$out "$root/target/tools/bin/cargo-fuzz" build --sanitizer none --no-trace-compares --fuzz-dir . "$target"
 done
 cd ..
 
@@ -34,7 +34,7 @@ for target in $targets; do
     mkdir -p "$out/corpus/$target" "$out/artifacts/$target"
     log=$out/logs/$target.log
     echo "fuzz: $target, $runs runs, seed $seed (log in $log)"
-    "$program" -runs="$runs" -seed="$seed" -max_len=1024 -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
+    "$program" -runs="$runs" -seed="$seed" -max_len=512 -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
         -artifact_prefix="$out/artifacts/$target/" "$out/corpus/$target" "fuzz/corpus/$target" >"$log" 2>&1 || {
         tail -n 40 "$log"
         echo "fuzz: $target failed; the input is in $out/artifacts/$target" >&2

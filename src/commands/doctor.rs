@@ -30,11 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit codes: 0 nothing failed (there may be warnings), 3 something failed.
-
-Examples:
-  pictor doctor                         before the first run, and when something is odd
-  pictor doctor --only redis,store      a part of it
-  pictor doctor --json | jq -r '.findings[] | select(.status == \"failed\") | .mend'")]
+")]
 pub(crate) struct DoctorArgs {
     /// Ask nothing beyond this machine
     #[arg(long)]

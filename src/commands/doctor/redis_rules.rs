@@ -347,10 +347,11 @@ mod tests {
 
     #[test]
     fn the_namespace_and_the_way_there() {
+        let current = pictor_common::queue::SCHEMA.to_string();
         let of_schema = |schema: &str| ServerFacts { schema: Some(schema.to_owned()), ..healthy() };
-        assert_eq!(of(&of_schema("1"), "namespace").found, "{shop}: is known");
+        assert_eq!(of(&of_schema(&current), "namespace").found, "{shop}: is known");
         assert_eq!(of(&of_schema("99"), "namespace").status, Status::Failed);
-        let waiting = ServerFacts { grace: Some(Duration::from_secs(5)), ..of_schema("1") };
+        let waiting = ServerFacts { grace: Some(Duration::from_secs(5)), ..of_schema(&current) };
         assert!(of(&waiting, "namespace").found.contains("6 s more"));
         let far = ServerFacts { round_trip: Duration::from_millis(80), ..healthy() };
         assert_eq!(of(&far, "reach").status, Status::Warning);

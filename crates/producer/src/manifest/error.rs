@@ -99,6 +99,12 @@ pub(super) fn shortened(text: &str) -> String {
     }
 }
 
+/// A text from a damaged file as part of a message, which stays on one line.
+pub(super) fn one_line(text: &str) -> String {
+    let longest = text.char_indices().nth(160).map_or(text.len(), |(end, _)| end);
+    text[..longest].chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// Gathers the errors of one file.
 #[derive(Debug, Default)]
 pub struct Findings {

@@ -63,7 +63,22 @@ fn number(value: usize) -> [u8; 4] {
 
 /// CRC-32 as zip files have it.
 fn checksum(content: &[u8]) -> u32 {
-    !content.iter().fold(u32::MAX, |sum, byte| {
-        (0..8).fold(sum ^ u32::from(*byte), |sum, _| (sum >> 1) ^ (0xEDB8_8320 & 0_u32.wrapping_sub(sum & 1)))
-    })
+    const TABLE: [u32; 256] = table();
+    !content.iter().fold(u32::MAX, |sum, byte| TABLE[usize::from(sum.to_le_bytes()[0] ^ byte)] ^ (sum >> 8))
+}
+
+const fn table() -> [u32; 256] {
+    let mut table = [0; 256];
+    let mut at = 0;
+    while at < 256 {
+        let mut sum = at as u32;
+        let mut bit = 0;
+        while bit < 8 {
+            sum = (sum >> 1) ^ (0xEDB8_8320 & 0_u32.wrapping_sub(sum & 1));
+            bit += 1;
+        }
+        table[at] = sum;
+        at += 1;
+    }
+    table
 }

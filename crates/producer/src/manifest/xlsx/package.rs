@@ -10,6 +10,7 @@ use std::{
     sync::Arc,
 };
 
+use super::super::error::one_line;
 use flate2::{Crc, bufread::DeflateDecoder};
 
 /// Largest file that is read; its texts are held in memory.
@@ -227,8 +228,12 @@ impl Read for Unpacked {
             Inner::Stored(bytes) => bytes.read(buf),
             Inner::Deflated(bytes) => bytes.read(buf),
         };
-        let damaged =
-            || io::Error::other(format!("the spreadsheet's part {} is damaged; save it again", self.name));
+        let damaged = || {
+            io::Error::other(format!(
+                "the spreadsheet's part {} is damaged; save it again",
+                one_line(&self.name)
+            ))
+        };
         let length = read.map_err(|_error| damaged())?;
         self.crc.update(&buf[..length]);
         let all = u64::from(self.crc.amount());

@@ -10,7 +10,10 @@ use quick_xml::{
     events::{BytesRef, BytesStart, Event},
 };
 
-use super::package::{Unpacked, drain};
+use super::{
+    super::error::one_line,
+    package::{Unpacked, drain},
+};
 
 /// Longest tag or text; a cell holds 32,767 characters.
 const LONGEST_PIECE: usize = 4 * 1024 * 1024;
@@ -187,5 +190,6 @@ fn told(error: &quick_xml::Error, part: &str) -> String {
 }
 
 fn damaged(part: &str, why: &str) -> String {
+    let (part, why) = (one_line(part), one_line(why));
     format!("the spreadsheet's part {part} is damaged: {why}; save it again")
 }

@@ -5,6 +5,7 @@
 
 pub mod content;
 mod lookup;
+mod outline;
 pub mod manifest;
 pub mod plan;
 pub mod results;

@@ -8,6 +8,7 @@ mod formula;
 pub mod gallery;
 mod lookup;
 pub mod manifest;
+mod outline;
 pub mod plan;
 mod preview;
 mod rejected;

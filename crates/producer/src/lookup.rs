@@ -45,25 +45,19 @@ impl<'a> Lookup<'a> {
         Self { places: Places { queue, store, images: OnceCell::new() }, assets }
     }
 
-    /// Adds everything of `rows` to a plan, with how it stands; returns what only the store has.
+    /// Adds assets to a plan, with how they stand; returns those that only the store has.
     pub(crate) async fn add_to(
         &self,
         plan: &mut Plan,
-        mut rows: impl FnMut(&mut Plan) -> Option<Result<Vec<PlannedAsset>, SubmitError>>,
+        mut assets: impl Iterator<Item = PlannedAsset>,
     ) -> Result<Stored, SubmitError> {
         let mut stored = Stored::new();
         let mut in_flight = FuturesOrdered::new();
-        let mut waiting = Vec::with_capacity(CHUNK);
         let mut more = true;
         while more || !in_flight.is_empty() {
-            while more && waiting.len() < CHUNK {
-                match rows(plan) {
-                    Some(assets) => waiting.extend(assets?),
-                    None => more = false,
-                }
-            }
-            if !waiting.is_empty() {
-                let chunk = std::mem::replace(&mut waiting, Vec::with_capacity(CHUNK));
+            let chunk: Vec<PlannedAsset> = assets.by_ref().take(CHUNK).collect();
+            more = chunk.len() == CHUNK;
+            if !chunk.is_empty() {
                 in_flight.push_back(self.places.standings(chunk, self.assets));
             }
             let full = !more || in_flight.len() >= CHUNKS;

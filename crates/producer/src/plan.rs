@@ -46,7 +46,7 @@ pub struct PlannedAsset {
 }
 
 /// The sums of a submission.
-#[derive(Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Plan {
     /// Rows that ask for something.
     pub rows: u64,
@@ -154,6 +154,11 @@ impl Plan {
                 self.count_cost(planned);
             }
         }
+    }
+
+    /// Ends the taking in of rows: what was seen of them is forgotten.
+    pub(crate) fn counted(self) -> Self {
+        Self { seen: Seen::default(), ..self }
     }
 
     /// Says why the plan is not carried out when it may cost more than `most`.

@@ -14,7 +14,7 @@ type Short = [u8; 12];
 /// Digests seen so far, each with what was said of it first.
 ///
 /// Split into shards so that growing doubles one small table at a time, not all of them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Seen<V> {
     shards: Vec<HashMap<Short, V, BuildHasherDefault<TakeDigest>>>,
 }
@@ -66,7 +66,7 @@ const fn nibble(digit: u8) -> u8 {
 }
 
 /// Uses bytes of the digest as its hash; the first byte chose the shard already.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct TakeDigest(u64);
 
 impl Hasher for TakeDigest {

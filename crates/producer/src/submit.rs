@@ -1,6 +1,7 @@
 //! Plans a manifest against Redis and the store, and queues what is missing.
 //!
-//! A manifest is read three times and never held: to check it, to plan it, to submit it.
+//! A manifest is read twice and never held: to check it, and to submit it. In between stands an
+//! [outline](crate::outline) of a few bytes an asset.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,6 +21,7 @@ use crate::{
     content::{Content, batch_id},
     lookup::{Lookup, Stored},
     manifest::{BadInput, BadRow, Reading, RowSpecs, Rows, Rules, Skipped, check},
+    outline::Outline,
     plan::{Plan, Standing},
     sending::Sending,
     vary::Matrix,
@@ -88,6 +90,9 @@ pub struct Checked {
     pub skipped: Arc<Skipped>,
     /// Where its assets wait.
     pub routes: BTreeSet<Route>,
+    /// Rows and takes counted, nothing looked up.
+    counted: Plan,
+    outline: Arc<Outline>,
 }
 
 /// What a submission would do.
@@ -131,9 +136,12 @@ pub enum SubmitError {
 impl Request<'_> {
     /// Reads the whole manifest and finds everything wrong with it; asks nobody.
     pub fn check(&self) -> Result<Checked, SubmitError> {
-        let mut routes = BTreeSet::new();
+        let mut counted = Plan::new(self.retry_failed);
+        let mut outline = Outline::default();
         let each = |row: RowSpecs| {
-            routes.insert(row.route);
+            for planned in counted.row(row).assets {
+                outline.note(planned);
+            }
         };
         let manifest = self.open()?;
         let found = check(
@@ -154,8 +162,16 @@ impl Request<'_> {
             columns: found.columns,
             cap: None,
         };
-        let skipped = Arc::new(found.skipped);
-        Ok(Checked { head, rows: found.lines, data_rows: found.rows, matrix: found.matrix, skipped, routes })
+        Ok(Checked {
+            head,
+            rows: found.lines,
+            data_rows: found.rows,
+            matrix: found.matrix,
+            skipped: Arc::new(found.skipped),
+            routes: outline.routes(),
+            counted: counted.counted(),
+            outline: Arc::new(outline),
+        })
     }
 
     /// Prices a manifest as if nothing of it existed; asks nobody.
@@ -187,11 +203,9 @@ impl Request<'_> {
         queue: &Queue,
         store: &dyn Store,
     ) -> Result<Planned, SubmitError> {
-        let mut plan = Plan::new(self.retry_failed).of(&checked.matrix, checked.skipped.rows.len() as u64);
-        let mut rows = self.rows(checked, self.open()?)?;
-        let lookup = Lookup::new(queue, store, checked.rows);
-        let next = |plan: &mut Plan| rows.next().map(|row| Ok(plan.row(self.good(row)?).assets));
-        let stored = lookup.add_to(&mut plan, next).await?;
+        let mut plan = checked.counted.clone().of(&checked.matrix, checked.skipped.rows.len() as u64);
+        let lookup = Lookup::new(queue, store, plan.assets);
+        let stored = lookup.add_to(&mut plan, checked.outline.assets()).await?;
         Ok(Planned { plan, stored })
     }
 

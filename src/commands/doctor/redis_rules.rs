@@ -347,7 +347,7 @@ mod tests {
 
     #[test]
     fn the_namespace_and_the_way_there() {
-        let current = pictor_common::queue::SCHEMA.to_string();
+        let current = SCHEMA.to_string();
         let of_schema = |schema: &str| ServerFacts { schema: Some(schema.to_owned()), ..healthy() };
         assert_eq!(of(&of_schema(&current), "namespace").found, "{shop}: is known");
         assert_eq!(of(&of_schema("99"), "namespace").status, Status::Failed);

@@ -1,5 +1,7 @@
 //! Puts batches into the queue.
 
+use std::collections::HashMap;
+
 use redis::AsyncCommands;
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +10,10 @@ use super::{
     packed::{self, pack},
     script,
 };
-use crate::batch::{BatchHead, BatchId, Line, NewAsset};
+use crate::{
+    Spec,
+    batch::{BatchHead, BatchId, Line, NewAsset},
+};
 
 /// What became of the assets of one chunk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,8 +67,13 @@ struct Header<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<u64>,
     lines: usize,
-    routes: &'a [&'a str],
+    kinds: &'a [Kind<'a>],
+    made: HashMap<usize, String>,
 }
+
+/// What many assets have in common.
+#[derive(PartialEq, Serialize)]
+struct Kind<'a>(&'a str, String, String);
 
 /// A chunk ready to be sent, and to be sent again.
 #[derive(Clone, Debug)]
@@ -107,15 +117,14 @@ impl Queue {
         after: Option<u64>,
     ) -> Result<Chunk, QueueError> {
         let rows = || assets.iter().map(|(row, _)| *row).chain(lines.iter().map(|line| line.row));
-        let mut routes: Vec<&str> = Vec::new();
-        let mut places = Vec::with_capacity(assets.len());
-        for (_, asset) in assets {
-            let route = asset.route.as_str();
-            let place = routes.iter().position(|known| *known == route).unwrap_or_else(|| {
-                routes.push(route);
-                routes.len() - 1
-            });
-            places.push(place + 1);
+        let (mut kinds, mut places, mut made) =
+            (Vec::new(), Vec::with_capacity(assets.len()), HashMap::new());
+        for (n, (_, asset)) in assets.iter().enumerate() {
+            places.push(place_of(asset, &mut kinds));
+            if let Some(found) = &asset.made {
+                let kept = packed::made(&asset.key, &asset.spec.model, found).map_err(unwritable)?;
+                made.insert(n + 1, kept);
+            }
         }
         let header = Header {
             batch: head.id.as_str(),
@@ -130,17 +139,14 @@ impl Queue {
             upto: rows().max().unwrap_or(0),
             after,
             lines: lines.len(),
-            routes: &routes,
+            kinds: &kinds,
+            made,
         };
         let (keys, packed) = pack(assets, lines)?;
         let mut command = script::SUBMIT.command(self.keys.prefix());
         command.arg(json(&header)?).arg(keys).arg(packed);
         for ((row, asset), place) in assets.iter().zip(places) {
-            let NewAsset { key, spec, ceiling, tokens, .. } = asset;
-            let short = asset.made.as_ref().map(|made| packed::made(key, &spec.model, made));
-            let made = short.transpose().map_err(unwritable)?.unwrap_or_default();
-            command.arg(key.as_str()).arg(row).arg(place).arg(ceiling.0).arg(tokens);
-            command.arg(json(spec)?).arg(made);
+            command.arg(asset.key.as_str()).arg(row).arg(place).arg(short_spec(&asset.spec)?);
         }
         Ok(Chunk { batch: head.id.clone(), command })
     }
@@ -189,6 +195,46 @@ impl Queue {
             "ok" => Ok(()),
             "short" => Err(SealError::Short(batch.clone())),
             _ => Err(SealError::Missing(batch.clone())),
+        }
+    }
+}
+
+/// Number of an asset's kind, from 1, in a list that grows.
+fn place_of<'a>(asset: &'a NewAsset, kinds: &mut Vec<Kind<'a>>) -> usize {
+    let NewAsset { route, ceiling, tokens, .. } = asset;
+    let kind = Kind(route.as_str(), ceiling.0.to_string(), tokens.to_string());
+    let place = kinds.iter().rposition(|known| *known == kind).unwrap_or_else(|| {
+        kinds.push(kind);
+        kinds.len() - 1
+    });
+    place + 1
+}
+
+/// A spec as JSON without what is at its default; a reader fills that in.
+fn short_spec(spec: &Spec) -> Result<String, QueueError> {
+    let whole = json(spec)?;
+    let short = whole.strip_prefix("{\"operation\":\"generate\",").unwrap_or(&whole[1..]);
+    let short = short.strip_suffix(",\"take\":0}").unwrap_or_else(|| &short[..short.len() - 1]);
+    Ok(format!("{{{short}}}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::Operation;
+
+    #[test]
+    fn short_specs_read_as_the_whole_ones() {
+        let full = Spec { model: "m".into(), prompt: Some("a \",\"take\":0}".into()), ..Spec::default() };
+        assert_eq!(short_spec(&full).unwrap(), r#"{"model":"m","prompt":"a \",\"take\":0}"}"#);
+        for spec in [
+            full.clone(),
+            Spec::default(),
+            Spec { operation: Operation::Edit, ..full.clone() },
+            Spec { take: 3, verbatim: true, ..full },
+        ] {
+            let short = short_spec(&spec).unwrap();
+            assert_eq!(serde_json::from_str::<Spec>(&short).unwrap(), spec, "{short}");
         }
     }
 }

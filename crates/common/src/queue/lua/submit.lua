@@ -1,10 +1,11 @@
 -- Puts a chunk of a batch into the queue; safe to repeat, adds only what is missing. Chunks come in the order of
 -- their rows; one that comes before its turn is refused whole.
--- ARGV[1]  {batch, tenant, band, content, source, columns, cap?, retry_failed, first, upto, after?, lines, routes}:
---          the first and last row, the last row of the chunk before (0 for none), how many lines, where assets wait
+-- ARGV[1]  {batch, tenant, band, content, source, columns, cap?, retry_failed, first, upto, after?, lines,
+--          kinds: [[route, ceiling, tokens]], made: {number of an asset: short record or JSON}}: the first and last
+--          row, the last row of the chunk before (0 for none), how many lines
 -- ARGV[2]  keys of the assets, 32 bytes each
 -- ARGV[3]  the lines, packed
--- ARGV[4…] seven for each asset: key, row, number of its route, ceiling, tokens, spec, made (short record, JSON or "")
+-- ARGV[4…] four for each asset: key, row, number of its kind, spec
 -- Returns  JSON {status: "ok"|"gap"|"other_content"|"cancelled", new, made, queued, failed}
 -- Complexity O(assets * log(queue)); at most 500 assets and 500 lines a call
 
@@ -37,13 +38,17 @@ end
 
 local routes, known = old[6] or '', {}
 for route in string.gmatch(routes, '%S+') do known[route] = true end
-for _, route in ipairs(request.routes) do
-  if not known[route] then routes = routes == '' and route or routes .. ' ' .. route end
+for _, kind in ipairs(request.kinds) do
+  local route = kind[1]
+  if not known[route] then
+    known[route] = true
+    routes = routes == '' and route or routes .. ' ' .. route
+  end
 end
 if routes ~= (old[6] or '') then call('HSET', name, 'routes', routes) end
 
 if fresh then
-  local assets = num(old[4]) + (#ARGV - 3) / 7
+  local assets = num(old[4]) + (#ARGV - 3) / 4
   call('HSET', name, 'last', int(request.upto), 'assets', int(assets), 'lines', int(num(old[5]) + request.lines))
   call('XADD', key('lines', batch), int(request.upto) .. '-1', 'k', ARGV[2], 'v', ARGV[3])
   call('ZADD', key('chunks', batch), int(assets), int(request.upto))
@@ -72,13 +77,14 @@ local function line_up(route, row, asset)
 end
 
 -- `home` is the name of the asset's hash.
-local function create(asset, home, row, route, ceiling, tokens, spec, made)
-  if made ~= '' then
+local function create(asset, home, row, kind, spec, made)
+  if made then
     call('HSET', home, 'phase', 'done')
     keep_made(asset, made)
     return 'done'
   end
   set_spec(asset, spec)
+  local route, ceiling, tokens = kind[1], kind[2], kind[3]
   if tokens == '0' then
     call('HSET', home, 'phase', 'ready', 'route', route, 'ceiling', ceiling, 'batch', batch, 'row', row)
   else
@@ -103,7 +109,7 @@ local counts = { new = 0, made = 0, queued = 0, failed = 0 }
 local ended = {}
 
 -- An asset that Redis knows; returns its phase.
-local function join(asset, a, row, route, ceiling, tokens, spec)
+local function join(asset, a, row, kind, spec)
   local phase = a[1]
   if phase == 'done' then
     counts.made = counts.made + 1
@@ -112,7 +118,7 @@ local function join(asset, a, row, route, ceiling, tokens, spec)
   if not a[3] then
     -- All that a worker could restore after Redis forgot is that it holds the asset.
     set_spec(asset, spec)
-    call('HSET', key('a', asset), 'route', route, 'ceiling', ceiling, 'tokens', tokens)
+    call('HSET', key('a', asset), 'route', kind[1], 'ceiling', kind[2], 'tokens', kind[3])
   end
   if fresh then share(asset, a[2], row) end
   if ENDED[phase] and not request.retry_failed then
@@ -125,26 +131,26 @@ local function join(asset, a, row, route, ceiling, tokens, spec)
     revive(asset, phase)
     return 'revived'
   end
-  if phase == 'ready' and not (retries and call('ZSCORE', key('later'), asset)) then line_up(route, row, asset) end
+  if phase == 'ready' and not (retries and call('ZSCORE', key('later'), asset)) then line_up(kind[1], row, asset) end
   return phase
 end
 
 -- Most chunks hold nothing that Redis knows: one call finds that out.
 local names = {}
-for i = 4, #ARGV, 7 do names[#names + 1] = key('a', ARGV[i]) end
+for i = 4, #ARGV, 4 do names[#names + 1] = key('a', ARGV[i]) end
 local some_known = #names > 0 and call('EXISTS', unpack(names)) > 0
 
 for n, home in ipairs(names) do
-  local i = 7 * n - 3
-  local asset, row, route = ARGV[i], ARGV[i + 1], request.routes[tonumber(ARGV[i + 2])]
+  local i = 4 * n
+  local asset, row, kind, spec = ARGV[i], ARGV[i + 1], request.kinds[tonumber(ARGV[i + 2])], ARGV[i + 3]
   local a = some_known and call('HMGET', home, 'phase', 'batch', 'route')
   local phase
   if a and a[1] then
-    phase = join(asset, a, row, route, ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
+    phase = join(asset, a, row, kind, spec)
   else
-    phase = create(asset, home, row, route, ARGV[i + 3], ARGV[i + 4], ARGV[i + 5], ARGV[i + 6])
-    local kind = phase == 'done' and 'made' or 'new'
-    counts[kind] = counts[kind] + 1
+    phase = create(asset, home, row, kind, spec, request.made[tostring(n)])
+    local how = phase == 'done' and 'made' or 'new'
+    counts[how] = counts[how] + 1
   end
   if fresh and ENDED[phase] then ended[phase] = (ended[phase] or 0) + 1 end
 end

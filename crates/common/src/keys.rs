@@ -148,6 +148,12 @@ impl Keys {
     /// Sorted set: a batch's waiting assets on a route by row.
     #[must_use]
     pub fn flow(&self, route: &Route, batch: &BatchId) -> String {
+        self.flow_named(route.as_str(), batch)
+    }
+
+    /// The same for a route as Redis names it.
+    #[must_use]
+    pub fn flow_named(&self, route: &str, batch: &BatchId) -> String {
         format!("{}flow:{route}:{batch}", self.prefix)
     }
 

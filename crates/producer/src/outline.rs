@@ -90,7 +90,7 @@ mod tests {
                 model: "m".into(),
                 prompt: Some(n.to_string()),
                 size: Some(format!("{}x16", n % 3)),
-                format: (n % 2 == 0).then(|| "jpeg".into()),
+                format: n.is_multiple_of(2).then(|| "jpeg".into()),
                 take: n % 5,
                 ..Spec::default()
             };

@@ -297,16 +297,27 @@ impl Queue {
 
     /// Rows of some batches that ask for an asset first, where it is not made yet; in the order given.
     pub async fn rows_of(&self, key: &AssetKey, batches: &[BatchId]) -> Result<Vec<Option<u64>>, QueueError> {
-        let (own, more): ((Option<String>, Option<u64>), HashMap<String, u64>) = redis::pipe()
-            .hmget(self.keys.asset(key), &["batch", "row"])
+        let mut connection = self.connection.clone();
+        type Own = (Option<String>, Option<u64>, Option<String>);
+        let ((first, row, route), more): (Own, HashMap<String, u64>) = redis::pipe()
+            .hmget(self.keys.asset(key), &["batch", "row", "route"])
             .hgetall(self.keys.rows(key))
-            .query_async(&mut self.connection.clone())
+            .query_async(&mut connection)
             .await?;
-        let row_of = |batch: &BatchId| match &own {
-            (Some(first), row) if first == batch.as_str() => *row,
-            _ => more.get(batch.as_str()).copied(),
-        };
-        Ok(batches.iter().map(row_of).collect())
+        let mut rows = Vec::with_capacity(batches.len());
+        for batch in batches {
+            rows.push(match (&row, &route) {
+                _ if first.as_deref() != Some(batch.as_str()) => more.get(batch.as_str()).copied(),
+                (Some(row), _) => Some(*row),
+                // Never claimed: its row is its place in the flow.
+                (None, Some(route)) => {
+                    let flow = self.keys.flow_named(route, batch);
+                    connection.zscore::<_, _, Option<u64>>(flow, key.as_str()).await?
+                }
+                (None, None) => None,
+            });
+        }
+        Ok(rows)
     }
 
     /// Chunks of a batch from the one that holds a row: last row, keys and packed lines.

@@ -231,3 +231,31 @@ async fn another_layout_is_refused() {
     let refused = Queue::connect(world.client(), keys).await;
     assert!(matches!(refused, Err(QueueError::Schema { found }) if found == "1"));
 }
+
+#[tokio::test]
+async fn a_retry_takes_its_old_place_in_every_flow() {
+    let world = World::new().await;
+    world.submit("one", "a", 3..6).await;
+    world.submit("two", "b", 4..6).await;
+    // Claimed through whichever flow, and given back: the first asker's row is not forgotten.
+    for _ in 0..3 {
+        let grants = world.claim(3).await.grants;
+        assert_eq!(grants.len(), 3);
+        let held: Vec<_> = grants.iter().map(|grant| (grant.key.clone(), grant.token.clone())).collect();
+        world.queue.release(&held).await.unwrap();
+    }
+    for n in 3..6 {
+        let rows = world.queue.rows_of(&key(n), &[id("one"), id("two")]).await.unwrap();
+        assert_eq!(rows, [Some(n), (n > 3).then_some(n)], "{n}");
+    }
+    let flow = world.queue.keys().flow(&crate::world::route(), &id("one"));
+    let places: Vec<(String, u64)> = redis::cmd("ZRANGE")
+        .arg(flow)
+        .arg(0)
+        .arg(-1)
+        .arg("WITHSCORES")
+        .query_async(&mut world.redis.clone())
+        .await
+        .unwrap();
+    assert_eq!(places, [3, 4, 5].map(|n| (key(n).to_string(), n)));
+}

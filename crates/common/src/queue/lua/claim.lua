@@ -45,13 +45,13 @@ local function peek(route)
       call('HSET', key('times'), route .. '|' .. head[1], head[2])
       call('ZREM', key('route', route), head[1])
     else
-      local asset = call('ZRANGE', key('flow', route, batch), 0, 0)[1]
+      local asset, row = unpack(call('ZRANGE', key('flow', route, batch), 0, 0, 'WITHSCORES'))
       local b = call('HMGET', key('batch', batch), 'cap', 'spent', 'reserved', 'state', 'held', 'band')
       if not asset or b[4] == 'cancelled' or set(b[5]) then
         drop_flow(route, head[1], batch)
       else
         local a = call('HMGET', key('a', asset), 'phase', 'ceiling', 'tokens', 'attempts', 'unknowns', 'bad',
-          'unsent')
+          'unsent', 'batch', 'row')
         if a[1] ~= 'ready' or call('ZSCORE', key('later'), asset) then
           call('ZREM', key('flow', route, batch), asset)
           stale = stale - 1
@@ -59,7 +59,9 @@ local function peek(route)
           hold(batch, 'cap')
           spent_flows = spent_flows - 1
             else
-          return { key = asset, route = route, batch = batch, member = head[1], time = num(head[2]), ceiling = num(a[2]),
+          -- The first asker's row leaves its flow now; it is kept for a retry.
+          if a[9] or not a[8] then row = nil elseif a[8] ~= batch then row = row_of(asset, a[8]) end
+          return { key = asset, row = row, route = route, batch = batch, member = head[1], time = num(head[2]), ceiling = num(a[2]),
             tokens = num(a[3]), attempts = num(a[4]), unknowns = num(a[5]), bad = num(a[6]), unsent = num(a[7]), factor = FACTOR[b[6]] or 4 }
         end
       end
@@ -79,6 +81,7 @@ local function take(lane, pick, slot)
   call('ZREM', key('flow', pick.route, pick.batch), pick.key)
   call('HSET', key('a', pick.key), 'phase', 'claimed', 'token', token, 'lane', lane.name, 'payer', pick.batch,
     'slot', int(slot), 'deadline', int(slot + request.lease))
+  if pick.row then call('HSET', key('a', pick.key), 'row', pick.row) end
   call('ZADD', key('leases'), int(NOW + request.lease), token .. ' ' .. pick.key)
   call('ZADD', key('inflight', lane.name), int(slot + request.lease + 2000000), token)
   reserve(token, pick.ceiling, pick.batch, lane.name)

@@ -128,11 +128,12 @@ local function rest(asset, list, work)
   call('RPUSH', key('work'), cjson.encode(work))
 end
 
--- The row of a batch that asks for an asset; that of the first asker stands in the asset's own hash.
+-- The row of a batch that asks for an asset. That of the first asker is in its flow, and once the asset was claimed
+-- in the asset's own hash.
 local function row_of(asset, batch)
-  local a = call('HMGET', key('a', asset), 'batch', 'row')
-  if a[1] == batch then return a[2] end
-  return call('HGET', key('rows', asset), batch)
+  local a = call('HMGET', key('a', asset), 'batch', 'row', 'route')
+  if a[1] ~= batch then return call('HGET', key('rows', asset), batch) end
+  return a[2] or call('ZSCORE', key('flow', a[3] or '', batch), asset) or 0
 end
 
 local function enqueue(asset, route, batch)

@@ -76,6 +76,16 @@ local function line_up(route, row, asset)
   flows[route] = flow
 end
 
+-- Assets of a kind start alike: one is written, the others are copies.
+local function sample_of(kind)
+  if not kind.sample then
+    kind.sample = key('sample', kind[1], kind[2] .. ':' .. kind[3])
+    call('HSET', kind.sample, 'phase', 'ready', 'route', kind[1], 'ceiling', kind[2], 'batch', batch)
+    if kind[3] ~= '0' then call('HSET', kind.sample, 'tokens', kind[3]) end
+  end
+  return kind.sample
+end
+
 -- `home` is the name of the asset's hash.
 local function create(asset, home, row, kind, spec, made)
   if made then
@@ -84,13 +94,8 @@ local function create(asset, home, row, kind, spec, made)
     return 'done'
   end
   set_spec(asset, spec)
-  local route, ceiling, tokens = kind[1], kind[2], kind[3]
-  if tokens == '0' then
-    call('HSET', home, 'phase', 'ready', 'route', route, 'ceiling', ceiling, 'batch', batch, 'row', row)
-  else
-    call('HSET', home, 'phase', 'ready', 'route', route, 'ceiling', ceiling, 'batch', batch, 'row', row, 'tokens', tokens)
-  end
-  line_up(route, row, asset)
+  call('COPY', sample_of(kind), home)
+  line_up(kind[1], row, asset)
   return 'ready'
 end
 
@@ -155,6 +160,9 @@ for n, home in ipairs(names) do
   if fresh and ENDED[phase] then ended[phase] = (ended[phase] or 0) + 1 end
 end
 
+for _, kind in ipairs(request.kinds) do
+  if kind.sample then call('DEL', kind.sample) end
+end
 if #specs > 0 then call('MSET', unpack(specs)) end
 for phase, number in pairs(ended) do call('HINCRBY', name, phase, number) end
 close_if_complete(batch)

@@ -356,8 +356,16 @@ pub(crate) fn manifest(path: &str, read: &ReadArgs) -> anyhow::Result<Manifest> 
         BadInput { source_name: path.to_owned(), errors: vec![error], total: 1 }
     };
     let file = std::fs::File::open(path).map_err(|error| wrong(&error))?;
-    if file.metadata()?.is_dir() {
+    let kind = file.metadata()?;
+    if kind.is_dir() {
         return Err(wrong(&"it is a directory").into());
+    }
+    if !kind.is_file() {
+        // A pipe gives its bytes once.
+        let mut bytes = Vec::new();
+        (&file).read_to_end(&mut bytes).map_err(|error| wrong(&error))?;
+        let format = read.reading(path, &bytes[..bytes.len().min(1_024)])?;
+        return Ok(Manifest { name: path.to_owned(), format, source: Source::Bytes(bytes.into()) });
     }
     let mut first = Vec::new();
     file.take(1_024).read_to_end(&mut first).map_err(|error| wrong(&error))?;

@@ -32,7 +32,7 @@ pub(crate) enum BatchCommand {
         #[command(flatten)]
         which: Batches,
         /// Why, for others to read
-        #[arg(long, default_value = "cancelled by hand")]
+        #[arg(long, value_parser = super::reason, default_value = "cancelled by hand")]
         reason: String,
     },
     /// Let batches wait; what is sent is finished
@@ -41,7 +41,7 @@ pub(crate) enum BatchCommand {
         #[command(flatten)]
         which: Batches,
         /// Why, for others to read
-        #[arg(long, default_value = "paused by hand")]
+        #[arg(long, value_parser = super::reason, default_value = "paused by hand")]
         reason: String,
     },
     /// Let paused batches go on
@@ -59,7 +59,7 @@ pub(crate) enum BatchCommand {
         /// The band
         band: BandName,
         /// Why, for others to read
-        #[arg(long, default_value = "moved by hand")]
+        #[arg(long, value_parser = super::reason, default_value = "moved by hand")]
         reason: String,
     },
 }

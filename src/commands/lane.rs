@@ -19,7 +19,7 @@ pub(crate) enum LaneCommand {
         /// The lane, `ACCOUNT.FAMILY`
         lane: String,
         /// Why, for others to read
-        #[arg(long, default_value = "paused by hand")]
+        #[arg(long, value_parser = super::reason, default_value = "paused by hand")]
         reason: String,
     },
     /// Lift a pause, whoever set it

@@ -88,6 +88,16 @@ pub(crate) fn batch_id(text: &str) -> anyhow::Result<BatchId> {
     text.parse().map_err(|error| refused(format!("{error}")))
 }
 
+/// Reads a reason that others will see.
+pub(crate) fn reason(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("say why, in a few words".to_owned()),
+        // Pictor's own word for a batch that reached its cap, and lets go on.
+        "cap" => Err("say more than this one word".to_owned()),
+        text => Ok(text.to_owned()),
+    }
+}
+
 /// Finds a batch; one that is unknown is bad input.
 pub(crate) async fn known_batch(
     queue: &Queue,

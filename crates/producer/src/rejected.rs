@@ -24,20 +24,32 @@ impl Request<'_> {
     /// is removed. A file that is no such table is not touched.
     pub fn write_rejected(&self, checked: &Checked, path: &Path) -> io::Result<()> {
         let none = checked.skipped.rows.is_empty();
-        match is_ours(path)? {
+        let titles = self.table(&checked.skipped).titles();
+        match is_ours(path, &titles)? {
             Some(false) if none => return Ok(()),
             Some(false) => {
-                let why = "it is there, and is no table of rejected rows";
+                let why = "it is there, and is no table of rejected rows of this manifest";
                 return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
             }
-            Some(true) if none => return std::fs::remove_file(path),
+            Some(true) if none => return set_aside(path),
             None if none => return Ok(()),
             Some(true) | None => {}
         }
         // Two runs over one manifest may do this at once.
         let fresh = path.with_added_extension(format!("{}.part", std::process::id()));
-        let written = self.fill(&checked.skipped, &fresh).and_then(|()| std::fs::rename(&fresh, path));
-        written.inspect_err(|_error| drop(std::fs::remove_file(&fresh)))
+        let replace = || {
+            self.fill(&checked.skipped, &fresh)?;
+            if std::fs::read(path).is_ok_and(|old| std::fs::read(&fresh).is_ok_and(|new| old != new)) {
+                set_aside(path)?;
+            }
+            std::fs::rename(&fresh, path)
+        };
+        replace().inspect_err(|_error| drop(std::fs::remove_file(&fresh)))
+    }
+
+    fn table<'s>(&self, skipped: &'s Skipped) -> Table<'s> {
+        let Request { manifest, .. } = self;
+        Table { skipped, json: manifest.format.is_json(), typed: manifest.format.is_typed() }
     }
 
     fn fill(&self, skipped: &Skipped, path: &Path) -> io::Result<()> {
@@ -45,7 +57,7 @@ impl Request<'_> {
         if skipped.beyond_ascii {
             out.write_all(UTF8_MARK)?;
         }
-        let table = Table { skipped, json: self.manifest.format.is_json() };
+        let table = self.table(skipped);
         let mut writer = ::csv::Writer::from_writer(out);
         writer.write_record(table.titles())?;
         let changed = || io::Error::other("the manifest was changed while it was read");
@@ -66,21 +78,43 @@ impl Request<'_> {
     }
 }
 
-/// Whether a file was written by us, which its last column says; none where there is no file.
-fn is_ours(path: &Path) -> io::Result<Option<bool>> {
+/// Keeps a table that is replaced or no longer wanted: somebody may have mended rows in it.
+fn set_aside(path: &Path) -> io::Result<()> {
+    match std::fs::rename(path, path.with_added_extension("old")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        renamed => renamed,
+    }
+}
+
+/// Whether a file was written by us; none where there is no file.
+///
+/// Under the name we give it the last column says so, since the manifest may have changed; under another name all do.
+fn is_ours(path: &Path, titles: &[String]) -> io::Result<Option<bool>> {
     let file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,
     };
-    let mut first = Vec::new();
-    BufReader::new(file).take(LONGEST_HEADER).read_until(b'\n', &mut first)?;
-    let last = first.trim_ascii_end().rsplit(|byte| matches!(byte, b',' | b';' | b'\t')).next();
-    Ok(Some(matches!(last, Some(b"error" | b"\"error\""))))
+    if file.metadata()?.len() == 0 {
+        return Ok(Some(true));
+    }
+    let mut text = BufReader::new(file).take(LONGEST_HEADER);
+    if text.fill_buf()?.starts_with(UTF8_MARK) {
+        text.consume(UTF8_MARK.len());
+    }
+    let mut header = ::csv::StringRecord::new();
+    let mut reader = ::csv::ReaderBuilder::new().has_headers(false).from_reader(text);
+    if !reader.read_record(&mut header).unwrap_or(false) {
+        return Ok(Some(false));
+    }
+    let own_name = path.to_string_lossy().ends_with(".rejected.csv");
+    let ends_as_ours = header.iter().next_back() == Some(ERROR);
+    Ok(Some(if own_name { ends_as_ours } else { header.iter().eq(titles.iter().map(String::as_str)) }))
 }
 
 struct Table<'a> {
     skipped: &'a Skipped,
     json: bool,
+    typed: bool,
 }
 
 impl Table<'_> {
@@ -103,13 +137,10 @@ impl Table<'_> {
         let width = self.skipped.titles.len().max(self.skipped.width);
         let cell = |column: usize| {
             let text = bad.cells.get(column).map_or("", String::as_str);
-            if !self.json {
-                return text.to_owned();
-            }
             match self.skipped.listed.get(column) {
-                Some(true) => as_bars(text),
+                Some(true) if self.json => as_bars(text),
                 // As text it would count as true in a template.
-                _ if text == "false" => String::new(),
+                _ if self.typed && text == "false" => String::new(),
                 _ => text.to_owned(),
             }
         };

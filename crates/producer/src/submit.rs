@@ -18,7 +18,7 @@ use pictor_common::{
 };
 
 use crate::{
-    content::{Content, batch_id},
+    content::{Content, batch_id, without_rows},
     lookup::{Lookup, Stored},
     manifest::{BadInput, BadRow, Reading, RowSpecs, Rows, Rules, Skipped, check},
     outline::Outline,
@@ -229,7 +229,8 @@ impl Request<'_> {
         for row in self.rows(checked, &mut content)? {
             told(sending.row(again.row(self.good(row)?)).await?);
         }
-        if content.finish().map_err(|source| self.unreadable(source))? != checked.head.content {
+        let content = content.finish().map_err(|source| self.unreadable(source))?;
+        if without_rows(content, &checked.skipped.rows) != checked.head.content {
             return Err(SubmitError::Changed(self.manifest.name.clone()));
         }
         let sums = sending.finish().await?;

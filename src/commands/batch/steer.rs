@@ -116,7 +116,7 @@ impl Change {
         let nothing = match self {
             Self::Cancel(_) => "there is nothing to cancel",
             Self::Pause(_) => "there is nothing to pause",
-            Self::Resume => "it does not go on by itself: submit its file again",
+            Self::Resume => "it does not go on by itself: submit its file again with another --run-id",
             Self::Band(..) => "nothing of it waits",
         };
         Some(format!("batch {id} {ended}: {nothing}"))

@@ -113,8 +113,9 @@ impl<'a> Telling<'a> {
     /// Writes the table beside its name, then moves it there.
     pub(crate) async fn write_file(&self, format: TableFormat, path: &Path) -> anyhow::Result<()> {
         let told = || format!("cannot write {}", path.display());
-        let fresh = path.with_added_extension("part");
-        let out = BufWriter::new(File::create(&fresh).with_context(told)?);
+        // Two commands may write one table at once.
+        let fresh = path.with_added_extension(format!("{}.part", ulid::Ulid::generate()));
+        let out = BufWriter::new(File::create_new(&fresh).with_context(told)?);
         let written = self.write(format, out).await;
         if !matches!(written, Ok(Ok(()))) {
             // Half a table is of no use; that it may stay changes nothing.

@@ -8,7 +8,7 @@ use super::{
     rules::Rules,
 };
 use crate::{
-    content::Content,
+    content::{Content, without_rows},
     vary::{MOST_OF_FILE, Matrix},
 };
 
@@ -108,10 +108,11 @@ pub fn check(
     } else {
         checked.skipped.errors = found.err();
     }
-    checked.content = content.finish().map_err(|error| {
+    let digest = content.finish().map_err(|error| {
         let errors = vec![RowError::file(format!("cannot be read: {error}"))];
         BadInput { source_name: source.to_owned(), errors, total: 1 }
     })?;
+    checked.content = without_rows(digest, &checked.skipped.rows);
     Ok(checked)
 }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::error::Category;
+use serde_json::{error::Category, value::RawValue};
 
 use super::{
     BadRow, Reading, RowError,
@@ -131,7 +131,11 @@ impl<R: Read> JsonlRows<R> {
             errors.push(RowError::row(row, not_an_object(&error)));
         }
         raw.cells.resize(self.columns.titles.len(), String::new());
-        if errors.is_empty() { Ok(raw) } else { Err(BadRow { row: Some(row), cells: raw.cells, errors }) }
+        if errors.is_empty() {
+            return Ok(raw);
+        }
+        self.columns.keep_refused(text, &mut raw);
+        Err(BadRow { row: Some(row), cells: raw.cells, errors })
     }
 }
 
@@ -163,6 +167,20 @@ fn not_an_object(error: &serde_json::Error) -> String {
 }
 
 impl Columns {
+    /// Gives the cells of a bad row that hold nothing the JSON of their values, so that they can be mended.
+    fn keep_refused(&self, text: &str, raw: &mut RawRow) {
+        let values: HashMap<String, &RawValue> = serde_json::from_str(text).unwrap_or_default();
+        for (title, value) in values {
+            let column = self.by_title.get(&title).and_then(|column| raw.cells.get_mut(*column));
+            if let Some(cell) = column
+                && cell.is_empty()
+                && !matches!(value.get(), "null" | "\"\"" | "[]")
+            {
+                value.get().clone_into(cell);
+            }
+        }
+    }
+
     /// The column of a title; titles that differ in spelling only are one column.
     pub(super) fn of(&mut self, title: &str) -> Option<usize> {
         if let Some(column) = self.by_title.get(title) {

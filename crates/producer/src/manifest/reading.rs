@@ -97,6 +97,11 @@ impl Reading {
         matches!(self.format, Format::Jsonl)
     }
 
+    /// Whether its cells may be numbers and booleans, and not only texts.
+    pub(crate) const fn is_typed(&self) -> bool {
+        !matches!(self.format, Format::Csv)
+    }
+
     /// What of it belongs to the content of a batch: it makes other rows of the same bytes.
     #[must_use]
     pub fn options(&self) -> BTreeMap<String, String> {

@@ -51,7 +51,8 @@ if fresh then
   local assets = num(old[4]) + (#ARGV - 3) / 4
   call('HSET', name, 'last', int(request.upto), 'assets', int(assets), 'lines', int(num(old[5]) + request.lines))
   call('XADD', key('lines', batch), int(request.upto) .. '-1', 'k', ARGV[2], 'v', ARGV[3])
-  call('ZADD', key('chunks', batch), int(assets), int(request.upto))
+  -- A chunk that brings no asset is found behind the one before it.
+  if #ARGV > 3 then call('ZADD', key('chunks', batch), int(assets), int(request.upto)) end
 end
 
 -- Calls that take many pairs are made for 400 of them at once.

@@ -13,6 +13,7 @@ help:
 	@echo 'make tools        only what the tests need: a Redis or Valkey server, SeaweedFS, the Python openai package'
 	@echo 'make man          a manual page for every command, in target/man'
 	@echo 'make pictures     the recording and the contact sheet of the README, from a real demo; needs a Bash'
+	@echo 'make prove-fuzz   ten million runs of every reader on made-up files; writes docs/measured/fuzz.md'
 	@echo 'make prove-NAME   one full-size proof; writes docs/measured/NAME.md'
 
 demo:

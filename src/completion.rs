@@ -13,6 +13,7 @@ use clap_complete::{
     CompleteEnv,
     engine::{ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter as _},
 };
+use pictor_producer::manifest::ENCODINGS;
 
 use crate::{cli, config::Flags, help};
 pub(crate) use live::remember;
@@ -32,7 +33,6 @@ enum Source {
     Failures,
     Lanes,
     Tenants,
-    Accounts,
     Profiles,
     Models,
     Sizes,
@@ -43,8 +43,10 @@ enum Source {
     Words(&'static [&'static str]),
     /// Files with rows.
     Manifests,
-    /// Files with a prompt template.
+    /// Prompt templates: those that ship, and files.
     Templates,
+    /// Files with a prompt template.
+    TemplateFiles,
     Directories,
 }
 
@@ -53,20 +55,15 @@ const PLACES: &[(&str, &str, Source)] = &[
     ("*", "batch", Source::Batches(Batches::All)),
     ("*", "batches", Source::Batches(Batches::Open)),
     ("watch", "batch", Source::Batches(Batches::Open)),
-    ("batch cancel", "batch", Source::Batches(Batches::Open)),
-    ("batch hold", "batch", Source::Batches(Batches::Open)),
-    ("batch resume", "batch", Source::Batches(Batches::Held)),
     ("batch resume", "batches", Source::Batches(Batches::Held)),
     ("*", "run_id", Source::Batches(Batches::All)),
     ("failed list", "keys", Source::Failures),
     ("failed show", "key", Source::Failures),
     ("failed retry", "keys", Source::Failures),
     ("failed discard", "keys", Source::Failures),
-    ("asset show", "key", Source::Assets),
     ("asset show", "asset", Source::Assets),
     ("lane pause", "lane", Source::Lanes),
     ("lane resume", "lane", Source::Lanes),
-    ("*", "account", Source::Accounts),
     ("", "profile", Source::Profiles),
     ("*", "class", Source::FailureClasses),
     ("*", "tenant", Source::Tenants),
@@ -77,12 +74,15 @@ const PLACES: &[(&str, &str, Source)] = &[
     ("*", "style", Source::Words(&["vivid", "natural"])),
     ("*", "background", Source::Words(&["transparent", "opaque", "auto"])),
     ("*", "moderation", Source::Words(&["auto", "low"])),
-    ("*", "encoding", Source::Words(&["windows-1252", "iso-8859-1", "iso-8859-15", "utf-16le", "utf-16be"])),
+    ("*", "encoding", Source::Words(ENCODINGS)),
     ("*", "log", Source::Words(&["error", "warn", "info", "debug", "trace"])),
     ("*", "template", Source::Templates),
+    ("template show", "name", Source::Templates),
+    ("*", "template_file", Source::TemplateFiles),
     ("*", "file", Source::Manifests),
     ("run", "out", Source::Directories),
     ("results", "store", Source::Directories),
+    ("results", "to", Source::Directories),
     ("budget set", "amount", Source::Words(&["none"])),
 ];
 
@@ -134,10 +134,19 @@ fn completed(arg: Arg, source: Source, typed: Arc<Flags>) -> Arg {
         Source::Manifests => with_extension(&["csv", "tsv", "jsonl", "ndjson", "json", "xlsx", "txt"])
             .stdio()
             .complete(current),
-        Source::Templates => with_extension(&["j2", "jinja", "jinja2", "txt"]).complete(current),
+        Source::Templates => {
+            let mut found = matching(live::names(source, current, &typed), current);
+            found.extend(template_files(current));
+            found
+        }
+        Source::TemplateFiles => template_files(current),
         Source::Directories => PathCompleter::dir().complete(current),
         source => matching(live::names(source, current, &typed), current),
     }))
+}
+
+fn template_files(current: &OsStr) -> Vec<CompletionCandidate> {
+    with_extension(&["j2", "jinja", "jinja2", "txt"]).complete(current)
 }
 
 fn with_extension(extensions: &'static [&'static str]) -> PathCompleter {
@@ -164,21 +173,6 @@ mod tests {
 
     use super::*;
 
-    /// Entries for arguments that come or go; each leaves this list, or the table, when that is done.
-    const AWAITED: &[(&str, &str)] = &[
-        ("*", "account"),
-        ("", "profile"),
-        ("*", "encoding"),
-        ("watch", "batch"),
-        ("*", "batches"),
-        ("batch resume", "batches"),
-        ("batch cancel", "batch"),
-        ("batch hold", "batch"),
-        ("batch resume", "batch"),
-        ("asset show", "key"),
-        ("asset show", "asset"),
-    ];
-
     fn arguments() -> BTreeSet<(String, String)> {
         let found = std::cell::RefCell::new(BTreeSet::new());
         help::everywhere(cli::command(), "", &|command, path| {
@@ -198,7 +192,6 @@ mod tests {
             .iter()
             .map(|(path, id, _)| (*path, *id))
             .filter(|(path, id)| !arguments.contains(&((*path).to_owned(), (*id).to_owned())))
-            .filter(|place| !AWAITED.contains(place))
             .collect();
         assert!(lost.is_empty(), "src/completion.rs attaches values to nothing at {lost:?}");
     }

@@ -1,12 +1,21 @@
 //! How a command ends: exit codes, and errors told once.
 
-use std::process::ExitCode;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::ExitCode,
+};
 
 use pictor_common::queue::QueueError;
-use pictor_producer::{manifest::BadInput, submit::SubmitError};
+use pictor_producer::{
+    manifest::{BadInput, RowError},
+    submit::SubmitError,
+};
 use serde_json::json;
 
 use crate::output::Output;
+
+/// So many rows with one cause are told one by one, more of them together.
+const ONE_BY_ONE: usize = 5;
 
 /// How a command that was carried out ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +45,8 @@ pub(crate) fn report(ended: anyhow::Result<Exit>, output: &Output) -> ExitCode {
             let code = code_of(&error);
             let bad = error.chain().find_map(bad_input);
             let message = bad.map_or_else(|| joined(&error), ToString::to_string);
-            output.error(&message, &json!({ "error": message, "exit": code, "input": bad }));
+            let value = json!({ "error": message, "exit": code, "input": bad });
+            output.error(&bad.map_or(message, grouped), &value);
             ExitCode::from(code)
         }
     }
@@ -47,6 +57,41 @@ fn bad_input<'e>(cause: &'e (dyn std::error::Error + 'static)) -> Option<&'e Bad
         Some(SubmitError::BadInput(bad)) => Some(bad),
         _ => cause.downcast_ref(),
     }
+}
+
+/// What is wrong with a file; a cause that many rows share is told once, with the first of them.
+fn grouped(bad: &BadInput) -> String {
+    fn cause(error: &RowError) -> (Option<&str>, Option<&str>, &str) {
+        (error.column.as_deref(), error.field.as_deref(), &error.message)
+    }
+    let mut rows: BTreeMap<_, BTreeSet<u64>> = BTreeMap::new();
+    for error in &bad.errors {
+        rows.entry(cause(error)).or_default().extend(error.row);
+    }
+    let mut lines = Vec::new();
+    for error in &bad.errors {
+        let alike = rows.get(&cause(error)).filter(|rows| error.row.is_some() && rows.len() > ONE_BY_ONE);
+        match alike {
+            None => lines.push(format!("{}: {error}", bad.source_name)),
+            Some(rows) if rows.first() == error.row.as_ref() => {
+                lines.push(format!("{}: {}", bad.source_name, together(error, rows)));
+            }
+            Some(_) => {}
+        }
+    }
+    let more = bad.total.saturating_sub(bad.errors.len() as u64);
+    if more > 0 {
+        lines.push(format!("{}: and {more} more errors", bad.source_name));
+    }
+    lines.join("\n")
+}
+
+/// The error of the first of some rows, in the name of all.
+fn together(error: &RowError, rows: &BTreeSet<u64>) -> String {
+    let alone = RowError { cell: None, ..error.clone() }.to_string();
+    let rest = alone.trim_start_matches(|c: char| c != ',' && c != ':');
+    let first: Vec<String> = rows.iter().take(3).map(ToString::to_string).collect();
+    format!("rows {} … ({} rows){rest}", first.join(", "), rows.len())
 }
 
 /// The causes in one line; a cause that its effect already tells is left out.
@@ -95,6 +140,25 @@ mod tests {
         ] {
             assert_eq!(code_of(&error), code, "{error:#}");
         }
+    }
+
+    #[test]
+    fn a_cause_of_many_rows_is_told_once() {
+        let error = |row: u64, message: &str| RowError {
+            row: Some(row),
+            column: Some("size".to_owned()),
+            message: message.to_owned(),
+            ..RowError::default()
+        };
+        let mut errors: Vec<_> = (2..=7).map(|row| error(row, "too large")).collect();
+        errors.extend([error(7, "and odd"), error(8, "and odd")]);
+        let bad = BadInput { source_name: "a.csv".to_owned(), errors, total: 9 };
+        let told = "a.csv: rows 2, 3, 4 … (6 rows), column \"size\": too large\n\
+            a.csv: row 7, column \"size\": and odd\na.csv: row 8, column \"size\": and odd\n\
+            a.csv: and 1 more errors";
+        assert_eq!(grouped(&bad), told);
+        let few = BadInput { errors: bad.errors[1..].to_vec(), ..bad };
+        assert!(grouped(&few).starts_with("a.csv: row 3, column \"size\": too large\na.csv: row 4"));
     }
 
     #[test]

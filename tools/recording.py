@@ -18,12 +18,13 @@ import time
 
 import pyte
 
-COLUMNS, ROWS = 100, 24
+COLUMNS, ROWS = 108, 24
 # Keys, and how long to look at what came of them; {batch} is the one on the screen.
 SCENES = [
     ("pictor demo", 2.5),
     ("pictor status --data-dir .pictor/demo", 3.5),
-    ("pictor results {batch} --data-dir .pictor/demo --json | head -n 2", 4.0),
+    ("pictor results {batch} --data-dir .pictor/demo --layout '{{id}}/{{take}}.{{ext}}' --to shop --table", 2.5),
+    ("ls shop | head -n 5", 3.0),
     ("pictor demo   # again: everything is there, nothing is paid", 5.0),
 ]
 PROMPT = "$ "

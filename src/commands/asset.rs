@@ -12,10 +12,6 @@ use crate::exit::Exit;
 #[derive(Debug, Subcommand)]
 pub(crate) enum AssetCommand {
     /// Where it is, who paid, every attempt, who asked, and why it waits
-    #[command(
-        after_help = "Examples:\n  pictor asset show SKU-1042\n  pictor asset show SKU-1042 --batch nightly-2026-11-20 --take 1\n  \
-                            pictor asset show 3f9a12c4de70"
-    )]
     Show {
         /// The id of a line, or the asset key, or at least 8 of its first digits
         asset: String,

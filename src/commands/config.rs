@@ -14,9 +14,7 @@ use crate::{
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Every setting with its value and where that comes from; secrets are masked
-    #[command(after_help = "Defaults < file < profile < environment < flags: the last of them wins.\n\n\
-        Examples:\n  pictor config show\n  pictor --profile prod config show\n  \
-        pictor config show --json | jq '.settings[] | select(.origin.kind == \"environment\")'")]
+    #[command(after_help = "Defaults < file < profile < environment < flags: the last of them wins.")]
     Show,
 }
 

@@ -34,11 +34,7 @@ pub(crate) use table::Telling;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Placeholders of --layout: {id} {row} {take} (from 0) {take1} (from 1) {key} {model} {size} {ext} {batch} \
-    and any column of the manifest.\n\nExamples:\n  \
-    pictor results spring --out spring.csv\n  \
-    pictor results spring --expires 7d --out links.csv\n  \
-    pictor results spring --layout '{id}/{take}.{ext}' --to shop-import --table\n  \
-    pictor results spring --layout '{sku}-{take1}.{ext}' --to s3://shop-cdn/spring"
+    and any column of the manifest."
 )]
 pub(crate) struct ResultsArgs {
     /// The batch

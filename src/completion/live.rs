@@ -10,6 +10,7 @@ use pictor_common::{
     keys::Keys,
     queue::{BatchState, Queue, QueueError},
 };
+use pictor_producer::gallery;
 use pictor_worker::verdict::FailureClass;
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
@@ -59,15 +60,18 @@ pub(super) fn names(source: Source, current: &OsStr, typed: &Flags) -> Vec<Name>
         Source::Words(words) => words.iter().map(|word| bare(*word)).collect(),
         Source::FailureClasses => FailureClass::ALL.into_iter().map(|class| bare(class.as_str())).collect(),
         Source::Profiles => config::profile_names(typed).into_iter().map(bare).collect(),
+        Source::Templates => {
+            let shipped = gallery::shipped().into_iter();
+            shipped.map(|template| Name { value: template.name, meaning: template.description }).collect()
+        }
         // Files are another's business.
-        Source::Manifests | Source::Templates | Source::Directories => Vec::new(),
+        Source::Manifests | Source::TemplateFiles | Source::Directories => Vec::new(),
         source => config::load(typed).map(|settings| set(source, current, &settings)).unwrap_or_default(),
     }
 }
 
 fn set(source: Source, current: &OsStr, settings: &Settings) -> Vec<Name> {
     match source {
-        Source::Accounts => settings.accounts.keys().map(bare).collect(),
         Source::Models => {
             let models = settings.catalogue.models();
             models.map(|model| Name { value: model.id.clone(), meaning: model.family.clone() }).collect()

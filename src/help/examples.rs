@@ -19,19 +19,19 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
         &[
             (
                 "Check every row; say what is new and what it will cost",
-                "pictor run listings.csv --template listing.j2 --dry-run",
+                "pictor run listings.csv --template product-shot --dry-run",
             ),
             (
-                "Make the images, unless they may cost more than $20",
-                "pictor run listings.csv --template listing.j2 --max-cost 20",
+                "Make the good rows for at most $20; the others go to shop.csv.rejected.csv",
+                "pictor run shop.csv --skip-bad --max-cost 20",
+            ),
+            (
+                "Every row in all combinations of a template's variables",
+                "pictor run shop.csv --template shop.j2 --vary light=day,dusk --vary season=summer,winter",
             ),
             (
                 "One image, without a file",
                 "pictor run --prompt 'a lighthouse in fog' --size 1536x1024 --quality low",
-            ),
-            (
-                "Rows from another program, images into a bucket",
-                "pictor run - --out s3://shop-images/generated < rows.csv",
             ),
         ],
     ),
@@ -107,13 +107,6 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
         &[("What is sent is finished, stored and charged", "pictor batch cancel nightly-2026-11-21")],
     ),
     (
-        "batch hold",
-        &[(
-            "With a reason that `pictor status` shows to others",
-            "pictor batch hold spring --reason 'prompts are being reviewed'",
-        )],
-    ),
-    (
         "batch pause",
         &[(
             "With a reason that `pictor status` shows to others",
@@ -131,8 +124,19 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
     (
         "results",
         &[
-            ("As CSV", "pictor results nightly-2026-11-21 --out results.csv"),
-            ("One JSON object a row", "pictor results nightly-2026-11-21 --format jsonl"),
+            ("As CSV", "pictor results spring --out spring.csv"),
+            (
+                "With links that anybody can follow for a week",
+                "pictor results spring --expires 7d --out links.csv",
+            ),
+            (
+                "Images under names of your own, with their table beside them",
+                "pictor results spring --layout '{id}/{take}.{ext}' --to shop-import --table",
+            ),
+            (
+                "Into another bucket; {sku} is a column of the manifest",
+                "pictor results spring --layout '{sku}-{take1}.{ext}' --to s3://shop-cdn/spring",
+            ),
         ],
     ),
     (
@@ -144,12 +148,21 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
         &[("As if nothing of the file existed", "pictor price estimate listings.csv --template listing.j2")],
     ),
     ("template list", &[("Those that come with Pictor", "pictor template list")]),
-    ("template show", &[("Its text and its variables", "pictor template show product-shot")]),
+    (
+        "template show",
+        &[
+            ("Its columns, its text and how to use it", "pictor template show product-shot"),
+            (
+                "A file with its columns, to start from",
+                "pictor template show product-shot --sample > products.csv",
+            ),
+        ],
+    ),
     (
         "template preview",
         &[(
             "The prompt of one row, without queueing anything",
-            "pictor template preview listings.csv --template product-shot --row 3",
+            "pictor template preview products.csv --template product-shot --row 1",
         )],
     ),
     ("models", &[("Sizes, qualities and days of retirement", "pictor models")]),
@@ -176,6 +189,10 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
         "asset show",
         &[
             ("By the id of its row", "pictor asset show SKU-1042"),
+            (
+                "The second image of that row in an older batch",
+                "pictor asset show SKU-1042 --batch nightly-2026-11-20 --take 1",
+            ),
             ("By the first digits of its key", "pictor asset show 3f9a12c4de70"),
         ],
     ),
@@ -192,6 +209,10 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
         &[
             ("Every setting, and where it comes from; no secrets", "pictor config show"),
             ("What would hold in production", "pictor --profile prod config show"),
+            (
+                "What the environment sets",
+                "pictor config show --json | jq '.settings[] | select(.origin.kind == \"environment\")'",
+            ),
         ],
     ),
     (

@@ -35,7 +35,7 @@ pub use columns::{IgnoreColumns, normalized};
 pub use error::{BadInput, BadRow, Findings, RowError};
 pub use format::Format;
 pub use place::Place;
-pub use reading::{Reading, Told};
+pub use reading::{ENCODINGS, Reading, Told};
 pub use rows::{RowSpecs, Rows};
 pub use rules::{Hosts, Rules, Setup};
 pub(crate) use variants::as_bars;

@@ -26,8 +26,8 @@ pub struct Told<'a> {
     pub sheet: Option<&'a str>,
 }
 
-/// Names that are offered for one misspelt.
-const ENCODINGS: &[&str] = &[
+/// Names that are offered, also for one misspelt.
+pub const ENCODINGS: &[&str] = &[
     "utf-8",
     "utf-16le",
     "utf-16be",

@@ -29,11 +29,11 @@ pub struct RowError {
 
 impl RowError {
     pub(super) fn file(message: impl Into<String>) -> Self {
-        Self { message: message.into(), ..Self::default() }
+        Self { message: without_breaks(message.into()), ..Self::default() }
     }
 
     pub(super) fn row(row: u64, message: impl Into<String>) -> Self {
-        Self { row: Some(row), message: message.into(), ..Self::default() }
+        Self { row: Some(row), ..Self::file(message) }
     }
 
     pub(super) fn cell(row: u64, column: &str, value: &str, message: impl Into<String>) -> Self {
@@ -97,6 +97,11 @@ pub(super) fn shortened(text: &str) -> String {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
+}
+
+/// A message is one line, whatever of the file it repeats.
+fn without_breaks(message: String) -> String {
+    if message.contains(char::is_control) { message.replace(char::is_control, " ") } else { message }
 }
 
 /// A text from a damaged file as part of a message, which stays on one line.

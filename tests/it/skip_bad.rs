@@ -161,7 +161,10 @@ async fn the_rejected_file_goes_where_it_is_asked_and_over_nothing_else() {
     fs::write(world.path("a.csv"), HALF_BAD).unwrap();
     fs::write(world.path("notes.txt"), "mine, and no table\n").unwrap();
     for (rejected, why) in [
-        ("notes.txt", "it is there, and is no table of rejected rows; name another file with --rejected"),
+        (
+            "notes.txt",
+            "it is there, and is no table of rejected rows of this manifest; name another file with --rejected",
+        ),
         ("a.csv", "this is the manifest itself"),
     ] {
         let refused = world.run(&["submit", "a.csv", "--skip-bad", "--rejected", rejected]);

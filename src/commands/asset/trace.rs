@@ -1,5 +1,7 @@
 //! All that is known of one asset: where it is, every attempt, who asked, and why it waits.
 
+use std::collections::BTreeSet;
+
 use pictor_common::{
     AssetKey, Spec,
     queue::{
@@ -37,8 +39,13 @@ pub(super) async fn show(key: &AssetKey, context: &Context, queue: &Queue) -> an
         return Err(refused(format!("asset {key} is unknown")));
     };
     let place = place(key, &mut detail, context).await;
-    let asked = queue.asked(key, &detail.batches).await?;
+    let mut asked = queue.asked(key, &detail.batches).await?;
     let attempts = queue.attempts(key, &hints(&detail, &asked)).await?;
+    if asked.is_empty() {
+        // Once it is made, Redis keeps no more of who asked than who paid.
+        let payers: BTreeSet<String> = attempts.entries.iter().map(|entry| entry.batch.clone()).collect();
+        asked = queue.asked(key, &Vec::from_iter(payers)).await?;
+    }
     let ids: Vec<_> = asked.iter().rev().take(BATCHES).filter_map(|asked| asked.batch.parse().ok()).collect();
     let overview = queue.overview(Which::These(&ids)).await?;
     let waits = waits_of(&detail, &overview);

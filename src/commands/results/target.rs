@@ -141,12 +141,14 @@ impl Target {
 /// Redis keeps no digests of images: the object itself says it.
 async fn learn_digest(store: &dyn Store, made: &mut Made) -> Result<(), StoreError> {
     let object = store.head(&made.object).await?;
-    let stamp = object.as_ref().and_then(Stamp::of).ok_or_else(|| StoreError {
-        kind: StoreErrorKind::NotFound,
-        message: format!("{} is not there, or not as Pictor wrote it", made.object),
-        source: None,
-    })?;
-    made.digest = stamp.made.digest;
+    if let Some(stamp) = object.as_ref().and_then(Stamp::of) {
+        made.digest = stamp.made.digest;
+        return Ok(());
+    }
+    // Copied there by other means, without what Pictor writes beside it.
+    if let Some(bytes) = store.get(&made.object).await? {
+        made.digest = sha256(&mut bytes.as_ref()).unwrap_or_default();
+    }
     Ok(())
 }
 

@@ -5,6 +5,7 @@ pub(super) const KEY: &str = "KEY";
 
 /// Every command the scripts and the binary send, as it could be sent.
 pub(super) const COMMANDS: &[&[&str]] = &[
+    &["COPY", KEY, KEY],
     &["DEL", KEY],
     &["EXISTS", KEY],
     &["GET", KEY],

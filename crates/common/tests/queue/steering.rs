@@ -234,12 +234,15 @@ async fn every_attempt_of_an_asset_is_found_in_the_ledger() {
         (second.key.clone(), matches!(world.begin(&second).await, Begun::Go { attempt: 2, .. })),
         (key(0), true)
     );
+    let detail = world.queue.asset_detail(&key(0)).await.unwrap().unwrap();
+    assert_eq!(detail.batches, ["b", "also"]);
+    let asked = world.queue.asked(&key(0), &detail.batches).await.unwrap();
+    let rows: Vec<_> =
+        asked.iter().map(|a| (a.batch.as_str(), a.line.as_ref().unwrap().id.as_str())).collect();
+    assert_eq!(rows, [("b", "0"), ("also", "0")]);
     ending::settle(&world, &second, 16_000).await;
     let detail = world.queue.asset_detail(&key(0)).await.unwrap().unwrap();
-    assert_eq!(
-        (detail.state.phase.as_str(), detail.batches.as_slice()),
-        ("done", &["b".to_owned(), "also".to_owned()][..])
-    );
+    assert_eq!(detail.state.phase, "done");
     let hints = Hints { tokens: &detail.paid_tokens, ..Hints::default() };
     let attempts = world.queue.attempts(&key(0), &hints).await.unwrap();
     let told: Vec<_> =
@@ -249,10 +252,6 @@ async fn every_attempt_of_an_asset_is_found_in_the_ledger() {
     // Without knowing what to look for, the whole ledger is looked through.
     let blind = world.queue.attempts(&key(0), &Hints::default()).await.unwrap();
     assert_eq!((blind.entries.len(), blind.looked_at, blind.bounded), (2, 42, false));
-    let asked = world.queue.asked(&key(0), &detail.batches).await.unwrap();
-    let rows: Vec<_> =
-        asked.iter().map(|a| (a.batch.as_str(), a.line.as_ref().unwrap().id.as_str())).collect();
-    assert_eq!(rows, [("b", "0"), ("also", "0")]);
 }
 
 #[tokio::test]

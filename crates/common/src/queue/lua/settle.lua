@@ -31,9 +31,10 @@ keep_made(request.key, request.made)
 call('ZREM', key('later'), request.key)
 call('ZREM', key('failures'), request.key)
 call('DEL', key('failure', request.key))
-count(request.key, phase, 'done')
+if count(request.key, phase, 'done') then call('DEL', key('askers', request.key), key('rows', request.key)) end
 -- Nobody will send it again. A rival that may be out is looked for by the spec.
 if owner == request.token and num(a[4]) <= 1 and num(a[5]) == 0 then call('DEL', key('s', request.key)) end
-call('HDEL', asset, 'token', 'slot', 'deadline', 'lane', 'payer', 'route', 'ceiling', 'tokens', 'bad', 'unsent')
+call('HDEL', asset, 'token', 'slot', 'deadline', 'lane', 'payer', 'route', 'ceiling', 'tokens', 'batch', 'row',
+  'shared', 'bad', 'unsent')
 event('done', request.key, request.payer)
 return 'done'

@@ -201,7 +201,7 @@ fn attempts_told(attempts: &Attempts, state: &AssetState) -> String {
     let rows: Vec<Vec<String>> = attempts.entries.iter().map(|entry| entry_told(entry, family)).collect();
     let titles = ["attempt", "outcome", "cost", "when", "batch", "tenant", "account", "lane", "request"];
     let mut text = if rows.is_empty() { String::new() } else { table(&titles, &[0, 2], &rows) };
-    let told: std::collections::BTreeSet<_> = attempts.entries.iter().map(|entry| &entry.token).collect();
+    let told: BTreeSet<_> = attempts.entries.iter().map(|entry| &entry.token).collect();
     let free = (state.attempts as usize).saturating_sub(told.len());
     text += &match (free, told.len()) {
         (0, 0) => "nothing was sent for it\n".to_owned(),

@@ -226,7 +226,7 @@ impl Measured {
                 let kind = text.split(':').nth(1).unwrap_or_default().to_owned();
                 let sum = sums.entry(kind).or_default();
                 sum.0 += 1;
-                if sum.0 <= 200 || sum.0 % 50 == 0 {
+                if sum.0 <= 200 || sum.0.is_multiple_of(50) {
                     let bytes: Option<u64> = redis::cmd("MEMORY")
                         .arg("USAGE")
                         .arg(&name)

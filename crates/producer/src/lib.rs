@@ -5,8 +5,8 @@
 
 pub mod content;
 mod lookup;
-mod outline;
 pub mod manifest;
+mod outline;
 pub mod plan;
 pub mod results;
 mod seen;

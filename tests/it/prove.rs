@@ -144,11 +144,19 @@ async fn bytes() {
         ));
         let kinds: Vec<String> =
             bytes.kinds.iter().map(|(kind, waits, made)| format!("`{kind}` {waits:.0}/{made:.0}")).collect();
-        lines.push(format!("  by kind of key, waiting/made: {}", kinds.join(", ")));
-        (waiting, done) = (f64::max(waiting, net), f64::max(done, bytes.done));
+        lines.push(format!("of that by kind of key, waiting/made: {}", kinds.join(", ")));
+        // Beyond that, what the allocator rounds up is most of it.
+        if prompt <= 400 {
+            waiting = f64::max(waiting, net);
+        }
+        done = f64::max(done, bytes.done);
     }
+    lines.push(
+        "with a line of four cells; the allocator rounds a spec up to its next size, by a fifth at most"
+            .to_owned(),
+    );
     record("bytes", "Bytes of an asset in Redis", &lines);
-    assert!(waiting <= 750.0 && done <= 400.0, "{waiting:.0} waiting, {done:.0} made");
+    assert!(waiting <= 725.0 && done <= 330.0, "{waiting:.0} waiting, {done:.0} made");
 }
 
 #[tokio::test(flavor = "multi_thread")]

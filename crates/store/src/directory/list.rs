@@ -67,16 +67,15 @@ fn entries(folder: &Path, base: &str, wanted: &Wanted<'_>) -> io::Result<Vec<Str
     Ok(names)
 }
 
-/// What an entry is, through links: a folder moved to another disk holds images like any other.
-/// A link that leads nowhere or back up is nothing.
+/// What an entry is. A link to a folder is that folder, as every look by name has it: images moved to another
+/// disk are still there. One that leads back up is nothing; a link to a file is no object.
 fn kind_of(folder: &Path, entry: &fs::DirEntry) -> io::Result<Option<fs::FileType>> {
     let kind = entry.file_type()?;
     if !kind.is_symlink() {
         return Ok(Some(kind));
     }
     let Ok(target) = fs::canonicalize(entry.path()) else { return Ok(None) };
-    if fs::canonicalize(folder)?.starts_with(&target) {
-        return Ok(None);
-    }
-    Ok(fs::metadata(target).ok().map(|found| found.file_type()))
+    let leads_up = folder.ancestors().any(|above| fs::canonicalize(above).is_ok_and(|above| above == target));
+    let kind = fs::metadata(target).ok().map(|found| found.file_type());
+    Ok(kind.filter(|kind| kind.is_dir() && !leads_up))
 }

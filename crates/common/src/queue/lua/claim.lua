@@ -60,7 +60,7 @@ local function peek(route)
           spent_flows = spent_flows - 1
             else
           -- The first asker's row leaves its flow now; it is kept for a retry.
-          if a[9] or not a[8] then row = nil elseif a[8] ~= batch then row = row_of(asset, a[8]) end
+          row = a[9] or a[8] and a[8] ~= batch and row_of(asset, a[8]) or row
           return { key = asset, row = row, route = route, batch = batch, member = head[1], time = num(head[2]), ceiling = num(a[2]),
             tokens = num(a[3]), attempts = num(a[4]), unknowns = num(a[5]), bad = num(a[6]), unsent = num(a[7]), factor = FACTOR[b[6]] or 4 }
         end
@@ -80,8 +80,7 @@ local function take(lane, pick, slot)
   local token = request.incarnation .. '-' .. int(request.sequence + #answer.grants)
   call('ZREM', key('flow', pick.route, pick.batch), pick.key)
   call('HSET', key('a', pick.key), 'phase', 'claimed', 'token', token, 'lane', lane.name, 'payer', pick.batch,
-    'slot', int(slot), 'deadline', int(slot + request.lease))
-  if pick.row then call('HSET', key('a', pick.key), 'row', pick.row) end
+    'slot', int(slot), 'deadline', int(slot + request.lease), 'row', pick.row)
   call('ZADD', key('leases'), int(NOW + request.lease), token .. ' ' .. pick.key)
   call('ZADD', key('inflight', lane.name), int(slot + request.lease + 2000000), token)
   reserve(token, pick.ceiling, pick.batch, lane.name)

@@ -90,6 +90,10 @@ impl SpecArgs {
         for pair in &self.set {
             let (name, value) =
                 pair.split_once('=').ok_or_else(|| refused(format!("--set {pair:?} is not NAME=VALUE")))?;
+            if value.contains("{{") || value.contains("{%") {
+                let why = "is not filled from columns; write {{ column }} in a template";
+                return Err(refused(format!("--set {}: the value {why}", name.trim())));
+            }
             defaults.insert(name.trim().to_owned(), value.to_owned());
         }
         Ok(defaults)

@@ -40,7 +40,7 @@ const CONCURRENCY: usize = 64;
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
-    /// A file of yours, to rehearse with: CSV or JSONL; - is stdin [default: the sample catalogue]
+    /// A file of yours, to rehearse with: CSV, XLSX or JSONL; - is stdin [default: the sample catalogue]
     file: Option<String>,
     /// Median latency of the simulator, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 1_200)]

@@ -26,7 +26,7 @@ pub(crate) enum PriceCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct EstimateArgs {
-    /// CSV or JSONL; - is stdin
+    /// CSV, XLSX or JSONL; - is stdin
     file: String,
     #[command(flatten)]
     batch: BatchArgs,

@@ -1,5 +1,4 @@
 //! Bad rows of spreadsheets and requests are left out like those of any table; what lost digits is not.
-#![expect(clippy::unwrap_used, reason = "a test that cannot make its files has failed")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 use std::{collections::BTreeMap, fs, sync::Arc};

@@ -1,7 +1,7 @@
 //! Plans a manifest against Redis and the store, and queues what is missing.
 //!
 //! A manifest is read twice and never held: to check it, and to submit it. In between stands an
-//! [outline](crate::outline) of a few bytes an asset.
+//! outline of a few bytes an asset.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,6 +1,6 @@
 //! Manifests: tables of prompts, read row by row and never held whole.
 //!
-//! [`check`] reads a manifest once, finds everything wrong with it and hands over its good
+//! [`check()`] reads a manifest once, finds everything wrong with it and hands over its good
 //! rows; [`Rows`] is the same pass as an iterator, for a caller that works in between.
 
 mod batch_form;

@@ -102,7 +102,7 @@ impl<'r, R: Read> Rows<'r, R> {
         Ok(Self::over(Source::open(manifest, &reading.into(), columns)?, rules, Some(Ids::default())))
     }
 
-    /// Opens a manifest that [`check`](super::check) read before; its ids are not compared again.
+    /// Opens a manifest that [`check()`](super::check()) read before; its ids are not compared again.
     pub fn again(
         manifest: R,
         reading: impl Into<Reading>,

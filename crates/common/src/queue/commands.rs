@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn the_rule_stays_inside_the_namespace() {
         let rule = acl_rule("{shop}:");
-        assert!(rule.starts_with("~{shop}:* -@all +del +exists "), "{rule}");
+        assert!(rule.starts_with("~{shop}:* -@all +copy +del +exists "), "{rule}");
         assert!(rule.ends_with(" +evalsha +script|load"), "{rule}");
     }
 }

@@ -1,10 +1,10 @@
 //! `pictor submit`: queues a file for workers.
 
-use clap::{Args, ValueEnum};
-use pictor_common::{batch::Band, queue::Queue};
+use clap::Args;
+use pictor_common::queue::Queue;
 use serde_json::json;
 
-use super::Context;
+use super::{Context, batch::BandName};
 use crate::{
     exit::Exit,
     parts,
@@ -26,23 +26,6 @@ pub(crate) struct SubmitArgs {
     wait: bool,
     #[command(flatten)]
     batch: BatchArgs,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum BandName {
-    Interactive,
-    Normal,
-    Bulk,
-}
-
-impl From<BandName> for Band {
-    fn from(name: BandName) -> Self {
-        match name {
-            BandName::Interactive => Self::Interactive,
-            BandName::Normal => Self::Normal,
-            BandName::Bulk => Self::Bulk,
-        }
-    }
 }
 
 pub(crate) async fn run(args: SubmitArgs, context: &Context) -> anyhow::Result<Exit> {

@@ -327,7 +327,10 @@ mod tests {
         let finding = of(&poor, "permissions");
         assert_eq!((finding.status, &*finding.found), (Status::Failed, "default may not run evalsha"));
         let mend = finding.mend.unwrap();
-        assert!(mend.starts_with("redis-cli ACL SETUSER default '~{shop}:*' '-@all' '+copy' '+del' "), "{mend}");
+        assert!(
+            mend.starts_with("redis-cli ACL SETUSER default '~{shop}:*' '-@all' '+copy' '+del' "),
+            "{mend}"
+        );
         let keyless = ServerFacts { keys_refused: true, refused: vec!["get".to_owned()], ..healthy() };
         assert!(of(&keyless, "permissions").found.contains("keys that begin with {shop}:"));
         assert_eq!(of(&keyless, "namespace").status, Status::NotChecked);

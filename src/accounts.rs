@@ -6,7 +6,12 @@ use std::{
 };
 
 use anyhow::Context;
-use pictor_common::{batch::Route, catalogue::Catalogue, queue::LaneLimits, spec::Operation};
+use pictor_common::{
+    batch::Route,
+    catalogue::Catalogue,
+    queue::{LaneLimits, LimitKind},
+    spec::Operation,
+};
 use pictor_producer::manifest::Hosts;
 use pictor_worker::{Lane, provider::openai_images::OpenAiImages};
 
@@ -130,6 +135,7 @@ fn guessed(catalogue: &Catalogue, family: &str) -> LaneLimits {
         requests: limits.requests,
         images: limits.images,
         tokens: limits.tokens,
+        kind: Some(LimitKind::Guess),
         ..LaneLimits::default()
     }
 }

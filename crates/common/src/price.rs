@@ -31,6 +31,14 @@ pub struct Usage {
     pub text_output: u64,
 }
 
+impl Usage {
+    /// All of them, as limits per minute count them.
+    #[must_use]
+    pub const fn tokens(&self) -> u64 {
+        self.text_input + self.image_input + self.image_output + self.text_output
+    }
+}
+
 /// Why a spec has no price.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("model {model} has no price for {what}; set one in the catalogue")]

@@ -89,6 +89,7 @@ impl Claimer {
             }
             other => other?,
         };
+        self.engine.learnt.troubled(&claimed.troubled);
         debug!(taken = claimed.grants.len(), asked = free, why = claimed.why, "claimed");
         Ok(claimed)
     }
@@ -168,6 +169,8 @@ impl Claimer {
                 max_unknown: 0,
                 failure: &failure,
                 pause: None,
+                refusal: None,
+                fault: None,
                 doubt: false,
             };
             if let Err(error) = self.engine.queue.fail(&attempt, &unmade).await {

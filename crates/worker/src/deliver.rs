@@ -9,7 +9,7 @@ use bytes::Bytes;
 use pictor_common::{
     MicroUsd, Spec,
     batch::Made,
-    price,
+    price::{self, Usage},
     queue::{Attempt, Billed, Failure, Outcome, Settled, Unmade},
     stamp::Stamp,
     store::{Body, NewObject, Put, StoreError, StoreErrorKind, image_name, rejected_name, sidecar_name},
@@ -91,7 +91,8 @@ impl Engine {
             self.compare(&mut stamp, Stamp::of(&existing), &object).await;
         }
         self.put_sidecar(&stamp, &delivery.spec).await;
-        self.settle_until_done(&stamp).await;
+        let used = delivery.image.usage.as_ref().map(Usage::tokens);
+        self.settle_until_done(&stamp, used).await;
     }
 
     /// An object stands under our name: ours after a lost reply, or a rival's image.
@@ -109,7 +110,7 @@ impl Engine {
         warn!(key = %ours.attempt.key, token = ours.attempt.token, first = existing.attempt.token, "another attempt's image stands; both were paid for");
         let cost = ours.made.cost;
         ours.made = existing.made.clone();
-        self.settle_until_done(&existing).await;
+        self.settle_until_done(&existing, None).await;
         ours.made.cost = cost;
     }
 
@@ -178,6 +179,8 @@ impl Engine {
             max_unknown: self.settings.max_unknown,
             failure: &failure,
             pause: None,
+            refusal: None,
+            fault: None,
             doubt: false,
         };
         self.fail_until_done(attempt, &unmade).await;
@@ -229,10 +232,10 @@ impl Engine {
     }
 
     /// Settles, waiting out Redis.
-    pub(crate) async fn settle_until_done(&self, stamp: &Stamp) {
+    pub(crate) async fn settle_until_done(&self, stamp: &Stamp, tokens: Option<u64>) {
         let mut tries = 0;
         loop {
-            match self.queue.settle(&stamp.attempt, &stamp.made).await {
+            match self.queue.settle_used(&stamp.attempt, &stamp.made, tokens).await {
                 Ok(Settled::Duplicate) => {
                     warn!(key = %stamp.attempt.key, token = stamp.attempt.token, "paid twice: another attempt's image was settled first");
                     return;

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     held::Held,
+    learning::Learnt,
     provider::Provider,
     spool::{Journal, Spool},
 };
@@ -86,6 +87,7 @@ pub(crate) struct Engine {
     pub(crate) spool: Spool,
     pub(crate) journal: Journal,
     pub(crate) held: Held,
+    pub(crate) learnt: Learnt,
     /// Bounds how many images are decoded at once: each takes its pixels in memory.
     pub(crate) decoders: Semaphore,
     /// Bounds how many images are on their way to the store at once.

@@ -16,6 +16,7 @@ use crate::{
     backoff_delay::retry_delay,
     deliver::{Delivery, remove},
     engine::{Engine, LEASE, SEND_MARGIN, client_request_id, wall_ms},
+    learning::refusal_of,
     provider::{Answer, Ask, Received},
     source::Work,
     spool::{Image, Record},
@@ -52,12 +53,12 @@ async fn perform(engine: &Engine, grant: &Grant, slot: Instant) {
         tokio::time::sleep(Duration::from_secs(1)).await;
         return;
     }
-    let Some(number) = begin(engine, grant, slot).await else {
+    let Some((number, epoch)) = begin(engine, grant, slot).await else {
         engine.journal.note(Record::Ended { token: attempt.token });
         return;
     };
     attempt.attempt = number;
-    send(engine, grant, attempt).await;
+    send(engine, grant, attempt, epoch).await;
 }
 
 /// The attempt a grant allows, before it has a number of its own.
@@ -73,8 +74,9 @@ fn unsent_attempt(grant: &Grant) -> Attempt {
     }
 }
 
-/// Waits for the slot and asks Redis whether this request may go out; the number of the attempt, or none.
-async fn begin(engine: &Engine, grant: &Grant, slot: Instant) -> Option<u32> {
+/// Waits for the slot and asks Redis whether this request may go out; the number of the attempt and what its lane knew
+/// then, or none.
+async fn begin(engine: &Engine, grant: &Grant, slot: Instant) -> Option<(u32, u64)> {
     let allowance = engine.timeout(&grant.spec.model) + SEND_MARGIN;
     let mut wait = slot.saturating_duration_since(Instant::now());
     let mut tries = 0;
@@ -88,14 +90,14 @@ async fn begin(engine: &Engine, grant: &Grant, slot: Instant) -> Option<u32> {
             return None;
         }
         match engine.queue.begin(&grant.key, &grant.token, allowance, LEASE).await {
-            Ok(Begun::Go { attempt, deadline }) => {
+            Ok(Begun::Go { attempt, deadline, epoch }) => {
                 engine.held.sent(&grant.token, attempt, deadline);
                 // On disk before it is sent: after a power cut nobody may take it for unsent.
                 if engine.journal.sync(Record::Sent { token: grant.token.clone(), attempt }).await.is_err() {
                     give_back(engine, grant).await;
                     return None;
                 }
-                return Some(attempt);
+                return Some((attempt, epoch));
             }
             Ok(Begun::Wait(more)) => wait = more,
             Ok(Begun::No(reason)) => {
@@ -128,6 +130,8 @@ async fn give_back(engine: &Engine, grant: &Grant) {
                 max_unknown: 0,
                 failure: &failure,
                 pause: None,
+                refusal: None,
+                fault: None,
                 doubt: false,
             };
             if let Err(error) = engine.queue.fail(&attempt, &unmade).await {
@@ -138,7 +142,7 @@ async fn give_back(engine: &Engine, grant: &Grant) {
     }
 }
 
-async fn send(engine: &Engine, grant: &Grant, mut attempt: Attempt) {
+async fn send(engine: &Engine, grant: &Grant, mut attempt: Attempt, epoch: u64) {
     let Some(lane) = engine.lanes.get(&grant.lane) else {
         error!(lane = grant.lane, "claimed for a lane this worker does not have");
         give_back(engine, grant).await;
@@ -153,6 +157,7 @@ async fn send(engine: &Engine, grant: &Grant, mut attempt: Attempt) {
     debug!(attempt = attempt.attempt, lane = grant.lane, "sending");
     let answer = lane.provider.perform(ask).await;
     if let Answer::Image(received) = answer {
+        engine.learn(&grant.lane, epoch, &received.headers).await;
         received_image(engine, grant, attempt, *received).await;
     } else {
         let tries = Tries {
@@ -162,9 +167,9 @@ async fn send(engine: &Engine, grant: &Grant, mut attempt: Attempt) {
             unsent: grant.unsent,
         };
         let verdict = judge(&answer, &tries, &engine.patience());
-        let Seen { status, request_id, refused_key } = seen(&answer);
-        attempt.request_id = request_id;
-        no_image(engine, grant, attempt, &verdict, status, refused_key).await;
+        let seen = seen(&answer);
+        attempt.request_id.clone_from(&seen.request_id);
+        no_image(engine, grant, attempt, &verdict, Seen { epoch, ..seen }).await;
     }
 }
 
@@ -199,6 +204,7 @@ struct Seen {
     status: Option<u16>,
     request_id: Option<String>,
     refused_key: Option<String>,
+    epoch: u64,
 }
 
 fn seen(answer: &Answer) -> Seen {
@@ -207,6 +213,7 @@ fn seen(answer: &Answer) -> Seen {
             status: Some(error.status),
             request_id: error.headers.request_id.clone(),
             refused_key: error.refused_key.as_ref().map(|key| key.digest.clone()),
+            ..Seen::default()
         },
         Answer::Unusable(unusable) => {
             Seen { request_id: unusable.headers.request_id.clone(), ..Seen::default() }
@@ -215,18 +222,11 @@ fn seen(answer: &Answer) -> Seen {
     }
 }
 
-async fn no_image(
-    engine: &Engine,
-    grant: &Grant,
-    attempt: Attempt,
-    verdict: &Verdict,
-    status: Option<u16>,
-    refused_key: Option<String>,
-) {
+async fn no_image(engine: &Engine, grant: &Grant, attempt: Attempt, verdict: &Verdict, seen: Seen) {
     let failure = Failure {
         class: verdict.class.map(|class| class.to_string()).unwrap_or_default(),
         message: verdict.message.clone(),
-        status,
+        status: seen.status,
         code: verdict.code.clone(),
         request_id: attempt.request_id.clone(),
         model: attempt.model.clone(),
@@ -235,8 +235,12 @@ async fn no_image(
     };
     let (outcome, mut lane_pause) = consequence(verdict, grant, attempt.attempt);
     if let Some(pause) = lane_pause.as_mut().filter(|_| verdict.class == Some(FailureClass::Auth)) {
-        pause.key = refused_key;
+        pause.key = seen.refused_key;
     }
+    let refusal = match &verdict.next {
+        Next::Refused(limit) => Some(refusal_of(limit, seen.epoch, &verdict.message)),
+        _ => None,
+    };
     let cost = match verdict.billed {
         Billed::No => MicroUsd::ZERO,
         Billed::Yes | Billed::Unknown => grant.ceiling,
@@ -249,6 +253,8 @@ async fn no_image(
         max_unknown: engine.settings.max_unknown,
         failure: &failure,
         pause: lane_pause.as_ref(),
+        refusal: refusal.as_ref(),
+        fault: verdict.class.filter(|class| class.is_fault()).map(|_| verdict.message.as_str()),
         doubt: false,
     };
     engine.fail_until_done(&attempt, &unmade).await;
@@ -264,10 +270,8 @@ fn consequence(verdict: &Verdict, grant: &Grant, attempt: u32) -> (Outcome, Opti
         Next::Retry | Next::Done => (Outcome::Retry(retry_delay(attempt, rand::random())), None),
         Next::RetryAfter(wait) => (Outcome::Retry(*wait), None),
         Next::GiveBack => (Outcome::Unsent(retry_delay(grant.unsent + 1, rand::random())), None),
-        Next::Refused(limit) => {
-            let wait = limit.wait.unwrap_or_else(|| retry_delay(attempt, rand::random()));
-            (Outcome::Refused(wait), pause(Some(wait)))
-        }
+        // The lane learns when to go on; another one may take the asset at once.
+        Next::Refused(_) => (Outcome::Refused(Duration::ZERO), None),
         Next::AnotherKey => (Outcome::Refused(Duration::ZERO), None),
         Next::PauseLane { expires } if verdict.billed == Billed::No => {
             (Outcome::Refused(Duration::ZERO), pause(*expires))

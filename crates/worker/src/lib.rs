@@ -9,6 +9,7 @@ mod engine;
 mod generate;
 mod held;
 mod key_watch;
+mod learning;
 mod leases;
 pub mod provider;
 mod reaper;

@@ -108,6 +108,8 @@ pub(crate) async fn declare_unknown(
         max_unknown: engine.settings.max_unknown,
         failure: &failure,
         pause: None,
+        refusal: None,
+        fault: None,
         doubt,
     };
     engine.queue.fail(attempt, &unmade).await?;

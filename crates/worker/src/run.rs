@@ -104,6 +104,7 @@ fn assemble(parts: Parts) -> anyhow::Result<Engine> {
         spool,
         journal,
         held: crate::held::Held::default(),
+        learnt: crate::learning::Learnt::default(),
         decoders: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
         uploads: Semaphore::new(UPLOADS),
         draining: CancellationToken::new(),

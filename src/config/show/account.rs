@@ -1,6 +1,6 @@
 //! The settings of one account.
 
-use pictor_common::queue::LaneLimits;
+use pictor_common::queue::{LaneLimits, LimitKind};
 use pictor_worker::provider::openai_images::{Account, Auth, Paths, ResponseFormat};
 use serde_json::Value;
 
@@ -119,20 +119,32 @@ fn show_api(add: &mut impl FnMut(&str, Value), api: &Account) {
 }
 
 fn show_limits(rows: &mut Rows<'_>, section: &str, family: &str, limits: &LaneLimits, own: bool) {
-    let LaneLimits { requests, images, tokens, in_flight, window_seconds } = limits;
-    let all = [
-        ("requests", requests),
-        ("images", images),
-        ("tokens", tokens),
-        ("in_flight", in_flight),
-        ("window_seconds", window_seconds),
+    let LaneLimits {
+        requests,
+        images,
+        tokens,
+        in_flight,
+        requests_per_day,
+        images_per_day,
+        window_seconds,
+        kind,
+    } = limits;
+    let all: [(&str, Value); 8] = [
+        ("requests", (*requests).into()),
+        ("images", (*images).into()),
+        ("tokens", (*tokens).into()),
+        ("in_flight", (*in_flight).into()),
+        ("requests_per_day", (*requests_per_day).into()),
+        ("images_per_day", (*images_per_day).into()),
+        ("window_seconds", (*window_seconds).into()),
+        ("kind", kind.map(LimitKind::as_str).into()),
     ];
     for (name, limit) in all {
         if own {
-            rows.add(section, &["limits", family, name], *limit);
+            rows.add(section, &["limits", family, name], limit);
         } else {
-            let origin = if limit.is_some() { Origin::Catalogue } else { Origin::Default };
-            rows.add_from(section, &format!("limits.{family}.{name}"), (*limit).into(), origin);
+            let origin = if limit.is_null() { Origin::Default } else { Origin::Catalogue };
+            rows.add_from(section, &format!("limits.{family}.{name}"), limit, origin);
         }
     }
 }

@@ -87,6 +87,8 @@ pub struct Claimed {
     pub why: String,
     /// Last id of the wake stream; an idle worker waits for the next.
     pub wake: String,
+    /// Lanes that failed or were refused of late: an image made by one is to be [told](Queue::learn).
+    pub troubled: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -97,6 +99,8 @@ struct ClaimAnswer {
     sleep: String,
     why: String,
     wake: String,
+    #[serde(default)]
+    troubled: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -167,6 +171,8 @@ pub enum Begun {
         attempt: u32,
         /// Send deadline in µs since 1970 by Redis' clock.
         deadline: u64,
+        /// What its lane knew when it was sent.
+        epoch: u64,
     },
     /// The slot was void or is still ahead: call again after this long.
     Wait(Duration),
@@ -199,6 +205,7 @@ impl Queue {
             sleep: Duration::from_micros(number(&answer.sleep)),
             why: answer.why,
             wake: answer.wake,
+            troubled: answer.troubled,
         };
         for grant in answer.grants {
             match serde_json::from_str(&grant.spec) {
@@ -237,7 +244,11 @@ impl Queue {
         let answer: Vec<String> = script::BEGIN.run(&self.connection, self.keys.prefix(), &request).await?;
         let at = |i: usize| answer.get(i).map_or("", String::as_str);
         Ok(match at(0) {
-            "go" => Begun::Go { attempt: at(1).parse().unwrap_or(1), deadline: number(at(2)) },
+            "go" => Begun::Go {
+                attempt: at(1).parse().unwrap_or(1),
+                deadline: number(at(2)),
+                epoch: number(at(3)),
+            },
             "wait" => Begun::Wait(Duration::from_micros(number(at(1)))),
             _ => Begun::No(at(1).to_owned()),
         })

@@ -92,6 +92,32 @@ pub struct LanePause {
     pub key: Option<String>,
 }
 
+/// A refusal by a rate limit: what it says of the lane's limits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    /// What the lane knew when the request was sent, from [`super::Begun::Go`].
+    pub epoch: u64,
+    /// What the limit counts, as dimensions are named in [`super::LaneLimits`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dimension: Option<&'static str>,
+    /// The limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// How much of it is used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub used: Option<u64>,
+    /// How much the request asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requested: Option<u64>,
+    /// When to try again, µs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait: Option<u64>,
+    /// Traffic grew too fast.
+    pub slow_down: bool,
+    /// The API's words.
+    pub message: String,
+}
+
 /// How an attempt ended that made no image.
 #[derive(Clone, Debug)]
 pub struct Unmade<'a> {
@@ -107,6 +133,10 @@ pub struct Unmade<'a> {
     pub failure: &'a Failure,
     /// A pause for the whole lane.
     pub pause: Option<&'a LanePause>,
+    /// A refusal by a rate limit, for the lane to learn from.
+    pub refusal: Option<&'a Refusal>,
+    /// How the API or the way to it failed, where it did: many in a row, and the lane rests.
+    pub fault: Option<&'a str>,
     /// Said by a reaper and not by who held the asset: void when the owner is back.
     pub doubt: bool,
 }
@@ -141,6 +171,8 @@ struct SettleRequest<'a> {
     attempt: &'a Attempt,
     cost: u64,
     made: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -166,6 +198,10 @@ struct FailRequest<'a> {
     doubt: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pause: Option<PauseArgs<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refusal: Option<&'a Refusal>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<&'a str>,
 }
 
 fn json(script: &'static str, value: &impl Serialize) -> Result<String, QueueError> {
@@ -175,9 +211,20 @@ fn json(script: &'static str, value: &impl Serialize) -> Result<String, QueueErr
 impl Queue {
     /// Records an image: asset done, reservation to cost, ledger entry, counts. Right also when late.
     pub async fn settle(&self, attempt: &Attempt, made: &Made) -> Result<Settled, QueueError> {
+        self.settle_used(attempt, made, None).await
+    }
+
+    /// The same, with the tokens that were used, where the API says: the lane's permits are set right by them.
+    pub async fn settle_used(
+        &self,
+        attempt: &Attempt,
+        made: &Made,
+        tokens: Option<u64>,
+    ) -> Result<Settled, QueueError> {
         let request = SettleRequest {
             attempt,
             cost: made.cost.0,
+            tokens,
             made: packed::made(&attempt.key, &attempt.model, made)
                 .map_err(|source| QueueError::Answer { script: "settle", source })?,
         };
@@ -213,6 +260,8 @@ impl Queue {
                 reason: &p.reason,
                 key: p.key.as_deref(),
             }),
+            refusal: unmade.refusal,
+            fault: unmade.fault,
         };
         let answer: Vec<String> = script::FAIL.run(&self.connection, self.keys.prefix(), &request).await?;
         Ok(match answer.first().map_or("", String::as_str) {

@@ -1,14 +1,39 @@
 //! Lanes: what may send, how fast, and why one waits.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use redis::AsyncCommands;
 use serde::{Deserialize, Serialize};
 
 use super::{Queue, QueueError, connection::micros, replies::Replies, script};
 
+/// Whether a limit may be found to be higher than told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LimitKind {
+    /// Known: never exceeded, whatever the API lets through.
+    #[default]
+    Fixed,
+    /// A guess: exceeded now and then, to find out.
+    Guess,
+}
+
+impl LimitKind {
+    /// Its name in Redis and in settings.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fixed => "fixed",
+            Self::Guess => "guess",
+        }
+    }
+}
+
 /// Limits of a lane, as configured.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LaneLimits {
     /// Requests per window.
@@ -19,12 +44,38 @@ pub struct LaneLimits {
     pub tokens: Option<u64>,
     /// Requests on their way at once, over all workers.
     pub in_flight: Option<u64>,
-    /// Length of the window in seconds; 60 for limits per minute.
-    pub window_seconds: Option<u64>,
+    /// Requests per day.
+    pub requests_per_day: Option<u64>,
+    /// Images per day.
+    pub images_per_day: Option<u64>,
+    /// Length of the window in seconds; 60 for limits per minute. That of a day stays a day.
+    pub window_seconds: Option<f64>,
+    /// Whether these are known or guessed; `fixed` where it is not said.
+    pub kind: Option<LimitKind>,
+}
+
+impl LaneLimits {
+    /// The limits by dimension, each with its window.
+    fn dimensions(&self, window: Duration) -> impl Iterator<Item = (&'static str, u64, Duration)> {
+        [
+            ("requests", self.requests, window),
+            ("images", self.images, window),
+            ("tokens", self.tokens, window),
+            ("requests_per_day", self.requests_per_day, DAY),
+            ("images_per_day", self.images_per_day, DAY),
+        ]
+        .into_iter()
+        .filter_map(|(name, limit, window)| Some((name, limit?, window)))
+    }
+
+    fn window(&self) -> Duration {
+        let seconds = self.window_seconds.filter(|seconds| seconds.is_finite()).unwrap_or(60.0);
+        Duration::from_secs_f64(seconds.clamp(0.1, 86_400.0))
+    }
 }
 
 /// A lane as it stands in Redis.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct LaneState {
     /// Its name, `account.family`.
     pub name: String,
@@ -45,7 +96,7 @@ pub struct LaneState {
 }
 
 /// One limit of a lane and how far its permits are given out.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Dimension {
     /// `requests`, `images` or `tokens`.
     pub name: String,
@@ -57,6 +108,10 @@ pub struct Dimension {
     pub burst: u64,
     /// Until when permits are given out, µs since 1970.
     pub given_until: u64,
+    /// The limit as configured; `None` where only the API has named it.
+    pub told: Option<u64>,
+    /// The part of the limit that is ours, as found from refusals; 1 is all of it.
+    pub part: f64,
 }
 
 impl Dimension {
@@ -69,7 +124,8 @@ impl Dimension {
     #[must_use]
     pub fn per_second(&self, tokens: u64) -> Option<f64> {
         let each = self.each(tokens);
-        (each > 0 && self.window > 0).then(|| self.limit as f64 / each as f64 * 1e6 / self.window as f64)
+        (each > 0 && self.window > 0)
+            .then(|| self.limit as f64 * self.part / each as f64 * 1e6 / self.window as f64)
     }
 
     /// When the next permit is free, µs since 1970.
@@ -105,6 +161,11 @@ impl LaneState {
                 window: number(format!("window:{d}")),
                 burst: number(format!("burst:{d}")),
                 given_until: number(format!("tat:{d}")),
+                told: fields.get(&format!("told:{d}")).and_then(|n| n.parse().ok()),
+                part: match number(format!("base:{d}")) {
+                    0 => 1.0,
+                    millionths => millionths as f64 / 1e6,
+                },
             })
             .collect();
         Self {
@@ -120,35 +181,59 @@ impl LaneState {
     }
 }
 
-/// Share of a window that may be sent in one burst: about one second of sixty.
-const BURST_PARTS: u32 = 60;
+/// Share of a window that may be sent in one burst: half a second of sixty, so that one second's worth is never there at
+/// once, which is all that some APIs allow.
+const BURST_PARTS: u32 = 120;
+const DAY: Duration = Duration::from_secs(86_400);
+
+#[derive(Serialize)]
+struct Declared<'a> {
+    lane: &'a str,
+    kind: &'static str,
+    in_flight: String,
+    window: String,
+    dimensions: Vec<DeclaredDimension>,
+}
+
+#[derive(Serialize)]
+struct DeclaredDimension {
+    name: &'static str,
+    limit: String,
+    window: String,
+    burst: String,
+}
 
 impl Queue {
-    /// Declares a lane's limits; its pace and pauses stay as they are.
+    /// Declares a lane's limits; what was learnt of a limit stays until another one is told.
     pub async fn declare_lane(&self, lane: &str, limits: &LaneLimits) -> Result<(), QueueError> {
-        let window = Duration::from_secs(limits.window_seconds.unwrap_or(60).max(1));
-        let dimensions =
-            [("requests", limits.requests), ("images", limits.images), ("tokens", limits.tokens)];
-        let mut fields: Vec<(String, String)> = Vec::new();
-        let mut names = Vec::new();
-        for (name, limit) in dimensions {
-            let Some(limit) = limit else { continue };
-            names.push(name);
-            fields.push((format!("limit:{name}"), limit.to_string()));
-            fields.push((format!("window:{name}"), micros(window).to_string()));
-            fields.push((format!("burst:{name}"), micros(window / BURST_PARTS).to_string()));
-        }
-        fields.push(("dims".to_owned(), names.join(" ")));
-        fields.push(("in_flight".to_owned(), limits.in_flight.unwrap_or(0).to_string()));
-        let mut connection = self.connection.clone();
-        let _added: () = redis::pipe()
-            .hset_multiple(self.keys.lane(lane), &fields)
-            .ignore()
-            .sadd(self.keys.lanes(), lane)
-            .ignore()
-            .query_async(&mut connection)
-            .await?;
-        Ok(())
+        let window = limits.window();
+        let dimension = |(name, limit, window): (&'static str, u64, Duration)| DeclaredDimension {
+            name,
+            limit: limit.to_string(),
+            window: micros(window).to_string(),
+            burst: micros(if window == DAY { DAY } else { window / BURST_PARTS }).to_string(),
+        };
+        let declared = Declared {
+            lane,
+            kind: limits.kind.unwrap_or_default().as_str(),
+            in_flight: limits.in_flight.unwrap_or(0).to_string(),
+            window: micros(window).to_string(),
+            dimensions: limits.dimensions(window).map(dimension).collect(),
+        };
+        script::DECLARE.run(&self.connection, self.keys.prefix(), &declared).await
+    }
+
+    /// Tells all workers what an image's answer said of its lane: that it works, and the limits in its headers, by
+    /// dimension. `epoch` is the lane's when the request was sent; false where that is too old to say anything.
+    pub async fn learn(
+        &self,
+        lane: &str,
+        epoch: u64,
+        limits: &BTreeMap<&str, u64>,
+    ) -> Result<bool, QueueError> {
+        let request = serde_json::json!({ "lane": lane, "epoch": epoch, "limits": limits });
+        let current: u64 = script::LEARN.run(&self.connection, self.keys.prefix(), &request).await?;
+        Ok(current == 1)
     }
 
     /// Pauses a lane by a person's word until it is lifted with `None`.

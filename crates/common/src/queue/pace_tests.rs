@@ -14,6 +14,8 @@ fn lane(per_minute: Option<u64>) -> LaneState {
         window: 60_000_000,
         burst: 1_000_000,
         given_until: 0,
+        told: Some(limit),
+        part: 1.0,
     });
     LaneState { name: "acme.dall-e-2".to_owned(), pace: pace.into_iter().collect(), ..LaneState::default() }
 }

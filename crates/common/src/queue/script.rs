@@ -1,4 +1,4 @@
-//! The scripts, each put together with the shared prelude.
+//! The scripts, each put together with the shared prelude and the parts it needs.
 
 use std::sync::LazyLock;
 
@@ -14,7 +14,7 @@ pub(super) struct Lua {
 }
 
 macro_rules! lua {
-    ($constant:ident, $name:literal, $flags:literal) => {
+    ($constant:ident, $name:literal, $flags:literal $(, $part:literal)*) => {
         pub(super) static $constant: Lua = Lua {
             name: $name,
             script: LazyLock::new(|| {
@@ -23,6 +23,8 @@ macro_rules! lua {
                     $flags,
                     "\n",
                     include_str!("lua/prelude.lua"),
+                    $(include_str!(concat!("lua/", $part, ".lua")),)*
+                    "-- The body of the script follows.\n",
                     include_str!(concat!("lua/", $name, ".lua"))
                 ))
             }),
@@ -33,14 +35,16 @@ macro_rules! lua {
 // What gives back or finishes must work when the server is out of memory.
 lua!(SUBMIT, "submit", "");
 lua!(SEAL, "seal", " flags=allow-oom");
-lua!(CLAIM, "claim", "");
-lua!(BEGIN, "begin", " flags=allow-oom");
+lua!(CLAIM, "claim", "", "limiter");
+lua!(BEGIN, "begin", " flags=allow-oom", "limiter");
 lua!(EXTEND, "extend", " flags=allow-oom");
-lua!(SETTLE, "settle", " flags=allow-oom");
-lua!(FAIL, "fail", " flags=allow-oom");
-lua!(RELEASE, "release", " flags=allow-oom");
-lua!(REAP, "reap", " flags=allow-oom");
+lua!(SETTLE, "settle", " flags=allow-oom", "limiter");
+lua!(FAIL, "fail", " flags=allow-oom", "limiter", "learning");
+lua!(RELEASE, "release", " flags=allow-oom", "limiter");
+lua!(REAP, "reap", " flags=allow-oom", "limiter");
 lua!(CANCEL, "cancel", " flags=allow-oom");
+lua!(LEARN, "learn", " flags=allow-oom", "limiter", "learning");
+lua!(DECLARE, "declare", " flags=allow-oom");
 lua!(HOLD, "hold", " flags=allow-oom");
 lua!(LIFT, "lift", " flags=allow-oom");
 lua!(RETRY, "retry", " flags=allow-oom");

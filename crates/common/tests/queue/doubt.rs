@@ -21,6 +21,8 @@ async fn unknown(world: &World, grant: &Grant, doubt: bool) -> Ended {
         max_unknown: 1,
         failure: &failure,
         pause: None,
+        refusal: None,
+        fault: None,
         doubt,
     };
     world.queue.fail(&attempt(grant), &unmade).await.unwrap()

@@ -18,8 +18,17 @@ pub(crate) async fn settle(world: &World, grant: &Grant, cost: u64) -> Settled {
 async fn fail(world: &World, grant: &Grant, billed: Billed, outcome: Outcome) -> Ended {
     let cost = if billed == Billed::No { MicroUsd::ZERO } else { grant.ceiling };
     let failure = Failure { class: "server_error".into(), ..Failure::default() };
-    let unmade =
-        Unmade { billed, cost, outcome, max_unknown: 1, failure: &failure, pause: None, doubt: false };
+    let unmade = Unmade {
+        billed,
+        cost,
+        outcome,
+        max_unknown: 1,
+        failure: &failure,
+        pause: None,
+        refusal: None,
+        fault: None,
+        doubt: false,
+    };
     world.queue.fail(&attempt(grant), &unmade).await.unwrap()
 }
 

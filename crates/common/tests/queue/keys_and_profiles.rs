@@ -21,6 +21,8 @@ async fn pause(world: &World, grant: &Grant, key: Option<&str>, reason: &str) {
         max_unknown: 1,
         failure: &failure,
         pause: Some(&pause),
+        refusal: None,
+        fault: None,
         doubt: false,
     };
     world.queue.fail(&attempt(grant), &unmade).await.unwrap();

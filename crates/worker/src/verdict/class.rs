@@ -78,6 +78,12 @@ impl FailureClass {
         Self::Poison,
     ];
 
+    /// Whether the API, or the way to it, failed, and not this request.
+    #[must_use]
+    pub const fn is_fault(self) -> bool {
+        matches!(self, Self::Overloaded | Self::ServerError | Self::Gateway | Self::Transport | Self::Timeout)
+    }
+
     /// Its stable name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -1,6 +1,6 @@
 -- Takes up to `free` assets over all lanes: for each the lease, the permit and the reservation, or none.
 -- ARGV[1]  {request, incarnation, sequence, lease, horizon, grace, free, lanes: [{lane, routes: [..]}]}; times in µs
--- Returns  JSON {now, grants: [{key, token, lane, slot, spec, ceiling, payer, attempts, unknowns, bad, unsent}], sleep, why, wake};
+-- Returns  JSON {now, grants: [{key, token, lane, slot, spec, ceiling, payer, attempts, unknowns, bad, unsent}], sleep, why, wake, troubled?: [lane]};
 --          the same request id gets the same answer for 30 s
 -- Complexity O(granted * log(queue)); looks at no more than 8 spent flows and 32 stale heads
 
@@ -80,7 +80,7 @@ local function take(lane, pick, slot)
   local token = request.incarnation .. '-' .. int(request.sequence + #answer.grants)
   call('ZREM', key('flow', pick.route, pick.batch), pick.key)
   call('HSET', key('a', pick.key), 'phase', 'claimed', 'token', token, 'lane', lane.name, 'payer', pick.batch,
-    'slot', int(slot), 'deadline', int(slot + request.lease), 'row', pick.row)
+    'slot', int(slot), 'deadline', int(slot + request.lease), 'row', pick.row, 'epoch', int(lane.epoch))
   call('ZADD', key('leases'), int(NOW + request.lease), token .. ' ' .. pick.key)
   call('ZADD', key('inflight', lane.name), int(slot + request.lease + 2000000), token)
   reserve(token, pick.ceiling, pick.batch, lane.name)
@@ -100,9 +100,13 @@ local function serve(spec)
     why = 'undeclared'
     return
   end
-  call('ZREMRANGEBYSCORE', key('inflight', lane.name), '-inf', int(NOW))
+  if set(lane.faults) or set(lane.refused_since) then answer.troubled = answer.troubled or {}; table.insert(answer.troubled, lane.name) end
   local room = request.free - #answer.grants
-  if num(lane.in_flight) > 0 then room = math.min(room, num(lane.in_flight) - call('ZCARD', key('inflight', lane.name))) end
+  local most = set(lane.broken) and 1 or num(lane.in_flight)
+  if most > 0 then
+    call('ZREMRANGEBYSCORE', key('inflight', lane.name), '-inf', int(NOW))
+    room = math.min(room, most - call('ZCARD', key('inflight', lane.name)))
+  end
   if room <= 0 then
     why = 'in_flight'
     return

@@ -148,7 +148,7 @@ end
 local function requeue(asset, due)
   local route = call('HGET', key('a', asset), 'route')
   call('HSET', key('a', asset), 'phase', 'ready')
-  call('HDEL', key('a', asset), 'token', 'lane', 'payer', 'slot', 'deadline')
+  call('HDEL', key('a', asset), 'token', 'lane', 'payer', 'slot', 'deadline', 'epoch')
   if due and due > NOW then
     call('ZADD', key('later'), int(due), asset)
     return
@@ -281,69 +281,3 @@ local function resolve(request)
   ledger('resolved', request.key, request.token, num(counted), request)
   return num(counted)
 end
-
--- A lane's limits: dims "requests images", limit:D, window:D and burst:D in microseconds, tat:D.
-local function lane_of(name)
-  local lane = hash(key('lane', name))
-  lane.name, lane.dimensions = name, {}
-  for d in string.gmatch(lane.dims or '', '%S+') do
-    if num(lane['limit:' .. d]) > 0 then
-      local window = num(lane['window:' .. d])
-      lane.dimensions[#lane.dimensions + 1] = { name = d, window = window, burst = num(lane['burst:' .. d]),
-        step = window / num(lane['limit:' .. d]), tat = math.min(num(lane['tat:' .. d]), NOW + window) }
-    end
-  end
-  return lane
-end
-
-local function quantity(dimension, tokens)
-  if dimension.name == 'tokens' then return tokens end
-  return 1
-end
-
-local function pause_of(lane)
-  if set(lane.paused) then return math.huge end
-  return num(lane.pause_until)
-end
-
--- The first moment at which a request may go out.
-local function slot_for(lane, tokens)
-  local slot = math.max(NOW, pause_of(lane))
-  for _, d in ipairs(lane.dimensions) do
-    if quantity(d, tokens) > 0 then slot = math.max(slot, d.tat - d.burst) end
-  end
-  return slot
-end
-
-local function charge(lane, tokens, slot)
-  for _, d in ipairs(lane.dimensions) do
-    d.tat = math.max(d.tat, slot) + d.step * quantity(d, tokens)
-    d.dirty = true
-  end
-end
-
-local function refund(lane, tokens)
-  for _, d in ipairs(lane.dimensions) do
-    d.tat = d.tat - d.step * quantity(d, tokens)
-    d.dirty = true
-  end
-end
-
-local function save(lane)
-  for _, d in ipairs(lane.dimensions) do
-    if d.dirty then call('HSET', key('lane', lane.name), 'tat:' .. d.name, int(d.tat)) end
-  end
-end
-
--- Gives an unsent asset back: reservation, permit and place in the queue.
-local function give_back(asset, token, tokens)
-  local held = free(token, asset)
-  if held then
-    local lane = lane_of(held.lane)
-    refund(lane, tokens)
-    save(lane)
-  end
-  requeue(asset)
-end
-
--- The body of the script follows.

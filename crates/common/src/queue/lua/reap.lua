@@ -34,13 +34,13 @@ local expired = call('ZRANGEBYSCORE', key('leases'), '-inf', int(NOW), 'LIMIT', 
 for _, member in ipairs(expired) do
   local token, asset = string.match(member, '^(%S+) (%S+)$')
   call('ZREM', key('leases'), member)
-  local a = call('HMGET', key('a', asset), 'phase', 'token', 'tokens', 'deadline')
+  local a = call('HMGET', key('a', asset), 'phase', 'token', 'deadline')
   if a[2] == token and a[1] == 'claimed' then
-    give_back(asset, token, num(a[3]))
+    give_back(asset, token)
     report.requeued = report.requeued + 1
   elseif a[2] == token and (a[1] == 'sent' or a[1] == 'received') then
     call('HSET', key('a', asset), 'phase', 'orphan')
-    call('ZADD', key('doubt'), a[4] or int(NOW), member)
+    call('ZADD', key('doubt'), a[3] or int(NOW), member)
     report.orphaned = report.orphaned + 1
     look(asset, token, false)
   elseif a[2] ~= token and reserved(token) then

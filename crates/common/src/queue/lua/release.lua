@@ -5,9 +5,9 @@
 
 local given = 0
 for _, h in ipairs(request.held) do
-  local a = call('HMGET', key('a', h.key), 'phase', 'token', 'tokens')
+  local a = call('HMGET', key('a', h.key), 'phase', 'token')
   if a[2] == h.token and a[1] == 'claimed' then
-    give_back(h.key, h.token, num(a[3]))
+    give_back(h.key, h.token)
     given = given + 1
   end
 end

@@ -1,5 +1,5 @@
 -- Ends an attempt that made an image: asset done, reservation to cost, ledger, counts. Safe to repeat; right when late.
--- ARGV[1]  {key, token, cost, made: short record or JSON, attempt, payer, lane, model, request_id?}
+-- ARGV[1]  {key, token, cost, made: short record or JSON, attempt, payer, lane, model, request_id?, tokens?: used}
 -- Returns  "done" | "again" (this token was settled before) | "duplicate" (another token's image stands)
 -- Complexity O(batches that ask, at most 100) * O(log(queue))
 
@@ -10,7 +10,7 @@ if call('HEXISTS', asset, paid) == 1 then
   return 'again'
 end
 
-local a = call('HMGET', asset, 'phase', 'token', 'tokens', 'attempts', 'unknowns')
+local a = call('HMGET', asset, 'phase', 'token', 'tokens', 'attempts', 'unknowns', 'epoch')
 local phase, owner = a[1], a[2]
 free(request.token, request.key)
 call('HSET', asset, paid, request.cost)
@@ -22,9 +22,14 @@ if phase == 'claimed' and set(owner) and owner ~= request.token then
   local held = free(owner, request.key)
   if held then
     local lane = lane_of(held.lane)
-    refund(lane, num(a[3]))
+    refund(lane, num(a[3]), a[6])
     save(lane)
   end
+end
+if owner == request.token and num(request.tokens) > 0 and num(a[3]) > 0 then
+  local lane = lane_of(request.lane)
+  settle_tokens(lane, num(request.tokens) - num(a[3]), a[6])
+  save(lane)
 end
 call('HSET', asset, 'phase', 'done')
 keep_made(request.key, request.made)
@@ -35,6 +40,6 @@ if count(request.key, phase, 'done') then call('DEL', key('askers', request.key)
 -- Nobody will send it again. A rival that may be out is looked for by the spec.
 if owner == request.token and num(a[4]) <= 1 and num(a[5]) == 0 then call('DEL', key('s', request.key)) end
 call('HDEL', asset, 'token', 'slot', 'deadline', 'lane', 'payer', 'route', 'ceiling', 'tokens', 'batch', 'row',
-  'shared', 'bad', 'unsent')
+  'shared', 'bad', 'unsent', 'epoch')
 event('done', request.key, request.payer)
 return 'done'

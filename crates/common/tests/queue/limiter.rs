@@ -1,6 +1,8 @@
 //! The limiter's own scripts at work in made-up time, against a provider's bucket: the cases of a working day in
 //! milliseconds. `prove-pacing` does the same with processes, sockets and the simulator.
 
+use std::time::Duration;
+
 use pictor_common::queue::{LaneLimits, LimitKind};
 use proptest::test_runner::{Config, TestRunner};
 use serde::{Deserialize, Serialize};
@@ -63,8 +65,14 @@ fn known(limit: u64, windows: f64) -> Case {
     }
 }
 
+/// A connection that waits for a whole day's work.
+async fn patient(world: &World) -> redis::aio::MultiplexedConnection {
+    let patience = redis::AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(60)));
+    world.client().get_multiplexed_async_connection_with_config(&patience).await.unwrap()
+}
+
 async fn drive(case: &Case) -> Found {
-    let world = World::new().await;
+    let world = World::alone().await;
     let limits = LaneLimits {
         images: Some(case.told),
         kind: Some(case.kind),
@@ -76,7 +84,7 @@ async fn drive(case: &Case) -> Found {
         .key(world.queue.keys().prefix())
         .arg("{}")
         .arg(serde_json::to_string(case).unwrap())
-        .invoke_async(&mut world.redis.clone())
+        .invoke_async(&mut patient(&world).await)
         .await
         .unwrap();
     serde_json::from_str(&answer).unwrap()

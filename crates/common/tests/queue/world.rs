@@ -55,6 +55,12 @@ fn server() -> Arc<Server> {
     if let Some(server) = shared.upgrade() {
         return server;
     }
+    let server = start();
+    *shared = Arc::downgrade(&server);
+    server
+}
+
+fn start() -> Arc<Server> {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let dir = tempfile::tempdir().unwrap();
     let child = Command::new(binary())
@@ -69,7 +75,6 @@ fn server() -> Arc<Server> {
         assert!(Instant::now() < deadline, "the server does not listen");
         std::thread::yield_now();
     }
-    *shared = Arc::downgrade(&server);
     server
 }
 
@@ -91,7 +96,15 @@ impl World {
     }
 
     pub(crate) async fn with(grace: Duration, limits: &LaneLimits) -> Self {
-        let server = server();
+        Self::on(server(), grace, limits).await
+    }
+
+    /// On a server of its own, which long scripts may keep from others.
+    pub(crate) async fn alone() -> Self {
+        Self::on(start(), Duration::ZERO, &LaneLimits::default()).await
+    }
+
+    async fn on(server: Arc<Server>, grace: Duration, limits: &LaneLimits) -> Self {
         let client = client_of(&server);
         let keys = Keys::new(&format!("t{}", NAMES.fetch_add(1, Ordering::Relaxed))).unwrap();
         let redis = client.get_multiplexed_async_connection().await.unwrap();

@@ -259,3 +259,52 @@ async fn a_retry_takes_its_old_place_in_every_flow() {
         .unwrap();
     assert_eq!(places, [3, 4, 5].map(|n| (key(n).to_string(), n)));
 }
+
+#[tokio::test]
+async fn what_was_looked_up_before_redis_forgot_is_not_submitted() {
+    let world = World::new().await;
+    world.submit("made", "shop", 0..1).await;
+    let grant = world.sent().await;
+    crate::ending::settle(&world, &grant, 7).await;
+    let chunk = |queue: &Queue, row: u64, after| {
+        let asset = asset(row);
+        let lines = [line(row, &asset)];
+        queue.chunk(&head("b", "shop"), &[(row, asset)], &lines, false, Some(after)).unwrap()
+    };
+    let written = async || {
+        let pattern = format!("{}[abs]*:*", world.queue.keys().prefix());
+        let names: Vec<String> =
+            redis::cmd("KEYS").arg(pattern).query_async(&mut world.redis.clone()).await.unwrap();
+        names
+    };
+    let forgot = |sent: Result<Submitted, QueueError>| matches!(sent, Err(QueueError::Forgot));
+
+    let epoch = world.queue.epoch().await.unwrap();
+    assert_eq!(world.queue.epoch().await.unwrap(), epoch);
+    // As a plan finds it: made, so that it is not bought again.
+    assert_eq!(world.queue.phases(&[key(0)]).await.unwrap(), [Some("done".to_owned())]);
+    world.wipe().await;
+    let then = world.queue.within(&epoch);
+    assert!(forgot(world.queue.send(&chunk(&then, 0, 0)).await));
+    // Somebody else began anew meanwhile.
+    assert_ne!(world.queue.epoch().await.unwrap(), epoch);
+    assert!(forgot(world.queue.send(&chunk(&then, 0, 0)).await));
+    assert_eq!(written().await, Vec::<String>::new(), "nothing was written");
+
+    // In the midst of the chunks, also where one that follows is on its way.
+    let now = world.queue.within(&world.queue.epoch().await.unwrap());
+    world.queue.send(&chunk(&now, 1, 0)).await.unwrap();
+    world.wipe().await;
+    for (row, after) in [(2, 1), (3, 2)] {
+        assert!(forgot(world.queue.send(&chunk(&now, row, after)).await));
+    }
+    let sealed = now.seal(&id("b"), 3).await;
+    assert!(matches!(sealed, Err(SealError::Queue(QueueError::Forgot))), "{sealed:?}");
+    assert_eq!(written().await, Vec::<String>::new(), "nothing was written");
+
+    let again = world.queue.within(&world.queue.epoch().await.unwrap());
+    for row in 1..=3 {
+        world.queue.send(&chunk(&again, row, row - 1)).await.unwrap();
+    }
+    again.seal(&id("b"), 3).await.unwrap();
+}

@@ -57,6 +57,12 @@ local function in_grace()
   return grace > NOW and grace or false
 end
 
+-- Tells what Redis knows from what it knew: since when the namespace is, and which run of which server holds it.
+-- A server that was wiped, replaced or started from an older file has another.
+local function epoch()
+  return (call('HGET', key('meta'), 'epoch') or '') .. ' ' .. server_id()
+end
+
 local function stamp() call('HSET', key('meta'), 'stamp', int(NOW)) end
 
 -- Fair queue --------------------------------------------------------------

@@ -3,7 +3,7 @@
 use pictor_common::{
     batch::{Line, Made},
     keys::Keys,
-    queue::{Queue, QueueError, SealError, Submitted},
+    queue::{Known, Queue, QueueError, SealError, Submitted},
     store::image_name,
 };
 
@@ -282,7 +282,8 @@ async fn what_was_looked_up_before_redis_forgot_is_not_submitted() {
     let epoch = world.queue.epoch().await.unwrap();
     assert_eq!(world.queue.epoch().await.unwrap(), epoch);
     // As a plan finds it: made, so that it is not bought again.
-    assert_eq!(world.queue.phases(&[key(0)]).await.unwrap(), [Some("done".to_owned())]);
+    let known = Known { phase: "done".to_owned(), unasked: false };
+    assert_eq!(world.queue.known(&[key(0)]).await.unwrap(), [Some(known)]);
     world.wipe().await;
     let then = world.queue.within(&epoch);
     assert!(forgot(world.queue.send(&chunk(&then, 0, 0)).await));
@@ -307,4 +308,41 @@ async fn what_was_looked_up_before_redis_forgot_is_not_submitted() {
         world.queue.send(&chunk(&again, row, row - 1)).await.unwrap();
     }
     again.seal(&id("b"), 3).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_only_a_cancelled_batch_asks_for_is_asked_for_by_nobody() {
+    let world = World::new().await;
+    world.submit("first", "a", 0..5).await;
+    let grants = world.claim(2).await.grants;
+    world.begin(&grants[0]).await;
+    world.submit("cancelled", "b", 3..4).await;
+    world.submit("other", "c", 4..5).await;
+    let unasked = async || {
+        let known = world.queue.known(&(0..6).map(key).collect::<Vec<_>>()).await.unwrap();
+        let told = |known: Known| (known.phase, known.unasked);
+        known.into_iter().map(|known| known.map(told)).collect::<Vec<_>>()
+    };
+    let told = |phase: &str, unasked| Some((phase.to_owned(), unasked));
+    let all = |unasked| {
+        let (claimed, ready) = (told("claimed", unasked), told("ready", unasked));
+        vec![told("sent", false), claimed, ready.clone(), ready, told("ready", false), None]
+    };
+    assert_eq!(unasked().await, all(false));
+    // No worker is alive, so that nothing was taken off the queue.
+    for batch in ["first", "cancelled"] {
+        assert!(world.queue.cancel(&id(batch), "changed our mind").await.unwrap());
+    }
+    assert_eq!(unasked().await, all(true));
+    // Whoever asks next has them all, and pays.
+    assert_eq!(world.submit("next", "d", 0..5).await.queued, 5);
+    assert_eq!(unasked().await, all(false));
+    world.queue.release(&[(grants[1].key.clone(), grants[1].token.clone())]).await.unwrap();
+    let payers: Vec<_> =
+        world.claim(5).await.grants.into_iter().map(|grant| (grant.key, grant.payer)).collect();
+    assert_eq!(payers.len(), 4);
+    assert!(
+        payers.iter().all(|(key_of, payer)| payer == "next" || payer == "other" && *key_of == key(4)),
+        "{payers:?}"
+    );
 }

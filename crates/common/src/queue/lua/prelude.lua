@@ -65,6 +65,16 @@ end
 
 local function stamp() call('HSET', key('meta'), 'stamp', int(NOW)) end
 
+-- The profile that the namespace belongs to, if that is another. One that was wiped belongs to whoever works there
+-- next.
+local function other_profile()
+  local own = set(request.profile) and request.profile
+  local owner = call('GET', key('profile'))
+  if owner then return owner ~= own and owner end
+  if own then call('SET', key('profile'), own) end
+  return false
+end
+
 -- Fair queue --------------------------------------------------------------
 
 local FACTOR = { interactive = 1, normal = 4, bulk = 16 }

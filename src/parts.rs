@@ -60,7 +60,7 @@ pub(crate) async fn open_queue(
         let private = PrivateRedis::open(&settings.data_dir, how, signals).await?;
         let queue = Queue::connect(private.client()?, keys).await?;
         // One process owns the server: nobody else has leases to re-assert.
-        let queue = queue.with_grace(Duration::ZERO);
+        let queue = queue.with_grace(Duration::ZERO).of_profile(settings.profile.as_deref());
         queue.belong_to(settings.profile.as_deref()).await?;
         return Ok(OpenQueue { queue, private: Some(private) });
     };
@@ -71,6 +71,7 @@ pub(crate) async fn open_queue(
             "cannot use the Redis at {address}; is it running, and is redis.url (PICTOR_REDIS__URL) right?"
         )
     })?;
+    let queue = queue.of_profile(settings.profile.as_deref());
     queue.belong_to(settings.profile.as_deref()).await?;
     Ok(OpenQueue { queue, private: None })
 }

@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::Context;
+use anyhow::Context as _;
 use clap::Args;
 use pictor_common::{
     MicroUsd,
@@ -17,15 +17,17 @@ use pictor_common::{
 use pictor_producer::{
     manifest::{BadInput, Format, Hosts, IgnoreColumns, Reading, RowError, Rules, Setup, Told, normalized},
     plan::Plan,
-    submit::{Checked, Manifest, Planned, Request, Source},
+    submit::{Checked, Manifest, Planned, Request, Source, SubmitError},
     template::Template,
     vary::{self, Axis},
 };
 
 use crate::{
+    commands::Context,
     config::Settings,
     exit::refused,
     output::Output,
+    parts,
     rejected::{self, Rejected},
     templates,
 };
@@ -390,15 +392,39 @@ pub(crate) fn one_prompt(prompt: &str) -> anyhow::Result<Manifest> {
     })
 }
 
-/// Submits, and says so where many rows take a while.
+/// Submits what was planned. Where Redis has forgotten since, all is looked up and planned again, once.
 pub(crate) async fn submit(
+    prepared: &Prepared,
+    request: &Request<'_>,
+    checked: &Checked,
+    planned: Planned,
+    queue: &Queue,
+    store: &dyn Store,
+    context: &Context,
+) -> anyhow::Result<(Planned, Submitted)> {
+    let output = &context.output;
+    match send(request, checked, &planned, queue, store, output).await {
+        Err(error) if error.forgot() => {
+            output.note("Redis was wiped, replaced or restarted meanwhile: everything is looked up again");
+        }
+        sent => return Ok((planned, sent?)),
+    }
+    queue.belong_to(context.settings.profile.as_deref()).await?;
+    parts::apply_budget(&context.settings, queue).await?;
+    let planned = prepared.plan(request, checked, queue, store).await?;
+    let sums = send(request, checked, &planned, queue, store, output).await?;
+    Ok((planned, sums))
+}
+
+/// Sends all rows, and says so where many take a while.
+async fn send(
     request: &Request<'_>,
     checked: &Checked,
     planned: &Planned,
     queue: &Queue,
     store: &dyn Store,
     output: &Output,
-) -> anyhow::Result<Submitted> {
+) -> Result<Submitted, SubmitError> {
     let mut said = std::time::Instant::now();
     let told = |rows| {
         if said.elapsed().as_secs() >= 5 {
@@ -406,7 +432,7 @@ pub(crate) async fn submit(
             output.note(&format!("submitted {rows} of {} rows", checked.rows));
         }
     };
-    Ok(request.submit(checked, planned, queue, store, told).await?)
+    request.submit(checked, planned, queue, store, told).await
 }
 
 /// The plan, as a result: as a value, and for people.

@@ -104,8 +104,8 @@ impl Work<'_> {
                 try_again(context, queue, &parts).await?;
                 hold_others(queue, &checked.head.id).await?;
             }
-            let sums =
-                submission::submit(&request, &checked, &planned, queue, &*store, &context.output).await?;
+            let (planned, sums) =
+                submission::submit(&prepared, &request, &checked, planned, queue, &*store, context).await?;
             // An earlier run may have held it.
             queue.hold(&checked.head.id, None).await?;
             let before = queue.totals().await?.spent;

@@ -107,6 +107,14 @@ fn list(batches: &[Standing]) -> String {
     table(&[&batch::COLUMNS[..], &["state, or why it waits"]].concat(), &batch::RIGHT, &rows)
 }
 
+fn state_of(worker: &WorkerState) -> String {
+    match (&worker.beat.other_profile, worker.beat.draining) {
+        (_, true) => "stopping".to_owned(),
+        (None, false) => "working".to_owned(),
+        (Some(profile), false) => format!("waits: the namespace belongs to profile {profile}"),
+    }
+}
+
 fn workers(workers: &[WorkerState]) -> String {
     if workers.is_empty() {
         return "no worker is alive\n".to_owned();
@@ -119,7 +127,7 @@ fn workers(workers: &[WorkerState]) -> String {
                 format!("{} {}", worker.beat.host, worker.beat.pid),
                 format!("{} of {}", worker.beat.held, worker.beat.concurrency),
                 lanes.join(", "),
-                if worker.beat.draining { "stopping" } else { "working" }.to_owned(),
+                state_of(worker),
             ]
         })
         .collect();

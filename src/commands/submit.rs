@@ -53,7 +53,8 @@ pub(crate) async fn run(args: SubmitArgs, context: &Context) -> anyhow::Result<E
             context.output.result(&value, || text)?;
             return Ok(Rejected::exit(rejected, Exit::Done));
         }
-        let sums = submission::submit(&request, &checked, &planned, queue, &*store, &context.output).await?;
+        let (planned, sums) =
+            submission::submit(&prepared, &request, &checked, planned, queue, &*store, context).await?;
         let id = &checked.head.id;
         if args.wait {
             let watch =

@@ -80,7 +80,13 @@ async fn a_plan_costs_nothing_and_a_ceiling_above_the_most_is_refused_whole() {
     let refused = world.run(&["submit", file, "--max-cost", "0.15"]);
     assert_eq!(code(&refused), 2, "{}", told(&refused));
     assert!(world.queue().await.batches(10).await.unwrap().is_empty());
-    assert_eq!(code(&world.run(&["submit", file, "--max-cost", "0.16"])), 0);
+    assert_eq!(code(&world.run(&["submit", file, "--max-cost", "0.16", "--run-id", "first"])), 0);
+    let next = |most| world.run(&["submit", file, "--max-cost", most, "--run-id", "next"]);
+    // No worker is alive to take what was cancelled off the queue: whoever asks next pays for it.
+    assert_eq!(code(&world.run(&["batch", "cancel", "first"])), 0);
+    let refused = next("0.15");
+    assert_eq!(code(&refused), 2, "{}", told(&refused));
+    assert_eq!(code(&next("0.16")), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,7 @@ mod death;
 mod demo;
 mod doctor;
 mod errors;
+mod forgotten;
 mod help;
 mod keys;
 mod layering;

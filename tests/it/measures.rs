@@ -207,7 +207,7 @@ pub(crate) async fn idle_latencies(samples: u64) -> Vec<Duration> {
         let begun = Instant::now();
         queue.submit(&head(&format!("b{n}")), &[(row, asset)], &[], false).await.unwrap();
         loop {
-            let phase = queue.phases(std::slice::from_ref(&key)).await.unwrap().remove(0).unwrap();
+            let phase = queue.known(std::slice::from_ref(&key)).await.unwrap().remove(0).unwrap().phase;
             if !matches!(phase.as_str(), "ready" | "claimed") {
                 break;
             }
@@ -216,7 +216,11 @@ pub(crate) async fn idle_latencies(samples: u64) -> Vec<Duration> {
         if n > 0 {
             times.push(begun.elapsed());
         }
-        while queue.phases(std::slice::from_ref(&key)).await.unwrap()[0].as_deref() != Some("done") {
+        let is_done = async || {
+            let known = queue.known(std::slice::from_ref(&key)).await.unwrap().remove(0);
+            known.is_some_and(|known| known.phase == "done")
+        };
+        while !is_done().await {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }

@@ -81,7 +81,7 @@ async fn work(queue: &Queue) {
         concurrency: 64,
         held: 9,
         lanes: vec![offer.clone()],
-        draining: false,
+        ..Beat::default()
     };
     queue.beat("w", &beat).await.unwrap();
     for call in 0..100 {

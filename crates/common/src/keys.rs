@@ -118,7 +118,13 @@ impl Keys {
     /// Hash: one batch.
     #[must_use]
     pub fn batch(&self, batch: &BatchId) -> String {
-        self.two("batch", batch.as_str())
+        self.batch_named(batch.as_str())
+    }
+
+    /// The same for a batch as Redis names it.
+    #[must_use]
+    pub fn batch_named(&self, batch: &str) -> String {
+        self.two("batch", batch)
     }
 
     /// Stream: a batch's lines, packed, one entry a chunk, by its last row.

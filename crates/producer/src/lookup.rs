@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use futures::{StreamExt as _, TryStreamExt as _, poll, stream, stream::FuturesOrdered};
 use pictor_common::{
     AssetKey,
-    queue::{CHUNK, Queue},
+    queue::{CHUNK, Known, Queue},
     stamp::Stamp,
     store::{Store, StoreError, image_name},
 };
@@ -89,22 +89,24 @@ impl Places<'_> {
         of_all: u64,
     ) -> Result<Vec<(PlannedAsset, Standing, bool)>, SubmitError> {
         let keys: Vec<&AssetKey> = assets.iter().map(|planned| &planned.asset.key).collect();
-        let phases = self.queue.phases(&keys).await?;
-        let unknown = assets.iter().zip(&phases).filter(|(_, phase)| phase.is_none());
+        let known = self.queue.known(&keys).await?;
+        let unknown = assets.iter().zip(&known).filter(|(_, known)| known.is_none());
         let unknown: Vec<&PlannedAsset> = unknown.map(|(planned, _)| planned).collect();
         let stored = self.stored(&unknown, of_all).await?;
-        let standing = |planned: PlannedAsset, phase: Option<String>| {
-            let only_stored = phase.is_none() && stored.contains(&planned.asset.key.bytes());
-            let standing = match phase.as_deref() {
+        let standing = |planned: PlannedAsset, known: Option<Known>| {
+            let only_stored = known.is_none() && stored.contains(&planned.asset.key.bytes());
+            let phase = known.as_ref().map(|known| (known.phase.as_str(), known.unasked));
+            let standing = match phase {
                 None if only_stored => Standing::Made,
-                None => Standing::New,
-                Some("done" | "substituted") => Standing::Made,
-                Some("failed" | "parked") => Standing::Failed,
-                Some(_) => Standing::Queued,
+                Some(("done" | "substituted", _)) => Standing::Made,
+                Some(("failed" | "parked", _)) => Standing::Failed,
+                // What a cancelled batch left behind is paid for by whoever asks next.
+                None | Some((_, true)) => Standing::New,
+                Some((_, false)) => Standing::Queued,
             };
             (planned, standing, only_stored)
         };
-        Ok(assets.into_iter().zip(phases).map(|(planned, phase)| standing(planned, phase)).collect())
+        Ok(assets.into_iter().zip(known).map(|(planned, known)| standing(planned, known)).collect())
     }
 
     /// Those of some assets that the store holds an image of, written by Pictor.

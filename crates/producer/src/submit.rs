@@ -13,7 +13,7 @@ use std::{
 
 use pictor_common::{
     batch::{Band, BatchHead, BatchId, Route},
-    queue::{Queue, QueueError, SealError, Submitted},
+    queue::{Epoch, Queue, QueueError, SealError, Submitted},
     store::{Store, StoreError},
 };
 
@@ -102,6 +102,8 @@ pub struct Planned {
     pub plan: Plan,
     /// Assets the store holds and Redis does not know.
     stored: Stored,
+    /// When they were looked up.
+    epoch: Epoch,
 }
 
 /// Why nothing, or not all, was submitted.
@@ -131,6 +133,14 @@ pub enum SubmitError {
     /// The store failed.
     #[error("cannot look images up in the store")]
     Store(#[from] StoreError),
+}
+
+impl SubmitError {
+    /// Whether it must be planned again, since Redis has forgotten what the plan relied on.
+    #[must_use]
+    pub fn forgot(&self) -> bool {
+        matches!(self, Self::Queue(QueueError::Forgot) | Self::Seal(SealError::Queue(QueueError::Forgot)))
+    }
 }
 
 impl Request<'_> {
@@ -204,14 +214,16 @@ impl Request<'_> {
         store: &dyn Store,
     ) -> Result<Planned, SubmitError> {
         let mut plan = checked.counted.clone().of(&checked.matrix, checked.skipped.rows.len() as u64);
+        let epoch = queue.epoch().await?;
         let lookup = Lookup::new(queue, store, plan.assets);
         let stored = lookup.add_to(&mut plan, checked.outline.assets()).await?;
-        Ok(Planned { plan, stored })
+        Ok(Planned { plan, stored, epoch })
     }
 
     /// Queues a planned manifest in chunks and seals it; `told` hears how many rows are in.
     ///
-    /// Safe to repeat, also after being killed half-way: adds only what is missing.
+    /// Safe to repeat, also after being killed half-way: adds only what is missing. When Redis has forgotten since the
+    /// plan, it fails with [`SubmitError::forgot`]: what was found there then may have to be looked up in the store now.
     pub async fn submit(
         &self,
         checked: &Checked,
@@ -221,6 +233,7 @@ impl Request<'_> {
         mut told: impl FnMut(u64),
     ) -> Result<Submitted, SubmitError> {
         let mut again = Plan::new(self.retry_failed);
+        let queue = &queue.within(&planned.epoch);
         let mut sending =
             Sending::new(&checked.head, queue, store, &planned.stored, self.retry_failed).await?;
         let defaults = self.rules.defaults();

@@ -12,7 +12,7 @@ use pictor_common::{
 use rand::Rng as _;
 use redis::aio::MultiplexedConnection;
 use tokio::sync::{Semaphore, mpsc};
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::{
     engine::{Engine, HORIZON, LEASE, wall_ms},
@@ -91,7 +91,27 @@ impl Claimer {
         };
         self.engine.learnt.troubled(&claimed.troubled);
         debug!(taken = claimed.grants.len(), asked = free, why = claimed.why, "claimed");
+        self.heed_profile(claimed.why.strip_prefix("profile ")).await;
         Ok(claimed)
+    }
+
+    /// A namespace that was wiped may belong to another profile by now: then nothing of it is worked on, and what this
+    /// worker had claimed in it before is not sent.
+    async fn heed_profile(&self, other: Option<&str>) {
+        if !self.engine.belongs_to(other) {
+            return;
+        }
+        let Some(other) = other else {
+            info!("the namespace is this worker's again");
+            return;
+        };
+        error!(
+            profile = other,
+            "the namespace belongs to another profile by now: this worker takes nothing there, and waits"
+        );
+        if let Err(error) = self.engine.queue.release(&self.engine.held.unsent()).await {
+            warn!(%error, "cannot give back what was claimed before; its leases end by themselves");
+        }
     }
 
     fn offers(&self) -> Vec<LaneOffer> {

@@ -1,6 +1,11 @@
 //! What every part of a running worker shares.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use pictor_common::{
     MicroUsd,
@@ -92,6 +97,8 @@ pub(crate) struct Engine {
     pub(crate) decoders: Semaphore,
     /// Bounds how many images are on their way to the store at once.
     pub(crate) uploads: Semaphore,
+    /// Another profile that the namespace belongs to since it was wiped.
+    pub(crate) other_profile: Mutex<Option<String>>,
     /// Cancelled when the worker takes nothing new and sends nothing more.
     pub(crate) draining: CancellationToken,
 }
@@ -100,6 +107,19 @@ impl Engine {
     /// How long one request for a model may take.
     pub(crate) fn timeout(&self, model: &str) -> Duration {
         self.catalogue.model(model).map_or(Duration::from_secs(600), |m| m.timeout())
+    }
+
+    /// Notes which other profile the namespace belongs to, if it does; whether that is news.
+    pub(crate) fn belongs_to(&self, other: Option<&str>) -> bool {
+        let mut noted = self.other_profile.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = noted.as_deref() != other;
+        *noted = other.map(str::to_owned);
+        news
+    }
+
+    /// The other profile that the namespace belongs to, if it does.
+    pub(crate) fn other_profile(&self) -> Option<String> {
+        self.other_profile.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What this worker says of itself.
@@ -117,6 +137,7 @@ impl Engine {
             held: self.held.count(),
             draining: self.draining.is_cancelled(),
             lanes,
+            other_profile: self.other_profile(),
         }
     }
 

@@ -20,6 +20,9 @@ pub(crate) async fn run(engine: Arc<Engine>) {
 }
 
 async fn round(engine: &Engine) -> Result<(), QueueError> {
+    if engine.other_profile().is_some() {
+        return Ok(());
+    }
     let lanes: Vec<_> = engine.lanes.values().collect();
     let names: Vec<&str> = lanes.iter().map(|lane| lane.name.as_str()).collect();
     let refused = engine.queue.refused_keys(&names).await?;

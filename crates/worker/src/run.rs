@@ -1,6 +1,10 @@
 //! Starts a worker, and drains it.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use anyhow::Context;
 use apalis::prelude::{WorkerBuilder, WorkerBuilderExt};
@@ -107,6 +111,7 @@ fn assemble(parts: Parts) -> anyhow::Result<Engine> {
         learnt: crate::learning::Learnt::default(),
         decoders: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
         uploads: Semaphore::new(UPLOADS),
+        other_profile: Mutex::default(),
         draining: CancellationToken::new(),
     })
 }

@@ -44,6 +44,8 @@ struct ClaimRequest<'a> {
     horizon: u64,
     grace: u64,
     free: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<&'a str>,
     lanes: &'a [LaneOffer],
 }
 
@@ -83,7 +85,8 @@ pub struct Claimed {
     pub unreadable: Vec<(AssetKey, String, String)>,
     /// When nothing more can start: how long to sleep at most.
     pub sleep: Duration,
-    /// Why nothing more was given: `empty`, `limit`, `paused`, `in_flight`, `budget`, `grace`, `stale` or `undeclared`.
+    /// Why nothing more was given: `empty`, `limit`, `paused`, `in_flight`, `budget`, `grace`, `stale`,
+    /// `undeclared`, or `profile` and the name of another that the namespace belongs to.
     pub why: String,
     /// Last id of the wake stream; an idle worker waits for the next.
     pub wake: String,
@@ -195,6 +198,7 @@ impl Queue {
             horizon: micros(claim.horizon),
             grace: self.grace_micros(),
             free: claim.free,
+            profile: self.profile.as_deref(),
             lanes: &claim.lanes,
         };
         let answer: ClaimAnswer = script::CLAIM.ask(&self.connection, self.keys.prefix(), &request).await?;

@@ -8,7 +8,7 @@ use redis::{
 };
 use tracing::warn;
 
-use super::{QueueError, SCHEMA};
+use super::{Epoch, QueueError, SCHEMA};
 use crate::keys::Keys;
 
 /// A shared connection that reconnects by itself within a second of the server's return.
@@ -24,6 +24,8 @@ pub struct Queue {
     pub(super) connection: Connection,
     pub(super) keys: Keys,
     pub(super) grace: Duration,
+    pub(super) epoch: Option<Epoch>,
+    pub(super) profile: Option<String>,
     client: Client,
 }
 
@@ -40,7 +42,7 @@ impl Queue {
     /// Connects, checks version, eviction policy and layout, and warns without persistence.
     pub async fn connect(client: Client, keys: Keys) -> Result<Self, QueueError> {
         let connection = client.get_connection_manager_with_config(settings()).await?;
-        let queue = Self { connection, keys, grace: GRACE, client };
+        let queue = Self { connection, keys, grace: GRACE, epoch: None, profile: None, client };
         queue.check_server().await?;
         queue.check_schema().await?;
         Ok(queue)
@@ -50,7 +52,7 @@ impl Queue {
     pub async fn peek(client: Client, keys: Keys) -> Result<Option<Self>, QueueError> {
         let once = settings().set_number_of_retries(0);
         let connection = client.get_connection_manager_with_config(once).await?;
-        let queue = Self { connection, keys, grace: GRACE, client };
+        let queue = Self { connection, keys, grace: GRACE, epoch: None, profile: None, client };
         let get = redis::cmd("GET").arg(queue.keys.schema()).to_owned();
         let found: Option<String> = get.query_async(&mut queue.connection.clone()).await?;
         Ok((found == Some(SCHEMA.to_string())).then_some(queue))

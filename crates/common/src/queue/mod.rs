@@ -8,8 +8,10 @@ mod claim;
 mod commands;
 mod connection;
 mod detail;
+mod epoch;
 mod find;
 mod finish;
+mod known;
 mod lane;
 mod overview;
 pub mod pace;
@@ -31,8 +33,10 @@ pub use claim::{Begun, Claim, Claimed, Grant, HeldAsset, HeldPhase, Hold, LaneOf
 pub use commands::acl_rule;
 pub use connection::{Connection, Queue};
 pub use detail::{Asked, AssetDetail};
+pub use epoch::Epoch;
 pub use find::{Bounded, NamedLine};
 pub use finish::{Attempt, Billed, Ended, Failure, LanePause, Outcome, Refusal, Settled, Unmade};
+pub use known::Known;
 pub use lane::{Dimension, LaneLimits, LaneState, LimitKind};
 pub use overview::{BatchView, Head, Overview, RouteView, Sample, Which};
 pub use read::{AssetState, BatchState, Counts, LedgerEntry, Totals};
@@ -102,6 +106,12 @@ pub enum QueueError {
     /// A chunk came before its turn, or overlaps what is in: another version cuts chunks elsewhere.
     #[error("batch {0} is being submitted by somebody else: submit it again when they are done")]
     Gap(String),
+    /// Redis has forgotten, or may have, what was looked up there; nothing was written.
+    #[error(
+        "Redis was wiped, replaced or restarted since the assets were looked up: \
+         nothing more was queued; submit it again, so that nothing is bought twice"
+    )]
+    Forgot,
     /// A line could not be packed.
     #[error("cannot pack the lines of a batch: {0}")]
     Pack(#[from] std::io::Error),

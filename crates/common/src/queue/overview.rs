@@ -136,7 +136,9 @@ impl Overview {
     pub fn takers<'a>(&'a self, route: &'a str) -> impl Iterator<Item = &'a WorkerState> {
         self.workers.iter().filter(move |worker| {
             let serves = |lane: &super::LaneOffer| lane.routes.iter().any(|served| served == route);
-            !worker.beat.draining && worker.beat.lanes.iter().any(serves)
+            !worker.beat.draining
+                && worker.beat.other_profile.is_none()
+                && worker.beat.lanes.iter().any(serves)
         })
     }
 }

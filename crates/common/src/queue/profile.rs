@@ -3,6 +3,13 @@
 use super::{Queue, QueueError};
 
 impl Queue {
+    /// Works for a profile: in a namespace that belongs to another by now, nothing is claimed or looked after.
+    #[must_use]
+    pub fn of_profile(mut self, profile: Option<&str>) -> Self {
+        self.profile = profile.map(str::to_owned);
+        self
+    }
+
     /// Notes the profile on first use, and refuses any other from then on.
     ///
     /// Whoever has no profile leaves no mark, and is refused where there is one.

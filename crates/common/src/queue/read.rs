@@ -1,6 +1,6 @@
 //! Reads the state of assets, batches, failures and money, without changing it.
 
-use std::{borrow::Borrow, collections::HashMap};
+use std::collections::HashMap;
 
 use redis::{AsyncCommands, Pipeline};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -177,30 +177,6 @@ impl Queue {
             }
         }
         Ok(states)
-    }
-
-    /// Phases only, of many assets; `None` for those Redis does not know.
-    pub async fn phases<K: Borrow<AssetKey>>(&self, keys: &[K]) -> Result<Vec<Option<String>>, QueueError> {
-        let mut phases = Vec::with_capacity(keys.len());
-        for chunk in keys.chunks(CHUNK) {
-            let mut exists = redis::cmd("EXISTS");
-            for key in chunk {
-                exists.arg(self.keys.asset(key.borrow()));
-            }
-            // Most of what is planned is new: one call says so for all of it.
-            let known: usize = exists.query_async(&mut self.connection.clone()).await?;
-            if known == 0 {
-                phases.extend(chunk.iter().map(|_| None));
-                continue;
-            }
-            let mut pipe = redis::pipe();
-            for key in chunk {
-                pipe.hget(self.keys.asset(key.borrow()), "phase");
-            }
-            let some: Vec<Option<String>> = pipe.query_async(&mut self.connection.clone()).await?;
-            phases.extend(some);
-        }
-        Ok(phases)
     }
 
     /// Whether a token is the one an asset is held with now.

@@ -63,8 +63,9 @@ struct Look {
 impl Queue {
     /// Does one bounded round: expired leases, doubt, due retries, work-lists.
     pub async fn reap(&self, limit: u32) -> Result<Reaped, QueueError> {
-        let request =
-            serde_json::json!({ "limit": limit, "grace": self.grace_micros(), "again": micros(AGAIN) });
+        let request = serde_json::json!({
+            "limit": limit, "grace": self.grace_micros(), "again": micros(AGAIN), "profile": self.profile,
+        });
         let answer: Answer = script::REAP.ask(&self.connection, self.keys.prefix(), &request).await?;
         Ok(Reaped {
             requeued: answer.requeued,

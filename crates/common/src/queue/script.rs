@@ -34,6 +34,7 @@ macro_rules! lua {
 
 // What gives back or finishes must work when the server is out of memory.
 lua!(SUBMIT, "submit", "");
+lua!(EPOCH, "epoch", " flags=allow-oom");
 lua!(SEAL, "seal", " flags=allow-oom");
 lua!(CLAIM, "claim", "", "limiter");
 lua!(BEGIN, "begin", " flags=allow-oom", "limiter");

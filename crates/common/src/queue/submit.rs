@@ -66,6 +66,8 @@ struct Header<'a> {
     upto: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epoch: Option<&'a str>,
     lines: usize,
     kinds: &'a [Kind<'a>],
     made: HashMap<usize, String>,
@@ -138,6 +140,7 @@ impl Queue {
             first: rows().min().unwrap_or(0),
             upto: rows().max().unwrap_or(0),
             after,
+            epoch: self.epoch.as_ref().map(|epoch| epoch.0.as_str()),
             lines: lines.len(),
             kinds: &kinds,
             made,
@@ -171,6 +174,7 @@ impl Queue {
         match answer.status.as_str() {
             "other_content" => Err(QueueError::OtherContent(chunk.batch.to_string())),
             "cancelled" => Err(QueueError::Cancelled(chunk.batch.to_string())),
+            "forgot" => Err(QueueError::Forgot),
             "gap" => Err(QueueError::Gap(chunk.batch.to_string())),
             _ => Ok(Submitted {
                 new: answer.new,
@@ -189,10 +193,12 @@ impl Queue {
 
     /// Says that all `total` lines of a batch were submitted; only then can it be complete.
     pub async fn seal(&self, batch: &BatchId, total: u64) -> Result<(), SealError> {
-        let request = serde_json::json!({ "batch": batch, "total": total });
+        let epoch = self.epoch.as_ref().map(|epoch| epoch.0.as_str());
+        let request = serde_json::json!({ "batch": batch, "total": total, "epoch": epoch });
         let answer: String = script::SEAL.run(&self.connection, self.keys.prefix(), &request).await?;
         match answer.as_str() {
             "ok" => Ok(()),
+            "forgot" => Err(QueueError::Forgot.into()),
             "short" => Err(SealError::Short(batch.clone())),
             _ => Err(SealError::Missing(batch.clone())),
         }

@@ -25,6 +25,9 @@ pub struct Beat {
     pub draining: bool,
     /// What it can send.
     pub lanes: Vec<LaneOffer>,
+    /// The profile that the namespace belongs to, where that is not the worker's: it takes nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other_profile: Option<String>,
 }
 
 /// A worker that is alive.

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use pictor_common::queue::{Billed, Failure, Grant, LanePause, Outcome, QueueError, Unmade};
+use pictor_common::queue::{
+    Billed, Failure, Grant, HeldAsset, HeldPhase, LaneLimits, LanePause, Outcome, Queue, QueueError, Unmade,
+};
 
-use crate::world::{LANE, World, attempt};
+use crate::world::{LANE, LEASE, World, attempt, held};
 
 async fn pause(world: &World, grant: &Grant, key: Option<&str>, reason: &str) {
     let failure = Failure { class: "auth".into(), ..Failure::default() };
@@ -86,4 +88,43 @@ async fn a_namespace_keeps_its_first_profile() {
         assert!(told.contains(&format!("namespace {namespace} belongs to profile {first}")), "{told}");
         assert!(told.contains(&format!("go on with --profile {first}")), "{told}");
     }
+}
+
+#[tokio::test]
+async fn a_namespace_that_became_anothers_is_not_worked() {
+    let world = World::new().await;
+    let worker = world.queue.clone().of_profile(Some("prod"));
+    let other = world.queue.clone().of_profile(Some("dev"));
+    let claimed = async |queue: &Queue| queue.claim(&world.claim_request(5)).await.unwrap();
+    world.submit("b", "shop", 0..1).await;
+    let grant = claimed(&worker).await.grants.remove(0);
+    worker.belong_to(Some("prod")).await.unwrap();
+
+    // Wiped, and filled again by another profile; the lanes have the same names.
+    world.wipe().await;
+    other.belong_to(Some("dev")).await.unwrap();
+    other.declare_lane(LANE, &LaneLimits::default()).await.unwrap();
+    world.submit("dev", "shop", 3..4).await;
+    let taken = claimed(&other).await.grants.remove(0);
+    world.begin(&taken).await;
+    world.submit("more", "shop", 4..5).await;
+    let refused = claimed(&worker).await;
+    assert_eq!((refused.grants.len(), refused.why.as_str()), (0, "profile dev"));
+    assert_eq!(claimed(&world.queue).await.why, "profile dev", "nor by a worker without a profile");
+    // Its orphans are not looked for in the wrong store.
+    world.expire_leases().await;
+    assert_eq!(worker.reap(100).await.unwrap().orphans.len(), 0);
+    assert_eq!(other.reap(100).await.unwrap().orphans.len(), 1);
+    // What was claimed before leaves no trace.
+    let unsent = HeldAsset { attempt: 0, ..held(&grant, HeldPhase::Claimed) };
+    worker.extend(&[unsent], LEASE).await.unwrap();
+    assert_eq!(worker.release(&[(grant.key.clone(), grant.token.clone())]).await.unwrap(), 1);
+    assert_eq!(world.phase(&grant.key).await, "none");
+    assert_eq!(claimed(&other).await.grants.len(), 1);
+
+    // Wiped and empty, it belongs to whoever works there first.
+    world.wipe().await;
+    assert_eq!(claimed(&worker).await.why, "undeclared");
+    assert!(world.queue.belong_to(Some("dev")).await.is_err());
+    assert_eq!(claimed(&other).await.why, "profile prod");
 }

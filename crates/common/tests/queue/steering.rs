@@ -15,7 +15,7 @@ use crate::{
 
 fn beat(held: usize) -> Beat {
     let offer = LaneOffer { lane: LANE.to_owned(), routes: vec![route().to_string()] };
-    Beat { host: "h".to_owned(), pid: 7, concurrency: 4, held, draining: false, lanes: vec![offer] }
+    Beat { host: "h".to_owned(), pid: 7, concurrency: 4, held, lanes: vec![offer], ..Beat::default() }
 }
 
 async fn look(world: &World, batch: &str) -> (Vec<Why>, Overview) {

@@ -3,7 +3,7 @@
 use pictor_common::{
     batch::{Line, Made},
     keys::Keys,
-    queue::{Queue, QueueError, SealError, Submitted},
+    queue::{Known, Queue, QueueError, SealError, Submitted},
     store::image_name,
 };
 
@@ -258,4 +258,91 @@ async fn a_retry_takes_its_old_place_in_every_flow() {
         .await
         .unwrap();
     assert_eq!(places, [3, 4, 5].map(|n| (key(n).to_string(), n)));
+}
+
+#[tokio::test]
+async fn what_was_looked_up_before_redis_forgot_is_not_submitted() {
+    let world = World::new().await;
+    world.submit("made", "shop", 0..1).await;
+    let grant = world.sent().await;
+    crate::ending::settle(&world, &grant, 7).await;
+    let chunk = |queue: &Queue, row: u64, after| {
+        let asset = asset(row);
+        let lines = [line(row, &asset)];
+        queue.chunk(&head("b", "shop"), &[(row, asset)], &lines, false, Some(after)).unwrap()
+    };
+    let written = async || {
+        let pattern = format!("{}[abs]*:*", world.queue.keys().prefix());
+        let names: Vec<String> =
+            redis::cmd("KEYS").arg(pattern).query_async(&mut world.redis.clone()).await.unwrap();
+        names
+    };
+    let forgot = |sent: Result<Submitted, QueueError>| matches!(sent, Err(QueueError::Forgot));
+
+    let epoch = world.queue.epoch().await.unwrap();
+    assert_eq!(world.queue.epoch().await.unwrap(), epoch);
+    // As a plan finds it: made, so that it is not bought again.
+    let known = Known { phase: "done".to_owned(), unasked: false };
+    assert_eq!(world.queue.known(&[key(0)]).await.unwrap(), [Some(known)]);
+    world.wipe().await;
+    let then = world.queue.within(&epoch);
+    assert!(forgot(world.queue.send(&chunk(&then, 0, 0)).await));
+    // Somebody else began anew meanwhile.
+    assert_ne!(world.queue.epoch().await.unwrap(), epoch);
+    assert!(forgot(world.queue.send(&chunk(&then, 0, 0)).await));
+    assert_eq!(written().await, Vec::<String>::new(), "nothing was written");
+
+    // In the midst of the chunks, also where one that follows is on its way.
+    let now = world.queue.within(&world.queue.epoch().await.unwrap());
+    world.queue.send(&chunk(&now, 1, 0)).await.unwrap();
+    world.wipe().await;
+    for (row, after) in [(2, 1), (3, 2)] {
+        assert!(forgot(world.queue.send(&chunk(&now, row, after)).await));
+    }
+    let sealed = now.seal(&id("b"), 3).await;
+    assert!(matches!(sealed, Err(SealError::Queue(QueueError::Forgot))), "{sealed:?}");
+    assert_eq!(written().await, Vec::<String>::new(), "nothing was written");
+
+    let again = world.queue.within(&world.queue.epoch().await.unwrap());
+    for row in 1..=3 {
+        world.queue.send(&chunk(&again, row, row - 1)).await.unwrap();
+    }
+    again.seal(&id("b"), 3).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_only_a_cancelled_batch_asks_for_is_asked_for_by_nobody() {
+    let world = World::new().await;
+    world.submit("first", "a", 0..5).await;
+    let grants = world.claim(2).await.grants;
+    world.begin(&grants[0]).await;
+    world.submit("cancelled", "b", 3..4).await;
+    world.submit("other", "c", 4..5).await;
+    let unasked = async || {
+        let known = world.queue.known(&(0..6).map(key).collect::<Vec<_>>()).await.unwrap();
+        let told = |known: Known| (known.phase, known.unasked);
+        known.into_iter().map(|known| known.map(told)).collect::<Vec<_>>()
+    };
+    let told = |phase: &str, unasked| Some((phase.to_owned(), unasked));
+    let all = |unasked| {
+        let (claimed, ready) = (told("claimed", unasked), told("ready", unasked));
+        vec![told("sent", false), claimed, ready.clone(), ready, told("ready", false), None]
+    };
+    assert_eq!(unasked().await, all(false));
+    // No worker is alive, so that nothing was taken off the queue.
+    for batch in ["first", "cancelled"] {
+        assert!(world.queue.cancel(&id(batch), "changed our mind").await.unwrap());
+    }
+    assert_eq!(unasked().await, all(true));
+    // Whoever asks next has them all, and pays.
+    assert_eq!(world.submit("next", "d", 0..5).await.queued, 5);
+    assert_eq!(unasked().await, all(false));
+    world.queue.release(&[(grants[1].key.clone(), grants[1].token.clone())]).await.unwrap();
+    let payers: Vec<_> =
+        world.claim(5).await.grants.into_iter().map(|grant| (grant.key, grant.payer)).collect();
+    assert_eq!(payers.len(), 4);
+    assert!(
+        payers.iter().all(|(key_of, payer)| payer == "next" || payer == "other" && *key_of == key(4)),
+        "{payers:?}"
+    );
 }

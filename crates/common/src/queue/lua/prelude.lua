@@ -57,7 +57,23 @@ local function in_grace()
   return grace > NOW and grace or false
 end
 
+-- Tells what Redis knows from what it knew: since when the namespace is, and which run of which server holds it.
+-- A server that was wiped, replaced or started from an older file has another.
+local function epoch()
+  return (call('HGET', key('meta'), 'epoch') or '') .. ' ' .. server_id()
+end
+
 local function stamp() call('HSET', key('meta'), 'stamp', int(NOW)) end
+
+-- The profile that the namespace belongs to, if that is another. One that was wiped belongs to whoever works there
+-- next.
+local function other_profile()
+  local own = set(request.profile) and request.profile
+  local owner = call('GET', key('profile'))
+  if owner then return owner ~= own and owner end
+  if own then call('SET', key('profile'), own) end
+  return false
+end
 
 -- Fair queue --------------------------------------------------------------
 

@@ -1,16 +1,18 @@
 -- Looks after what nobody holds: due retries, expired leases, doubt, work-lists. Bounded; run by every worker.
--- ARGV[1]  {limit, grace, again}: again is how long another reaper leaves an orphan alone, µs
+-- ARGV[1]  {limit, grace, again, profile?}: again is how long another reaper leaves an orphan alone, µs
 -- Returns  JSON {look: [{key, token, spec, payer, lane, attempt, ceiling, last}], requeued, orphaned, worked, grace}:
 --          `look` names orphans to look for in the store; with `last` the send deadline has passed
 -- Complexity O(limit * log(queue))
 
-local grace = in_grace()
-stamp()
 local report = { requeued = 0, orphaned = 0, worked = 0, promoted = 0, look = {} }
 local function finish()
   if #report.look == 0 then report.look = nil end
   return cjson.encode(report)
 end
+-- The images of another profile are in another store: here they would be taken for lost.
+if other_profile() then return finish() end
+local grace = in_grace()
+stamp()
 if grace then
   report.grace = int(grace - NOW)
   return finish()

@@ -1,13 +1,17 @@
 -- Puts a chunk of a batch into the queue; safe to repeat, adds only what is missing. Chunks come in the order of
 -- their rows; one that comes before its turn is refused whole.
--- ARGV[1]  {batch, tenant, band, content, source, columns, cap?, retry_failed, first, upto, after?, lines,
+-- ARGV[1]  {batch, tenant, band, content, source, columns, cap?, retry_failed, first, upto, after?, epoch?, lines,
 --          kinds: [[route, ceiling, tokens]], made: {number of an asset: short record or JSON}}: the first and last
---          row, the last row of the chunk before (0 for none), how many lines
+--          row, the last row of the chunk before (0 for none), the epoch in which its assets were looked up, how many
+--          lines
 -- ARGV[2]  keys of the assets, 32 bytes each
 -- ARGV[3]  the lines, packed
 -- ARGV[4…] four for each asset: key, row, number of its kind, spec
--- Returns  JSON {status: "ok"|"gap"|"other_content"|"cancelled", new, made, queued, failed}
+-- Returns  JSON {status: "ok"|"forgot"|"gap"|"other_content"|"cancelled", new, made, queued, failed}
 -- Complexity O(assets * log(queue)); at most 500 assets and 500 lines a call
+
+-- What was found in Redis then may be in the store alone now.
+if set(request.epoch) and request.epoch ~= epoch() then return cjson.encode({ status = 'forgot' }) end
 
 local batch = request.batch
 local name = key('batch', batch)

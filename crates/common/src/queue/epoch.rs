@@ -1,0 +1,23 @@
+//! What Redis knows is good for one epoch: a server that was wiped, replaced or restarted begins another.
+
+use super::{Queue, QueueError, script};
+
+/// From one beginning of a namespace, or start of its server, to the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Epoch(pub(super) String);
+
+impl Queue {
+    /// The epoch now; to be asked before what is relied on later is looked up.
+    pub async fn epoch(&self) -> Result<Epoch, QueueError> {
+        let request = serde_json::json!({});
+        Ok(Epoch(script::EPOCH.run(&self.connection, self.keys.prefix(), &request).await?))
+    }
+
+    /// The same queue, which submits in this epoch only: in another one it fails with [`QueueError::Forgot`].
+    #[must_use]
+    pub fn within(&self, epoch: &Epoch) -> Self {
+        let mut within = self.clone();
+        within.epoch = Some(epoch.clone());
+        within
+    }
+}

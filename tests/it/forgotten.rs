@@ -1,0 +1,101 @@
+//! Redis forgets while a file is submitted: what the store has is not bought again.
+
+use std::time::{Duration, Instant};
+
+use pictor_simulator::Options;
+use serde_json::Value;
+
+use crate::{
+    support::{
+        process::Proc,
+        proxy::{Fault, Proxy},
+    },
+    world::{World, told},
+};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn quick() -> Options {
+    Options { latency_ms_p50: Some(20), ..Options::default() }
+}
+
+/// A submission whose every step takes a while, so that Redis can be wiped between two of them.
+async fn slow_submission(world: &World, file: &str, run_id: &str) -> (Proc, Proxy) {
+    let proxy = Proxy::start(world.redis.address()).await;
+    proxy.set(Fault::Delay(Duration::from_millis(250)));
+    let mut command = world.command(&["submit", file, "--run-id", run_id, "--json"]);
+    command.env("PICTOR_REDIS__URL", format!("redis://{}/", proxy.address()));
+    (Proc::spawn(run_id, &mut command, world.dir.path()), proxy)
+}
+
+async fn connect(world: &World) -> redis::aio::MultiplexedConnection {
+    redis::Client::open(world.redis.url()).unwrap().get_multiplexed_async_connection().await.unwrap()
+}
+
+async fn wipe(redis: &mut redis::aio::MultiplexedConnection) {
+    redis::cmd("FLUSHALL").exec_async(redis).await.unwrap();
+}
+
+/// How often a server was asked for something.
+async fn calls(redis: &mut redis::aio::MultiplexedConnection, commands: &[&str]) -> u64 {
+    let info: String = redis::cmd("INFO").arg("commandstats").query_async(redis).await.unwrap();
+    let of = |command: &&str| {
+        let line = info.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")))?;
+        line.split(',').next()?.parse::<u64>().ok()
+    };
+    commands.iter().filter_map(of).sum()
+}
+
+async fn asked_again(redis: &mut redis::aio::MultiplexedConnection, commands: &[&str], before: u64) {
+    let deadline = Instant::now() + PATIENCE;
+    while calls(redis, commands).await == before {
+        assert!(Instant::now() < deadline, "nobody asks {commands:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn answer(proc: &mut Proc) -> Value {
+    assert!(proc.wait(PATIENCE).success(), "{}", proc.told());
+    assert!(proc.stderr().contains("everything is looked up again"), "{}", proc.told());
+    serde_json::from_str(&proc.stdout()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_the_store_is_not_bought_again_when_redis_is_wiped_after_the_look() {
+    let world = World::start(quick());
+    let file = world.catalogue("a.csv", 0..3);
+    let file = file.to_str().unwrap();
+    let made = world.run(&["run", file]);
+    assert!(made.status.success(), "{}", told(&made));
+    let mut redis = connect(&world).await;
+    let looks = calls(&mut redis, &["exists"]).await;
+    let (mut proc, _proxy) = slow_submission(&world, file, "again").await;
+    asked_again(&mut redis, &["exists"], looks).await;
+    // The assets are known, and what is known of them is asked next.
+    let reads = calls(&mut redis, &["hget", "hmget"]).await;
+    asked_again(&mut redis, &["hget", "hmget"], reads).await;
+    wipe(&mut redis).await;
+
+    let answer = answer(&mut proc);
+    assert_eq!((&answer["plan"]["already_made"], &answer["plan"]["new"]), (&3.into(), &0.into()), "{answer}");
+    assert_eq!(answer["submitted"]["made"], 3, "{answer}");
+    let batch = world.ended("again", PATIENCE).await;
+    assert_eq!((batch.counts.done, batch.state.as_str()), (3, "complete"));
+    assert_eq!(world.sim.billed().await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_submission_goes_on_when_redis_is_wiped_in_its_midst() {
+    let world = World::start(quick());
+    let file = world.catalogue("a.csv", 0..4_000);
+    let mut redis = connect(&world).await;
+    let chunks = calls(&mut redis, &["xadd"]).await;
+    let (mut proc, _proxy) = slow_submission(&world, file.to_str().unwrap(), "midst").await;
+    asked_again(&mut redis, &["xadd"], chunks).await;
+    wipe(&mut redis).await;
+
+    let answer = answer(&mut proc);
+    assert_eq!(answer["submitted"]["new"], 4_000, "{answer}");
+    let batch = world.queue().await.batch(&"midst".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!((batch.assets, batch.sealed), (4_000, Some(4_000)));
+}

@@ -109,8 +109,8 @@ impl SimulateArgs {
 
     fn limit(&self, limits: &mut Limits) {
         if self.unlimited {
-            let Limits { window_seconds, quantum_seconds, charge_refusals, headers, .. } = limits.clone();
-            *limits = Limits { window_seconds, quantum_seconds, charge_refusals, headers, ..Limits::none() };
+            let family = FamilyLimits::default();
+            (limits.dall_e_2, limits.dall_e_3, limits.gpt_image) = (family.clone(), family.clone(), family);
         }
         for family in [&mut limits.dall_e_2, &mut limits.dall_e_3, &mut limits.gpt_image] {
             let FamilyLimits { images, requests, .. } = family;

@@ -29,7 +29,7 @@ impl Keys {
 }
 
 /// An API key by its place among all that are known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct KeyIndex(pub(crate) usize);
 
 /// Finds the key of a request: `Authorization: Bearer …` or `api-key: …`.

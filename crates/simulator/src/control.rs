@@ -18,7 +18,8 @@ use crate::{
     Limits,
     body::{Ending, Manner, Piece, Sending},
     fault_table::FAULTS,
-    state::{Simulator, check, lock},
+    pace,
+    state::{Simulator, lock},
     validate::Format,
 };
 
@@ -28,6 +29,7 @@ pub(crate) fn router() -> Router<Arc<Simulator>> {
         .route("/invoice.csv", get(invoice_csv))
         .route("/state", get(state))
         .route("/faults", get(faults))
+        .route("/pace", get(pace))
         .route("/limits", get(limits).post(change_limits))
         .route("/keys", post(change_keys))
         .route("/reset", post(reset))
@@ -73,37 +75,40 @@ async fn faults() -> Json<Value> {
 }
 
 async fn limits(State(simulator): State<Arc<Simulator>>) -> Json<Limits> {
-    Json(lock(&simulator.limiter).limits.clone())
+    Json(lock(&simulator.limiter).limits().clone())
 }
 
 /// Changes the limits that are named; null makes one unlimited.
 async fn change_limits(State(simulator): State<Arc<Simulator>>, Json(change): Json<Value>) -> Response {
     let mut limiter = lock(&simulator.limiter);
-    let changed =
-        serde_json::to_value(&limiter.limits).map_err(anyhow::Error::from).and_then(|mut limits| {
-            overlay(&mut limits, change);
-            let limits: Limits = serde_json::from_value(limits)?;
-            check(&limits)?;
-            Ok(limits)
-        });
-    match changed {
+    let now = simulator.now();
+    match limiter.limits().changed(change) {
         Ok(limits) => {
-            limiter.limits = limits.clone();
+            limiter.change(limits.clone(), now);
             Json(limits).into_response()
         }
-        Err(error) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+        Err(error) => (StatusCode::BAD_REQUEST, format!("{error:#}")).into_response(),
     }
 }
 
-fn overlay(whole: &mut Value, change: Value) {
-    match (whole, change) {
-        (Value::Object(whole), Value::Object(change)) => {
-            for (name, value) in change {
-                overlay(whole.entry(name).or_insert(Value::Null), value);
-            }
+/// How the limits were used, as a whole and in parts of the time.
+async fn pace(State(simulator): State<Arc<Simulator>>, Query(query): Query<PaceQuery>) -> Response {
+    let spans = query.spans.as_deref().map(pace::spans).transpose();
+    match spans {
+        Ok(spans) => {
+            let mut limiter = lock(&simulator.limiter);
+            let now = simulator.now();
+            let keys = lock(&simulator.keys);
+            Json(limiter.pace(spans, now, |key| keys.fingerprint(key))).into_response()
         }
-        (whole, change) => *whole = change,
+        Err(error) => (StatusCode::BAD_REQUEST, format!("{error:#}")).into_response(),
     }
+}
+
+#[derive(Debug, Deserialize)]
+struct PaceQuery {
+    /// `FROM-TO,FROM-TO` in milliseconds since the first request.
+    spans: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

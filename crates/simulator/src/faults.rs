@@ -51,7 +51,7 @@ pub(crate) struct Words {
 }
 
 /// How a picture is spoilt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Spoil {
     BadBase64,
     WrongFormat,

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     answer::{Delivered, envelope, error_response, picture_response, raw_response, set, tagged},
-    auth::authenticate,
+    auth::{KeyIndex, authenticate},
     body::{Ending, Manner, Piece},
     errors::ApiError,
     faults::{Effect, Fault, Moment, Spoil, Stage, Wire},
@@ -28,7 +28,7 @@ use crate::{
     seed::{Seed, sha256_hex},
     serve::Connection,
     state::{Simulator, lock, now_ms},
-    tokens::{Charge, charge},
+    tokens::{Charge, charge, expected},
     validate::{self, ImageRequest},
 };
 
@@ -49,9 +49,11 @@ pub(crate) async fn generate(
     };
     let (response, limits) = match enter(&simulator, &headers, &body, &mut payer) {
         Ok(entered) => {
-            let limits = entered.limits.clone();
+            let (limits, lane) = (entered.limits.clone(), (entered.key, entered.request.model.family));
             let host = text(header::HOST.as_str()).unwrap_or_default();
-            (run(&simulator, entered, &payer, connection, &host).await, limits)
+            let response = run(&simulator, entered, &payer, connection, &host).await;
+            let fresh = lock(&simulator.limiter).headers_at_the_end(lane, simulator.now());
+            (response, fresh.unwrap_or(limits))
         }
         Err(refused) => (refuse(&simulator, &payer, &refused.error), refused.headers),
     };
@@ -66,6 +68,7 @@ pub(crate) async fn generate(
 /// A request that was let in.
 #[derive(Clone, Debug)]
 struct Entered {
+    key: KeyIndex,
     request: ImageRequest,
     fault: Option<&'static Fault>,
     latency: Duration,
@@ -90,21 +93,23 @@ fn enter(
     };
     let request = validate::parse(body).map_err(plain)?;
     let (model, images) = (request.model, request.count as u64);
-    let asked = Asked { key, model, organization: &options.organization, images };
+    let tokens = expected(&request);
+    let asked = Asked { key, model, organization: &options.organization, images, tokens };
     let Admitted { in_flight, headers: limits } = lock(&simulator.limiter).admit(&asked, simulator.now())?;
     let ordinal = simulator.admitted.fetch_add(1, Ordering::Relaxed) + 1;
     let mut chance = Seed::numbered(options.seed, ordinal);
     let prompt_sha256 = sha256_hex(request.prompt.as_bytes());
-    let fault =
-        lock(&simulator.triggers).choose(ordinal, &request.prompt, &prompt_sha256, &mut chance).map_err(
-            |unknown| plain(ApiError::invalid(format!("The simulator has no fault '{}'.", unknown.0))),
-        )?;
+    let fault = lock(&simulator.triggers)
+        .choose(key, ordinal, &request.prompt, &prompt_sha256, &mut chance)
+        .map_err(|unknown| {
+            plain(ApiError::invalid(format!("The simulator has no fault '{}'.", unknown.0)))
+        })?;
     let latency = latency::draw(options, model, request.quality, &mut chance);
     let vary = options.output_tokens_vary_percent;
     let charge =
         charge(model, request.quality, request.size, &request.prompt, request.count, vary, &mut chance);
     let flight = Arc::new([simulator.in_flight.hold(), in_flight]);
-    Ok(Entered { request, fault, latency, charge, limits, flight })
+    Ok(Entered { key, request, fault, latency, charge, limits, flight })
 }
 
 async fn run(

@@ -1,12 +1,16 @@
 //! The models served: what each accepts and costs.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 /// Models that share a limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub(crate) enum Family {
+    #[serde(rename = "dall-e-2")]
     DallE2,
+    #[serde(rename = "dall-e-3")]
     DallE3,
+    #[serde(rename = "gpt-image")]
     GptImage,
 }
 

@@ -25,6 +25,17 @@ pub(crate) struct Recipe {
     pub(crate) spoil: Option<Spoil>,
 }
 
+/// What the looks of a picture depend on where its prompt does not matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Look {
+    size: Size,
+    format: Format,
+    compression: Option<u8>,
+    transparent: bool,
+    padded_to: Option<usize>,
+    spoil: Option<Spoil>,
+}
+
 /// A file, perhaps with padding inside that is never in memory.
 #[derive(Clone, Debug)]
 pub(crate) struct Picture {
@@ -67,6 +78,11 @@ impl Recipe {
             _ => return Ok(Picture::padded(file, request.format, self.padded_to)),
         }
         Ok(Picture::padded(file, request.format, None))
+    }
+
+    pub(crate) fn look(&self) -> Look {
+        let ImageRequest { size, format, compression, transparent, .. } = self.request;
+        Look { size, format, compression, transparent, padded_to: self.padded_to, spoil: self.spoil }
     }
 
     fn seed(&self) -> Seed {

@@ -1,6 +1,7 @@
 //! What one simulator knows while it runs.
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -13,13 +14,14 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Limits, Options,
+    Options,
     auth::Keys,
     files::Files,
     gauge::Gauge,
     invoice::Invoice,
     limiter::Limiter,
-    picture::{Picture, Recipe},
+    options::steps,
+    picture::{Look, Picture, Recipe},
     seed::Seed,
     triggers::Triggers,
 };
@@ -44,17 +46,20 @@ pub(crate) struct Simulator {
     serial: AtomicU64,
     incarnation: u64,
     drawing: Semaphore,
+    /// Pictures that are sent again, where one is enough.
+    drawn: Mutex<HashMap<Look, Picture>>,
     started: Instant,
 }
 
 impl Simulator {
     pub(crate) fn new(options: Options) -> anyhow::Result<Arc<Self>> {
         ensure!(options.speed > 0.0, "speed must be more than 0");
-        check(&options.limits)?;
+        options.limits.check()?;
+        let changes = steps(&options.limits, &options.changes)?;
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Arc::new(Self {
             keys: Mutex::new(Keys::new(&options.api_keys)),
-            limiter: Mutex::new(Limiter::new(options.limits.clone())),
+            limiter: Mutex::new(Limiter::new(options.limits.clone(), changes)),
             triggers: Mutex::new(Triggers::new(&options)?),
             invoice: Mutex::default(),
             files: Mutex::new(Files::new(Duration::from_secs(options.url_seconds))),
@@ -67,6 +72,7 @@ impl Simulator {
             serial: AtomicU64::new(0),
             incarnation: now_ms(),
             drawing: Semaphore::new(processors),
+            drawn: Mutex::default(),
             started: Instant::now(),
             options,
         }))
@@ -86,29 +92,27 @@ impl Simulator {
 
     /// Draws a picture on a thread that may block, never more at once than there are processors.
     pub(crate) async fn draw(&self, recipe: Recipe) -> anyhow::Result<Picture> {
+        let look = self.options.one_picture.then(|| recipe.look());
+        if let Some(drawn) = look.and_then(|look| lock(&self.drawn).get(&look).cloned()) {
+            return Ok(drawn);
+        }
         let _permit = self.drawing.acquire().await?;
-        tokio::task::spawn_blocking(move || recipe.draw()).await?
+        let picture = tokio::task::spawn_blocking(move || recipe.draw()).await??;
+        if let Some(look) = look {
+            lock(&self.drawn).insert(look, picture.clone());
+        }
+        Ok(picture)
     }
 
     /// Forgets everything but its settings and what is in flight.
     pub(crate) fn reset(&self) {
-        lock(&self.limiter).reset();
+        lock(&self.limiter).reset(self.now());
         lock(&self.triggers).reset();
         *lock(&self.invoice) = Invoice::default();
         lock(&self.files).clear();
         self.requests.store(0, Ordering::Relaxed);
         self.admitted.store(0, Ordering::Relaxed);
     }
-}
-
-/// Refuses limits that mean nothing.
-pub(crate) fn check(limits: &Limits) -> anyhow::Result<()> {
-    ensure!(limits.window_seconds > 0.0, "window_seconds must be more than 0");
-    ensure!(
-        limits.quantum_seconds.is_none_or(|quantum| quantum > 0.0),
-        "quantum_seconds must be more than 0"
-    );
-    Ok(())
 }
 
 /// Locks; what a thread that panicked left is as good as any.

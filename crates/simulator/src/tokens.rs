@@ -4,6 +4,7 @@ use crate::{
     models::{Model, Price, TokenRule},
     seed::Seed,
     sizes::Size,
+    validate::ImageRequest,
 };
 
 /// Tokens of one request.
@@ -40,6 +41,22 @@ pub(crate) fn output_tokens(rule: &TokenRule, quality: usize, size: Size) -> u64
     }
 }
 
+/// Tokens of a prompt, about.
+fn text_tokens(prompt: &str) -> u64 {
+    (prompt.chars().count() as u64).div_ceil(4).max(1)
+}
+
+/// Tokens that are expected of a request before it is generated; none where pictures have a price each.
+pub(crate) fn expected(request: &ImageRequest) -> u64 {
+    match &request.model.price {
+        Price::DallE2 | Price::DallE3 => 0,
+        Price::Tokens { rule, .. } => {
+            let picture = output_tokens(rule, request.model.quality_index(request.quality), request.size);
+            text_tokens(&request.prompt) + picture * request.count as u64
+        }
+    }
+}
+
 /// Charges a request of `count` equal pictures; the seed varies their tokens by up to `vary_percent`.
 pub(crate) fn charge(
     model: &Model,
@@ -64,7 +81,7 @@ pub(crate) fn charge(
         }),
         Price::Tokens { text_input, image_output, rule } => {
             let plain = output_tokens(rule, model.quality_index(quality), size);
-            let text = (prompt.chars().count() as u64).div_ceil(4).max(1);
+            let text = text_tokens(prompt);
             let outputs: Vec<u64> = (0..count)
                 .map(|_| {
                     (plain as f64 * (1.0 + seed.between(-vary_percent, vary_percent) / 100.0)).round() as u64

@@ -1,6 +1,6 @@
 //! Decides which request meets which fault.
 //!
-//! A marker in the prompt comes first, then the schedule, then chance. `[[sim:NAME]]` always
+//! A key that is broken comes first. Then a marker in the prompt, then the schedule, then chance. `[[sim:NAME]]` always
 //! strikes, `[[sim:NAME*2]]` the first two requests of that prompt; several markers strike in
 //! turn.
 
@@ -8,13 +8,17 @@ use std::collections::HashMap;
 
 use anyhow::{Context, bail, ensure};
 
-use crate::{faults::Fault, options::Options, seed::Seed};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::{auth::KeyIndex, faults::Fault, options::Options, seed::Seed};
 
 /// The faults to come.
 #[derive(Debug)]
 pub(crate) struct Triggers {
     chances: Vec<(f64, &'static Fault)>,
     schedule: HashMap<u64, &'static Fault>,
+    /// Of every request of a key, by its place among all.
+    broken: HashMap<KeyIndex, &'static Fault>,
     /// How often each prompt with a counted marker was seen, by its SHA-256.
     seen: HashMap<String, u64>,
 }
@@ -40,7 +44,14 @@ impl Triggers {
                 bail!("request {} has two faults in the schedule", planned.request);
             }
         }
-        Ok(Self { chances, schedule, seen: HashMap::new() })
+        let mut broken = HashMap::new();
+        for of in &options.broken {
+            let same = |key: &SecretString| key.expose_secret() == of.api_key.expose_secret();
+            let place =
+                options.api_keys.iter().position(same).context("a broken key is not let in at all")?;
+            broken.insert(KeyIndex(place), known(&of.fault)?);
+        }
+        Ok(Self { chances, schedule, broken, seen: HashMap::new() })
     }
 
     /// Forgets how often each prompt was seen.
@@ -51,12 +62,16 @@ impl Triggers {
     /// Chooses the fault of the `ordinal`th request; `chance` decides by probability.
     pub(crate) fn choose(
         &mut self,
+        key: KeyIndex,
         ordinal: u64,
         prompt: &str,
         prompt_sha256: &str,
         chance: &mut Seed,
     ) -> Result<Option<&'static Fault>, UnknownFault> {
         let draw = chance.unit();
+        if let Some(fault) = self.broken.get(&key) {
+            return Ok(Some(fault));
+        }
         let markers = markers(prompt)?;
         if !markers.is_empty() {
             let mut left = 0;
@@ -109,11 +124,14 @@ pub(crate) fn without_markers(prompt: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::Scheduled;
+    use crate::options::{Broken, Scheduled};
 
     fn strikes(triggers: &mut Triggers, prompt: &str, requests: u64) -> Vec<Option<&'static str>> {
         let mut strike = |ordinal| {
-            triggers.choose(ordinal, prompt, prompt, &mut Seed::numbered(3, ordinal)).unwrap().map(|f| f.name)
+            triggers
+                .choose(KeyIndex(0), ordinal, prompt, prompt, &mut Seed::numbered(3, ordinal))
+                .unwrap()
+                .map(|f| f.name)
         };
         (1..=requests).map(&mut strike).collect()
     }
@@ -126,7 +144,7 @@ mod tests {
         let expected = [Some("server_error"), Some("server_error"), Some("truncated_body"), None, None];
         assert_eq!(strikes(&mut triggers, prompt, 5), expected);
         assert_eq!(strikes(&mut triggers, "c [[sim:server_error*1]]", 2), [Some("server_error"), None]);
-        let wrong = triggers.choose(1, "[[sim:typo]]", "", &mut Seed::numbered(0, 0));
+        let wrong = triggers.choose(KeyIndex(0), 1, "[[sim:typo]]", "", &mut Seed::numbered(0, 0));
         assert_eq!(wrong.unwrap_err(), UnknownFault("typo".to_owned()));
         assert_eq!(without_markers("a [[sim:hang]]b [[sim:x*2]]"), "a b ");
     }
@@ -140,6 +158,8 @@ mod tests {
         let struck = strikes(&mut Triggers::new(&options).unwrap(), "x", 4000);
         let errors = struck.iter().filter(|fault| **fault == Some("server_error")).count();
         assert!((900..1100).contains(&errors), "{errors}");
+        options.broken.push(Broken { api_key: "sim-key".into(), fault: "hang".to_owned() });
+        assert_eq!(strikes(&mut Triggers::new(&options).unwrap(), "x", 2), [Some("hang"); 2]);
         options.faults = [("sevrer_error".to_owned(), 0.25)].into();
         assert!(Triggers::new(&options).unwrap_err().to_string().contains("sevrer_error"));
     }

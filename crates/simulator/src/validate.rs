@@ -26,7 +26,7 @@ pub(crate) struct ImageRequest {
 }
 
 /// A picture format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Format {
     Png,
     Jpeg,

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use pictor_simulator::Broken;
 use serde_json::{Value, json};
 
-use crate::server::{Server, body, header, instant};
+use crate::server::{Server, body, header, instant, picture};
 
 async fn limited(images: u64, window_seconds: f64) -> Server {
     let mut options = instant();
@@ -97,4 +98,39 @@ async fn keys_have_limits_of_their_own_and_in_flight_is_capped() {
     let other = server.client.post(format!("{}/v1/images/generations", server.url)).bearer_auth("other-key");
     assert_eq!(other.json(&ask).send().await.unwrap().status(), 200);
     assert_eq!(first.await.unwrap().unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn the_pace_is_told_by_key_and_span() {
+    let mut options = instant();
+    options.api_keys = vec!["sim-key".into(), "other-key".into()];
+    options.broken = vec![Broken { api_key: "other-key".into(), fault: "server_error".to_owned() }];
+    options.limits.window_seconds = 60.0;
+    options.limits.dall_e_2.images = Some(3);
+    options.one_picture = true;
+    let server = Server::start(options).await;
+    assert_eq!(server.control("pace").await, json!({ "now_ms": null, "lanes": [] }));
+    let mut pictures = Vec::new();
+    for (prompt, status) in [("a", 200), ("b", 200), ("c", 200), ("d", 429)] {
+        let (seen, answer) = body(server.small(prompt).send().await.unwrap()).await;
+        assert_eq!(seen, status);
+        if status == 200 {
+            pictures.push(picture(&answer));
+        }
+    }
+    assert!(pictures.iter().all(|one| *one == pictures[0]), "one picture is enough");
+    let ask = json!({ "model": "dall-e-2", "prompt": "x", "size": "256x256" });
+    let other = server.client.post(format!("{}/v1/images/generations", server.url)).bearer_auth("other-key");
+    assert_eq!(other.json(&ask).send().await.unwrap().status(), 500);
+    let pace = server.control("pace?spans=0-20000,20000-30000").await;
+    let lanes = pace["lanes"].as_array().unwrap();
+    assert_eq!((lanes.len(), &lanes[0]["family"], &lanes[1]["key"]), (2, &json!("dall-e-2"), &json!(1)));
+    assert_eq!(lanes[0]["total"], json!({ "requests": 3, "images": 3, "refused": 1 }));
+    assert_eq!(lanes[1]["total"], json!({ "requests": 1, "images": 1, "refused": 0 }));
+    let measured = &lanes[0]["measured"];
+    assert_eq!((&measured["dimension"], &measured["taken"]), (&json!("images"), &json!(3)));
+    // What is yet to come of a span does not count.
+    assert!(measured["seconds"].as_f64().unwrap() < 20.0, "{measured}");
+    let url = format!("{}/_simulator/pace?spans=2-1", server.url);
+    assert_eq!(server.client.get(url).send().await.unwrap().status(), 400);
 }

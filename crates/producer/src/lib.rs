@@ -18,3 +18,4 @@ mod sending;
 pub mod submit;
 pub mod template;
 pub mod vary;
+mod written;

@@ -6,6 +6,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value, value::Object};
 
+use crate::written;
+
 const NAME: &str = "prompt";
 /// Instructions one rendering may take; a template of a page needs a few hundred.
 const FUEL: u64 = 100_000;
@@ -32,8 +34,11 @@ impl Object for Row {
     }
 
     fn get_value_by_str(self: &Arc<Self>, name: &str) -> Option<Value> {
+        if name == written::NUMBERS {
+            return written::numbers(&self.values);
+        }
         let at = self.variables.iter().position(|variable| variable == name)?;
-        self.values.get(at).filter(|value| !value.is_undefined()).cloned()
+        self.values.get(at).filter(|value| !value.is_undefined()).map(written::plain)
     }
 }
 
@@ -55,6 +60,7 @@ impl Template {
         // A variable that no column gives is found by name before any row is rendered.
         engine.set_undefined_behavior(UndefinedBehavior::SemiStrict);
         engine.set_auto_escape_callback(|_name| AutoEscape::None);
+        engine.set_formatter(written::print);
         engine.set_fuel(Some(FUEL));
         engine.add_template_owned(NAME, source.to_owned()).map_err(|error| explained(&error, &[]))?;
         let compiled = engine.get_template(NAME).map_err(|error| explained(&error, &[]))?;
@@ -157,6 +163,26 @@ mod tests {
                  or write {{ colour or \"…\" }} or {% if colour %}"
             );
         }
+    }
+
+    #[test]
+    fn numbers_are_printed_as_written_and_calculate() {
+        let source = "{{ a }} {{ a * 2 }} {% if a < 3 %}cheap{% endif %}{% if b %} b{% endif %}";
+        let given = |a: &str, b: &str| render(source, &[written::number(a), written::number(b)]).unwrap();
+        for (a, b, prompt) in [
+            ("2.50", "0.00", "2.50 5.0 cheap"),
+            ("2.5", "0", "2.5 5.0 cheap"),
+            ("2.0", "7", "2.0 4.0 cheap b"),
+            ("25e-1", "-0", "25e-1 5.0 cheap"),
+            ("18446744073709551617", "0", "18446744073709551617 36893488147419103234 "),
+            ("1e39", "0", "1e39 2000000000000000000000000000000000000000.0 "),
+            ("2.50", "2.5", "2.5 5.0 cheap b"),
+        ] {
+            assert_eq!(given(a, b), prompt);
+        }
+        let aside = "{% set x = a %}{% for y in [x] %}{{ y }}{% endfor %}";
+        assert_eq!(render(aside, &[written::number("2.50")]), Ok("2.50".to_owned()));
+        assert_eq!(render("{{ a }}", &[written::number("1e999")]), Ok("1e999".to_owned()));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, DeserializeSeed as _, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
     cell::{Kind, RawRow},
     columns::normalized,
     error::shortened,
-    jsonl::{Cell, Columns},
+    jsonl::{Columns, cell},
 };
 
 const GENERATIONS: &str = "/v1/images/generations";
@@ -162,7 +162,7 @@ impl Request<'_> {
                 continue;
             }
             if let Some((_, field)) = FIELDS.iter().find(|(parameter, _)| *parameter == name) {
-                self.field(&format!("body.{name}"), field, value)?;
+                self.field(&format!("body.{name}"), field, value);
             } else if name == "svg" && is_object(value) {
                 self.svg(value)?;
             } else if let Err(message) = judged(&name, value.get()) {
@@ -177,13 +177,13 @@ impl Request<'_> {
         self.repeated(&pairs, "body.svg.");
         for (name, value) in pairs {
             match name.as_str() {
-                "model" => self.field("body.svg.model", "svg_model", value)?,
+                "model" => self.field("body.svg.model", "svg_model", value),
                 "reasoning" if is_object(value) => {
                     let Pairs(reasoning) = serde_json::from_str(value.get())?;
                     self.repeated(&reasoning, "body.svg.reasoning.");
                     for (name, value) in reasoning {
                         match name.as_str() {
-                            "effort" => self.field("body.svg.reasoning.effort", "svg_effort", value)?,
+                            "effort" => self.field("body.svg.reasoning.effort", "svg_effort", value),
                             _ => self.wrong(
                                 "body.svg.reasoning",
                                 value,
@@ -202,15 +202,14 @@ impl Request<'_> {
         Ok(())
     }
 
-    fn field(&mut self, name: &str, field: &str, value: &RawValue) -> serde_json::Result<()> {
-        match Cell.deserialize(&mut serde_json::Deserializer::from_str(value.get()))? {
+    fn field(&mut self, name: &str, field: &str, value: &RawValue) {
+        match cell(value) {
             Ok((_, Kind::List)) => {
                 self.wrong(name, value, "a list; give a text, number or boolean".to_owned());
             }
             Ok((text, kind)) => self.put(field, text, kind),
-            Err(message) => self.wrong(name, value, message.to_owned()),
+            Err(message) => self.wrong(name, value, message),
         }
-        Ok(())
     }
 
     fn put(&mut self, field: &str, text: String, kind: Kind) {

@@ -2,6 +2,8 @@
 
 use minijinja::Value;
 
+use crate::written;
+
 /// One row; an empty text is an absent cell.
 #[derive(Debug, Default)]
 pub(super) struct RawRow {
@@ -71,11 +73,7 @@ impl Kind {
         match self {
             Self::Text | Self::List => Value::from(text),
             Self::Bool => Value::from(text == "true"),
-            Self::Number => text
-                .parse::<i64>()
-                .map(Value::from)
-                .or_else(|_not_whole| text.parse::<f64>().map(Value::from))
-                .unwrap_or_else(|_no_number| Value::from(text)),
+            Self::Number => written::number(text),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{
     io::{BufRead as _, BufReader, Read},
 };
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use serde_json::{error::Category, value::RawValue};
 
 use super::{
@@ -157,13 +157,21 @@ fn mixed(requests: bool) -> String {
 }
 
 fn not_an_object(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let plain = text.rfind(" at line ").map_or(text.as_str(), |end| &text[..end]);
+    let plain = plain(error);
     match error.classify() {
         Category::Eof => "not one JSON object: the line ends before the object does".to_owned(),
         Category::Syntax => format!("not one JSON object: {plain} at byte {} of the line", error.column()),
         Category::Data | Category::Io => format!("not one JSON object: {plain}"),
     }
+}
+
+/// What is wrong, without the place in what may be a part of the line only.
+fn plain(error: &serde_json::Error) -> String {
+    let mut text = error.to_string();
+    if let Some(end) = text.rfind(" at line ") {
+        text.truncate(end);
+    }
+    text
 }
 
 impl Columns {
@@ -227,7 +235,7 @@ impl<'de> Visitor<'de> for Object<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let mut given = Vec::new();
         while let Some(column) = map.next_key_seed(ColumnOf(self.columns))? {
-            let value = map.next_value_seed(Cell)?;
+            let value = cell(map.next_value()?);
             let title = &self.columns.titles[column];
             if given.contains(&column) {
                 self.errors.push(RowError::cell(self.raw.row, title, "", "given twice in one object"));
@@ -280,73 +288,36 @@ impl Visitor<'_> for ColumnOf<'_> {
     }
 }
 
-/// A cell's text and kind, or why the value cannot be a cell.
-pub(super) struct Cell;
-
-impl<'de> DeserializeSeed<'de> for Cell {
-    type Value = Result<(String, Kind), &'static str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {
-        json.deserialize_any(self)
+/// A cell's text and kind, or why the value cannot be a cell. A number stays as it is written: as `2.50` it is
+/// another prompt than as 2.5.
+pub(super) fn cell(value: &RawValue) -> Result<(String, Kind), String> {
+    let json = value.get();
+    match json.as_bytes().first() {
+        Some(b'"') => text(json).map(|text| (text, Kind::Text)),
+        Some(b'{') => Err("an object inside an object; give each value a name of its own".to_owned()),
+        Some(b'[') => list(json),
+        Some(b'n') => Ok((String::new(), Kind::Text)),
+        Some(b't' | b'f') => Ok((json.to_owned(), Kind::Bool)),
+        _ => Ok((json.to_owned(), Kind::Number)),
     }
 }
 
-impl<'de> Visitor<'de> for Cell {
-    type Value = Result<(String, Kind), &'static str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text, number or boolean")
+/// A list as it is written, but for blanks and the spelling of its texts.
+fn list(json: &str) -> Result<(String, Kind), String> {
+    let values: Vec<&RawValue> = serde_json::from_str(json).map_err(|error| plain(&error))?;
+    let mut items = Vec::new();
+    for value in values {
+        items.push(match cell(value)? {
+            (_, Kind::List) => return Err("a list inside a list; give texts, numbers or booleans".to_owned()),
+            (text, Kind::Text) => serde_json::Value::String(text).to_string(),
+            (written, Kind::Number | Kind::Bool) => written,
+        });
     }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Ok((text.to_owned(), Kind::Text)))
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
-        Ok(Ok((value.to_string(), Kind::Bool)))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
-        Ok(Ok((value.to_string(), Kind::Number)))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
-        Ok(Ok((value.to_string(), Kind::Number)))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
-        const EXACT: f64 = 9_007_199_254_740_992.0;
-        if value.abs() >= EXACT {
-            return Ok(Err("a number too large to be kept exactly; write it as text, in double quotes"));
-        }
-        Ok(Ok((value.to_string(), Kind::Number)))
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Ok((String::new(), Kind::Text)))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Err("an object inside an object; give each value a name of its own"))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let (mut items, mut wrong) = (Vec::new(), None);
-        while let Some(item) = list.next_element_seed(Self)? {
-            match item {
-                Ok((_, Kind::List)) => wrong = Some("a list inside a list; give texts, numbers or booleans"),
-                Ok((text, kind)) => items.push(item_of(text, kind)),
-                Err(message) => wrong = Some(message),
-            }
-        }
-        Ok(wrong.map_or_else(|| Ok((serde_json::Value::Array(items).to_string(), Kind::List)), Err))
-    }
+    Ok((format!("[{}]", items.join(",")), Kind::List))
 }
 
-fn item_of(text: String, kind: Kind) -> serde_json::Value {
-    let plain = (kind != Kind::Text).then(|| serde_json::from_str(&text).ok()).flatten();
-    plain.unwrap_or(serde_json::Value::String(text))
+fn text(json: &str) -> Result<String, String> {
+    serde_json::from_str(json).map_err(|error| format!("cannot be read: {}", plain(&error)))
 }
 
 #[cfg(test)]
@@ -374,25 +345,46 @@ mod tests {
         let second = rows[1].as_ref().unwrap();
         assert_eq!(
             (second.row, second.cells.as_slice()),
-            (2, ["", "", "true", "2.5"].map(str::to_owned).as_slice())
+            (2, ["", "", "true", "2.50"].map(str::to_owned).as_slice())
         );
         assert_eq!(second.variable(2), Some(true.into()));
-        assert_eq!(second.variable(3), Some(2.5.into()));
+        assert_eq!(second.variable(3).map(|price| price.to_string()).as_deref(), Some("2.50"));
         assert_eq!(second.variable(1), None);
     }
 
     #[test]
     fn everything_wrong_with_a_line_is_told() {
-        let (_, rows) = rows("{\"a\":{\"b\":[1]},\"a \":1,\"id\":12345678901234567890123}\n{\"a\":1} x\n");
+        let (_, rows) = rows("{\"a\":{\"b\":[1]},\"a \":1}\n{\"a\":1} x\n");
         assert_eq!(
             rows[0].as_ref().unwrap_err(),
             "row 1, column \"a\": an object inside an object; give each value a name of its own | \
-             row 1, column \"a\": given twice in one object | \
-             row 1, column \"id\": a number too large to be kept exactly; write it as text, in double quotes"
+             row 1, column \"a\": given twice in one object"
         );
         assert_eq!(
             rows[1].as_ref().unwrap_err(),
             "row 2: not one JSON object: trailing characters at byte 9 of the line"
+        );
+    }
+
+    #[test]
+    fn numbers_stay_as_they_are_written() {
+        for number in
+            ["0", "-0", "7", "2.50", "2.0", "0.30", "1e3", "1E+400", "18446744073709551616", "-12345678901234567890123"]
+        {
+            let (_, rows) = rows(&format!("{{\"a\":{number},\"b\":[\"x\\u00e9\", {number},true,null]}}\n"));
+            let row = rows[0].as_ref().unwrap();
+            assert_eq!(row.cells, [number.to_owned(), format!("[\"xé\",{number},true,\"\"]")]);
+            assert_eq!((row.kind(0), row.kind(1)), (Kind::Number, Kind::List));
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_none_is_told_of_its_column() {
+        let (_, rows) = rows("{\"a\":\"\\ud800\",\"b\":[[1],\"x\"]}\n");
+        assert_eq!(
+            rows[0].as_ref().unwrap_err(),
+            "row 1, column \"a\": cannot be read: unexpected end of hex escape | \
+             row 1, column \"b\": a list inside a list; give texts, numbers or booleans"
         );
     }
 

@@ -213,6 +213,7 @@ impl<'r, R: Read> Rows<'r, R> {
     fn row(&mut self, mut raw: RawRow) -> Result<RowSpecs, BadRow> {
         self.unread = false;
         self.restore(&mut raw.cells);
+        suspect::with_whole_id(&mut raw, &self.layout);
         let doubts = suspect::doubts(&raw, &self.layout, self.source.titles());
         let plain = (!doubts.is_empty()).then(|| suspect::without(&raw, &doubts, &self.layout));
         let mut errors: Vec<RowError> = doubts.into_iter().map(|(_, error)| error).collect();

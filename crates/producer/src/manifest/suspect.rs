@@ -139,10 +139,13 @@ impl Cell<'_> {
             }
             _ => {}
         }
-        if self.kind == Kind::Number && self.text.contains('.') {
-            return Some(format!(
-                "the id is the number {text}, which may have lost zeros ({text}0); write it as text"
-            ));
+        if self.kind == Kind::Number && self.text.contains(['.', 'e', 'E']) {
+            let zeros = if self.text.contains(['e', 'E']) {
+                String::new()
+            } else {
+                format!(", which may have lost zeros ({text}0)")
+            };
+            return Some(format!("the id is the number {text}{zeros}; write it as text"));
         }
         if is_scientific(self.text) {
             return Some(format!(
@@ -218,6 +221,17 @@ fn no_file_name(id: &str) -> Option<String> {
     None
 }
 
+/// Data frames write the id 7 as 7.0.
+pub(super) fn with_whole_id(raw: &mut RawRow, layout: &Layout) {
+    let Some(column) = layout.id.filter(|column| raw.kind(*column) == Kind::Number) else { return };
+    let Some(id) = raw.cells.get_mut(column) else { return };
+    if let Some((whole, zeros)) = id.split_once('.')
+        && zeros.bytes().all(|byte| byte == b'0')
+    {
+        id.truncate(whole.len());
+    }
+}
+
 /// Watches the ids of a spreadsheet: where one is a text with zeros in front, a shorter number has
 /// probably lost its own.
 #[derive(Debug, Default)]
@@ -276,6 +290,17 @@ mod tests {
         }
         assert_eq!(scientific("1200000000000"), "1.2E+12");
         assert_eq!(scientific("100"), "1E+02");
+    }
+
+    #[test]
+    fn whole_numbers_of_data_frames_are_ids() {
+        let layout = Layout { id: Some(0), ..Layout::default() };
+        for (written, id) in [("7.0", "7"), ("7.00", "7"), ("7", "7"), ("7.50", "7.50"), ("7e1", "7e1")] {
+            let mut raw = RawRow::default();
+            raw.put(0, written.to_owned(), Kind::Number);
+            with_whole_id(&mut raw, &layout);
+            assert_eq!(raw.cells[0], id);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::{borrow::Cow, collections::HashSet};
 
 use minijinja::Value;
 use pictor_common::asset_key::hex;
+use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -273,7 +274,7 @@ pub(super) fn place(cells: &mut Vec<String>, variant: &[Varied<'_>], titles: usi
 /// The values of a list: a JSON array, or texts with `|` between them, where `\|` is a bar and `\\` a backslash.
 pub(super) fn items(kind: Kind, text: &str) -> Vec<(String, Kind)> {
     if kind == Kind::List {
-        let items: Vec<serde_json::Value> = serde_json::from_str(text).unwrap_or_default();
+        let items: Vec<&RawValue> = serde_json::from_str(text).unwrap_or_default();
         return items.into_iter().map(item).collect();
     }
     let mut items = vec![String::new()];
@@ -289,11 +290,16 @@ pub(super) fn items(kind: Kind, text: &str) -> Vec<(String, Kind)> {
     items.into_iter().map(|item| (item.trim().to_owned(), Kind::Text)).collect()
 }
 
-fn item(value: serde_json::Value) -> (String, Kind) {
-    match value {
-        serde_json::Value::String(text) => (text.trim().to_owned(), Kind::Text),
-        serde_json::Value::Bool(value) => (value.to_string(), Kind::Bool),
-        other => (other.to_string(), Kind::Number),
+/// A number stays as it is written.
+fn item(value: &RawValue) -> (String, Kind) {
+    let json = value.get();
+    match json.as_bytes().first() {
+        Some(b'"') => {
+            let text: String = serde_json::from_str(json).unwrap_or_default();
+            (text.trim().to_owned(), Kind::Text)
+        }
+        Some(b't' | b'f') => (json.to_owned(), Kind::Bool),
+        _ => (json.to_owned(), Kind::Number),
     }
 }
 

@@ -132,6 +132,9 @@ pub(crate) enum Command {
     Config(commands::config::ConfigCommand),
     /// Run an image API that behaves like the real one
     Simulate(Box<commands::simulate::SimulateArgs>),
+    /// Measure Pictor against its own simulator; costs nothing
+    #[command(subcommand)]
+    Bench(commands::bench::BenchCommand),
 }
 
 impl Global {

@@ -376,6 +376,16 @@ pub(crate) fn program_dirs() -> Vec<PathBuf> {
     dirs
 }
 
+/// The program that runs.
+pub(crate) fn own_program() -> std::io::Result<PathBuf> {
+    std::env::current_exe()
+}
+
+/// The variables that set something here, for a process that is to have settings of its own.
+pub(crate) fn own_variables() -> Vec<String> {
+    environment().into_keys().filter(|name| name.starts_with("PICTOR_")).collect()
+}
+
 /// A directory of the user's for sockets whose path must be short.
 pub(crate) fn runtime_dir() -> PathBuf {
     let own = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| dir.is_dir());

@@ -2,6 +2,7 @@
 
 pub(crate) mod asset;
 pub(crate) mod batch;
+pub(crate) mod bench;
 pub(crate) mod budget;
 pub(crate) mod completions;
 pub(crate) mod config;
@@ -79,6 +80,7 @@ pub(crate) async fn perform(command: Command, flags: &Flags, output: &Output) ->
         Command::Asset(command) => Box::pin(asset::run(command, &context)).await,
         Command::Doctor(args) => Box::pin(doctor::run(args, &context)).await,
         Command::Config(command) => config::run(&command, flags, &context),
+        Command::Bench(command) => Box::pin(bench::run(command, &context)).await,
         Command::Simulate(args) => Box::pin(simulate::run(*args, &context)).await,
     }
 }

@@ -226,6 +226,27 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "bench drain",
+        &[
+            (
+                "Three workers, 300 images each 5 s, for a minute",
+                "pictor bench drain --processes 3 --limit 300 --window 5 --minutes 1",
+            ),
+            (
+                "Others take a third of the limit, and it is guessed twice too high; three runs, for a script",
+                "pictor bench drain --foreign-load 0.3 --believed 500 --kind guess --runs 3 --json",
+            ),
+            (
+                "The limit falls and rises; answers say nothing of it",
+                "pictor bench drain --limit 250 --window 10 --change 6:100,12:400 --headers off --minutes 3",
+            ),
+            (
+                "Three accounts on one route, one paused and one broken",
+                "pictor bench drain --lanes 3 --pause-lane 2 --break-lane 3 --window 5 --requests 2000",
+            ),
+        ],
+    ),
+    (
         "completions",
         &[
             ("Bash", "pictor completions bash > ~/.local/share/bash-completion/completions/pictor"),

@@ -141,11 +141,26 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
     ),
     (
         "price list",
-        &[("Every model", "pictor price list"), ("One model", "pictor price list --model gpt-image-2")],
+        &[
+            ("Every model", "pictor price list"),
+            ("One model", "pictor price list --model gpt-image-2"),
+            ("What held, or will hold, on a day", "pictor price list --on 2027-01-01"),
+        ],
     ),
     (
         "price estimate",
         &[("As if nothing of the file existed", "pictor price estimate listings.csv --template listing.j2")],
+    ),
+    (
+        "price monthly",
+        &[
+            ("300 images a day", "pictor price monthly --per-day 300 --model dall-e-2 --size 1024x1024"),
+            (
+                "Two kinds together",
+                "pictor price monthly --per-day 20 --quality low --plus per-day=2,quality=high",
+            ),
+            ("Through the provider's batch API", "pictor price monthly --per-month 15000 --batch"),
+        ],
     ),
     ("template list", &[("Those that come with Pictor", "pictor template list")]),
     (

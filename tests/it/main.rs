@@ -15,6 +15,7 @@ mod keys;
 mod layering;
 mod measures;
 mod openai_python;
+mod prices;
 mod producing;
 mod profiles;
 mod prove;

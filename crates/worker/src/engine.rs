@@ -154,7 +154,7 @@ pub(crate) fn client_request_id(attempt: &Attempt) -> String {
     format!("{}:{}", attempt.token, attempt.attempt)
 }
 
-/// Milliseconds since 1970 by this host's clock; for people, never for decisions.
+/// Milliseconds since 1970 by this host's clock; for people and for the day of a price, never for decisions.
 pub(crate) fn wall_ms() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))

@@ -181,6 +181,7 @@ async fn received_image(engine: &Engine, grant: &Grant, mut attempt: Attempt, re
         request_id: received.headers.request_id,
         revised_prompt: received.revised_prompt,
         usage: received.usage,
+        at_ms: wall_ms(),
     };
     engine.journal.note(Record::Received { token: attempt.token.clone(), image: image.clone() });
     attempt.request_id.clone_from(&image.request_id);

@@ -6,6 +6,7 @@ use minijinja::Value;
 use pictor_common::{
     Spec,
     catalogue::{Catalogue, Model},
+    price::Terms,
 };
 
 use super::{
@@ -55,6 +56,8 @@ pub struct Rules<'a> {
     pub(super) catalogue: &'a Catalogue,
     pub(super) hosts: &'a Hosts,
     pub(super) today: &'a str,
+    /// At which prices.
+    pub(super) terms: Terms,
     pub(super) template: Option<&'a Template>,
     pub(super) ignore: IgnoreColumns,
     /// A spec with all defaults set.
@@ -81,10 +84,12 @@ impl<'a> Rules<'a> {
     /// Checks what is said for all rows.
     pub fn new(setup: Setup<'a>) -> Result<Self, Vec<RowError>> {
         let model = setup.catalogue.default_model();
+        let terms = setup.today.parse().map_err(|error| vec![RowError::file(format!("today: {error}"))])?;
         let mut rules = Self {
             catalogue: setup.catalogue,
             hosts: setup.hosts,
             today: setup.today,
+            terms,
             template: setup.template,
             ignore: setup.ignore,
             base: Spec { model: model.to_owned(), ..Spec::default() },

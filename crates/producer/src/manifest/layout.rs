@@ -45,7 +45,7 @@ impl Layout {
     }
 
     /// Works out what columns are for that are new since the last row. In a `table`, unlike in JSON, titles may
-    /// mark lists, and rows may come with our errors beside them.
+    /// mark lists. Rows may come with our errors beside them.
     pub(super) fn learn(
         &mut self,
         titles: &[String],
@@ -61,7 +61,7 @@ impl Layout {
         for (column, title) in titles.iter().enumerate().skip(self.uses.len()) {
             let bare = title.trim().strip_suffix(LIST).filter(|_| table);
             let name = normalized(bare.unwrap_or(title));
-            let ours = table && Some(column) == last && name == ERROR && !uses(rules, ERROR);
+            let ours = (!table || Some(column) == last) && name == ERROR && !uses(rules, ERROR);
             let what = if ours {
                 self.mended = Some(column);
                 Use::Other

@@ -126,7 +126,8 @@ local function serve(spec)
       idle = 0
       local slot = slot_for(lane, pick.tokens)
       if slot > NOW + request.horizon then
-        sleep, why = math.min(sleep, slot - request.horizon - NOW), pause_of(lane) >= slot and 'paused' or 'limit'
+        -- Half a horizon's worth of permits at a time: fewer calls, and still nobody is late.
+        sleep, why = math.min(sleep, math.max(slot - request.horizon - NOW, request.horizon / 2)), pause_of(lane) >= slot and 'paused' or 'limit'
         break
       end
       if over_total(pick.ceiling) then

@@ -8,6 +8,7 @@ mod ending;
 mod fairness;
 mod grace;
 mod keys_and_profiles;
+mod late;
 mod steering;
 mod submitting;
 mod world;

@@ -9,6 +9,7 @@ mod fairness;
 mod grace;
 mod keys_and_profiles;
 mod limiter;
+mod late;
 mod steering;
 mod submitting;
 mod world;

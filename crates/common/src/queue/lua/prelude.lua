@@ -160,6 +160,18 @@ local function enqueue(asset, route, batch)
   return true
 end
 
+-- Gives up an asset that nobody asks for, unless it was sent. Its hash stays also where it tells of money: an answer
+-- may still come, and by that it is known as charged.
+local function forget(asset)
+  local a = hash(key('a', asset))
+  if num(a.attempts) > 0 then return end
+  for field in pairs(a) do
+    if string.find(field, '^unknown:') or string.find(field, '^paid:') then return end
+  end
+  call('ZREM', key('later'), asset)
+  call('DEL', key('a', asset), key('s', asset), key('failure', asset))
+end
+
 -- Makes an asset ready and a member of every flow that asks for it.
 local function requeue(asset, due)
   local route = call('HGET', key('a', asset), 'route')
@@ -171,10 +183,7 @@ local function requeue(asset, due)
   end
   call('ZREM', key('later'), asset)
   local list = askers(asset)
-  if not list[1] and num(call('HGET', key('a', asset), 'attempts')) == 0 then
-    call('DEL', key('a', asset), key('s', asset), key('failure', asset))
-    return
-  end
+  if not list[1] then return forget(asset) end
   for _, batch in ipairs(list) do enqueue(asset, route, batch) end
   rest(asset, list, { kind = 'enqueue' })
 end
@@ -292,7 +301,8 @@ local function resolve(request)
   local counted = call('HGET', asset, 'unknown:' .. request.token)
   if not counted then return 0 end
   call('HDEL', asset, 'unknown:' .. request.token)
-  call('HINCRBY', asset, 'unknowns', -1)
+  -- Those from before a retry are not counted any more.
+  if call('HINCRBY', asset, 'unknowns', -1) < 1 then call('HDEL', asset, 'unknowns') end
   call('HINCRBY', key('budget'), 'unknown', minus(counted))
   ledger('resolved', request.key, request.token, num(counted), request)
   return num(counted)

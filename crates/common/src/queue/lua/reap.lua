@@ -97,18 +97,15 @@ local function pass_on(asset, shared)
 end
 
 local function unask(asset, batch)
-  local a = call('HMGET', key('a', asset), 'phase', 'batch', 'shared', 'attempts', 'route')
+  local a = call('HMGET', key('a', asset), 'phase', 'batch', 'shared', 'route')
   if a[2] == batch then
     a[2] = pass_on(asset, a[3])
   elseif set(a[3]) then
     call('ZREM', key('askers', asset), batch)
     call('HDEL', key('rows', asset), batch)
   end
-  call('ZREM', key('flow', a[5] or '', batch), asset)
-  if a[1] == 'ready' and not set(a[2]) and num(a[4]) == 0 then
-    call('ZREM', key('later'), asset)
-    call('DEL', key('a', asset), key('s', asset), key('failure', asset))
-  end
+  call('ZREM', key('flow', a[4] or '', batch), asset)
+  if a[1] == 'ready' and not set(a[2]) then forget(asset) end
 end
 
 -- Takes a cancelled batch's references away; an unsent asset that nobody asks for is given up.

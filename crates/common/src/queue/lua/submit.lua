@@ -99,7 +99,10 @@ local function create(asset, home, row, kind, spec, made)
     return 'done'
   end
   set_spec(asset, spec)
-  call('COPY', sample_of(kind), home)
+  if call('COPY', sample_of(kind), home) == 0 then
+    -- After a wipe, all that is known may be that it was charged.
+    call('HSET', home, 'phase', 'ready', 'route', kind[1], 'ceiling', kind[2], 'tokens', kind[3], 'batch', batch)
+  end
   line_up(kind[1], row, asset)
   return 'ready'
 end

@@ -14,6 +14,7 @@ mod keys;
 mod layering;
 mod measures;
 mod openai_python;
+mod own_ids;
 mod producing;
 mod profiles;
 mod prove;

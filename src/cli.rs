@@ -213,4 +213,23 @@ mod tests {
     fn verify_cli() {
         Cli::command().debug_assert();
     }
+
+    #[test]
+    fn only_what_writes_bad_rows_down_asks_where() {
+        let takes = |words: &[&str]| {
+            let flags = ["a.csv", "--skip-bad", "--rejected", "bad.csv", "--id-column", "SKU"];
+            let parsed = |flags: &[&str]| Cli::try_parse_from([&["pictor"], words, flags].concat()).is_ok();
+            assert!(parsed(&[flags[0], flags[1], flags[4], flags[5]]), "{words:?}");
+            parsed(&flags)
+        };
+        for (words, expected) in [
+            (&["run"][..], true),
+            (&["demo"], true),
+            (&["submit"], true),
+            (&["price", "estimate"], false),
+            (&["template", "preview"], false),
+        ] {
+            assert_eq!(takes(words), expected, "{words:?}");
+        }
+    }
 }

@@ -112,6 +112,9 @@ pub(crate) struct ReadArgs {
     /// What stands between the cells of a CSV file: one character, or tab [default: as its first line says]
     #[arg(long, value_name = "CHARACTER")]
     delimiter: Option<String>,
+    /// Column that holds the ids of the rows [default: id]
+    #[arg(long, value_name = "NAME")]
+    id_column: Option<String>,
     /// Sheet of a spreadsheet [default: the only one with rows]
     #[arg(long, value_name = "NAME")]
     sheet: Option<String>,
@@ -128,6 +131,14 @@ impl ReadArgs {
     }
 }
 
+/// Where bad rows go, for commands that write them down.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct RejectedArgs {
+    /// Where the bad rows go [default: FILE.rejected.csv, .jsonl or .xlsx, as the file is]
+    #[arg(long, value_name = "FILE", requires = "skip_bad")]
+    pub(crate) rejected: Option<PathBuf>,
+}
+
 /// How a file becomes a batch.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct BatchArgs {
@@ -142,13 +153,10 @@ pub(crate) struct BatchArgs {
     /// combinations are made
     #[arg(long, value_name = "NAME=VALUE,VALUE")]
     pub(crate) vary: Vec<String>,
-    /// Leave bad rows out instead of refusing the file; they go to FILE.rejected.csv, each with its error, and the
-    /// exit code is 1
+    /// Leave bad rows out instead of refusing the file; `run`, `demo` and `submit` write them to FILE.rejected.csv
+    /// (.jsonl, .xlsx: as the file is), each with its error, and the exit code is 1
     #[arg(long)]
     pub(crate) skip_bad: bool,
-    /// Where the bad rows go [default: FILE.rejected.csv]
-    #[arg(long, value_name = "FILE", requires = "skip_bad")]
-    pub(crate) rejected: Option<PathBuf>,
     /// Allow columns that nothing uses: all of them, or those named
     #[arg(long, value_name = "COLUMNS", num_args = 0..=1, value_delimiter = ',')]
     pub(crate) ignore_columns: Option<Vec<String>>,
@@ -208,18 +216,20 @@ impl BatchArgs {
             Some(chosen) => chosen.with(explicit, axes),
             None => (None, explicit, axes),
         };
+        if let Some(column) = &self.read.id_column {
+            options.insert("id_column".to_owned(), normalized(column));
+        }
         if !axes.is_empty() {
             options.insert("vary".to_owned(), vary::canonical(&axes));
         }
-        let rejected =
-            self.skip_bad.then(|| rejected::place(self.rejected.as_deref(), &manifest)).transpose()?;
         Ok(Prepared {
             manifest,
             template,
             defaults,
             axes,
             skip_bad: self.skip_bad,
-            rejected: rejected.flatten(),
+            rejected: None,
+            id_column: self.read.id_column.clone(),
             hosts: crate::accounts::hosts(settings, today),
             today: today.to_owned(),
             options,
@@ -241,6 +251,7 @@ pub(crate) struct Prepared {
     defaults: BTreeMap<String, String>,
     axes: Vec<Axis>,
     skip_bad: bool,
+    id_column: Option<String>,
     /// Where bad rows go, if they are to be kept.
     rejected: Option<PathBuf>,
     hosts: Hosts,
@@ -255,6 +266,14 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
+    /// The same, writing down rows that are left out.
+    pub(crate) fn keeping(mut self, args: &RejectedArgs) -> anyhow::Result<Self> {
+        if self.skip_bad {
+            self.rejected = rejected::place(args.rejected.as_deref(), &self.manifest)?;
+        }
+        Ok(self)
+    }
+
     /// The rules for all rows.
     pub(crate) fn rules<'a>(&'a self, settings: &'a Settings) -> anyhow::Result<Rules<'a>> {
         let setup = Setup {
@@ -265,7 +284,8 @@ impl Prepared {
             defaults: &self.defaults,
             ignore: self.ignore.clone(),
         };
-        let rules = Rules::new(setup).and_then(|rules| rules.varied(self.axes.clone()));
+        let rules = Rules::new(setup).map_err(|errors| bad_defaults(&errors))?;
+        let rules = rules.with_ids_in(self.id_column.as_deref()).map_err(refused)?.varied(self.axes.clone());
         rules.map(|rules| rules.skipping_bad(self.skip_bad)).map_err(|errors| bad_defaults(&errors))
     }
 

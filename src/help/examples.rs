@@ -61,6 +61,10 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
                 "Behind everything else, and never for more than $50",
                 "pictor submit backlog.jsonl --band bulk --max-cost 50",
             ),
+            (
+                "Article numbers in a column of their own name; asset show and results know rows by them",
+                "pictor submit export.xlsx --template listing.j2 --id-column Artikelnummer",
+            ),
         ],
     ),
     ("worker", &[("On as many machines as you like", "pictor worker --concurrency 64")]),

@@ -16,6 +16,7 @@ mod layering;
 mod measures;
 mod openai_python;
 mod prices;
+mod own_ids;
 mod producing;
 mod profiles;
 mod prove;

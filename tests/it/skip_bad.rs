@@ -44,7 +44,9 @@ async fn good_rows_are_made_and_bad_ones_mended_and_made_too() {
     assert_eq!(code(&whole), 2, "{}", told(&whole));
     assert!(!world.path("shop.csv.rejected.csv").exists() && batches(&world).await.is_empty());
 
+    fs::write(world.path("shop.csv.rejected.csv.4711.part"), "of a killed run").unwrap();
     let run = world.run(&["run", "shop.csv", "--skip-bad", "--out", "out", "--json"]);
+    assert!(!world.path("shop.csv.rejected.csv.4711.part").exists());
     assert_eq!(code(&run), 1, "{}", told(&run));
     assert_eq!(world.sim.billed().await, 3);
     let summary = result(&run);

@@ -16,6 +16,7 @@ use std::{
 
 use self::{book::Book, table::Table};
 use crate::{
+    fresh::Fresh,
     manifest::{BadRow, Format, Kind, Rows, Skipped},
     submit::{Checked, Request},
 };
@@ -39,20 +40,16 @@ impl Request<'_> {
             None if none => return Ok(()),
             Some(true) | None => {}
         }
-        // Two runs over one manifest may do this at once.
-        let fresh = path.with_added_extension(format!("{}.part", std::process::id()));
-        let replace = || {
-            self.fill(&checked.skipped, &fresh)?;
-            if std::fs::read(path).is_ok_and(|old| std::fs::read(&fresh).is_ok_and(|new| old != new)) {
-                set_aside(path)?;
-            }
-            std::fs::rename(&fresh, path)
-        };
-        replace().inspect_err(|_error| drop(std::fs::remove_file(&fresh)))
+        let fresh = Fresh::of(path)?;
+        self.fill(&checked.skipped, fresh.file()?)?;
+        if std::fs::read(path).is_ok_and(|old| std::fs::read(fresh.path()).is_ok_and(|new| old != new)) {
+            set_aside(path)?;
+        }
+        fresh.arrive()
     }
 
-    fn fill(&self, skipped: &Skipped, path: &Path) -> io::Result<()> {
-        let mut out = BufWriter::new(File::create(path)?);
+    fn fill(&self, skipped: &Skipped, file: File) -> io::Result<()> {
+        let mut out = BufWriter::new(file);
         let format = self.manifest.format.format();
         if skipped.beyond_ascii && format != Format::Xlsx {
             out.write_all(UTF8_MARK)?;

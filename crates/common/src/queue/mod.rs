@@ -104,7 +104,10 @@ pub enum QueueError {
     #[error("batch {0} already has other content: use another --run-id")]
     OtherContent(String),
     /// A chunk came before its turn, or overlaps what is in: another version cuts chunks elsewhere.
-    #[error("batch {0} is being submitted by somebody else: submit it again when they are done")]
+    #[error(
+        "batch {0} is being submitted by somebody else, or another version of Pictor began it: wait until they are \
+         done, or submit under another --run-id, which pays for nothing twice"
+    )]
     Gap(String),
     /// Redis has forgotten, or may have, what was looked up there; nothing was written.
     #[error(

@@ -125,6 +125,7 @@ impl<'r, R: Read> Rows<'r, R> {
             let missing = layout.missing_variables(rules);
             layout.lacks_variables = !missing.is_empty();
             pending.extend(missing);
+            pending.extend(layout.missing_id(rules));
         }
         Self {
             rules,
@@ -423,7 +424,8 @@ impl<R: Read> Iterator for Rows<'_, R> {
                 None if self.ended || self.source.has_header() => return None,
                 None => {
                     self.ended = true;
-                    let missing = self.layout.missing_variables(self.rules);
+                    let mut missing = self.layout.missing_variables(self.rules);
+                    missing.extend(self.layout.missing_id(self.rules));
                     return (!missing.is_empty())
                         .then(|| Err(BadRow { errors: missing, ..BadRow::default() }));
                 }

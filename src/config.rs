@@ -376,6 +376,11 @@ pub(crate) fn program_dirs() -> Vec<PathBuf> {
     dirs
 }
 
+/// Where files go that nobody keeps.
+pub(crate) fn temporary_dir() -> PathBuf {
+    std::env::temp_dir()
+}
+
 /// The program that runs.
 pub(crate) fn own_program() -> std::io::Result<PathBuf> {
     std::env::current_exe()

@@ -252,12 +252,12 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
                 "pictor bench drain --processes 3 --limit 300 --window 5 --minutes 1",
             ),
             (
-                "Others take a third of the limit, and it is guessed twice too high; three runs, for a script",
+                "Others take 30 % of the limit, which is guessed twice too high; three runs, for a script",
                 "pictor bench drain --foreign-load 0.3 --believed 500 --kind guess --runs 3 --json",
             ),
             (
                 "The limit falls and rises; answers say nothing of it",
-                "pictor bench drain --limit 250 --window 10 --change 6:100,12:400 --headers off --minutes 3",
+                "pictor bench drain --kind guess --window 5 --change 6:100,12:400 --headers off --minutes 2",
             ),
             (
                 "Three accounts on one route, one paused and one broken",

@@ -20,7 +20,7 @@ fn demo(dir: &std::path::Path) -> Value {
 }
 
 /// Where a server is found also when only the tests' own tools have one.
-fn search_path() -> std::ffi::OsString {
+pub(crate) fn search_path() -> std::ffi::OsString {
     let tools = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/bin");
     let mut path = std::env::var_os("PATH").unwrap_or_default();
     path.push(":");

@@ -21,6 +21,7 @@ use super::{
     workers::{Workers, pictor},
 };
 use crate::{
+    config,
     private_redis::{PrivateRedis, Use},
     signals::Signals,
 };
@@ -50,7 +51,7 @@ fn scratch(parent: &Path) -> anyhow::Result<TempDir> {
 /// Images go to memory where the system has a place there: the disk is not what is measured.
 fn place_of_images() -> PathBuf {
     let memory = Path::new("/dev/shm");
-    if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() }
+    if memory.is_dir() { memory.to_owned() } else { config::temporary_dir() }
 }
 
 /// Lays a table over another.
@@ -94,7 +95,7 @@ impl Stage {
         log: &str,
         signals: &Signals,
     ) -> anyhow::Result<Self> {
-        let [dir, images] = [scratch(&std::env::temp_dir())?, scratch(&place_of_images())?];
+        let [dir, images] = [scratch(&config::temporary_dir())?, scratch(&place_of_images())?];
         let judge = Judge::start(case.simulator(seed))?;
         let store = images.path().display().to_string();
         let redis = PrivateRedis::open(&dir.path().join("redis"), Use::Work(&store), signals).await?;

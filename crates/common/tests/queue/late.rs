@@ -37,8 +37,17 @@ use Step::{Bad, Cancel, ClaimAndRelease, Orphan, Reap, Retry, Submit, Unknown};
 async fn end(world: &World, grant: &Grant, billed: Billed, outcome: Outcome) -> Ended {
     let cost = if billed == Billed::No { MicroUsd::ZERO } else { grant.ceiling };
     let failure = Failure::default();
-    let unmade =
-        Unmade { billed, cost, outcome, max_unknown: 0, failure: &failure, pause: None, doubt: false };
+    let unmade = Unmade {
+        billed,
+        cost,
+        outcome,
+        max_unknown: 0,
+        failure: &failure,
+        pause: None,
+        refusal: None,
+        fault: None,
+        doubt: false,
+    };
     world.queue.fail(&attempt(grant), &unmade).await.unwrap()
 }
 

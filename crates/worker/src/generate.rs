@@ -83,7 +83,7 @@ async fn begin(engine: &Engine, grant: &Grant, slot: Instant) -> Option<u32> {
             () = tokio::time::sleep(wait) => {}
             () = engine.draining.cancelled() => {}
         }
-        if engine.draining.is_cancelled() {
+        if engine.draining.is_cancelled() || engine.refused.has(&grant.lane) {
             give_back(engine, grant).await;
             return None;
         }
@@ -236,6 +236,7 @@ async fn no_image(
     let (outcome, mut lane_pause) = consequence(verdict, grant, attempt.attempt);
     if let Some(pause) = lane_pause.as_mut().filter(|_| verdict.class == Some(FailureClass::Auth)) {
         pause.key = refused_key;
+        engine.refuse(&grant.lane, pause.key.as_deref());
     }
     let cost = match verdict.billed {
         Billed::No => MicroUsd::ZERO,

@@ -12,6 +12,7 @@ mod key_watch;
 mod leases;
 pub mod provider;
 mod reaper;
+mod refused;
 mod run;
 pub mod scan;
 mod source;

@@ -1,6 +1,6 @@
 //! Says to people why something waits.
 
-use pictor_common::queue::{Overview, Why};
+use pictor_common::queue::{Beat, Overview, Why};
 use serde::Serialize;
 
 use crate::commands::when;
@@ -39,6 +39,9 @@ fn words(why: &Why, now: u64) -> String {
         Why::NoWorker => "no worker is alive: start pictor worker".to_owned(),
         Why::Stopping => "all workers are stopping".to_owned(),
         Why::NotServed { route } => format!("no worker has an account for {route}"),
+        Why::KeyRefused { lane } => format!(
+            "the API key for lane {lane} was refused: give its workers another, or pictor lane resume {lane}"
+        ),
         Why::Grace { until } => {
             format!("nothing starts for {}: workers that live say first what they hold", left(*until, now))
         }
@@ -82,6 +85,13 @@ fn words(why: &Why, now: u64) -> String {
 
 fn counted(count: u64, more: bool) -> String {
     format!("{count}{}", if more { " or more" } else { "" })
+}
+
+/// What keeps a worker from taking all that it could.
+pub(crate) fn hindered(beat: &Beat) -> Option<String> {
+    let of_profile = |profile: &String| format!("takes nothing: the namespace belongs to profile {profile}");
+    let refused = || format!("takes nothing for {}: its API key was refused", beat.refused.join(", "));
+    beat.other_profile.as_ref().map(of_profile).or_else(|| (!beat.refused.is_empty()).then(refused))
 }
 
 /// The time that is left until a moment.

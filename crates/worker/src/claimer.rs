@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tracing::{debug, error, info, warn};
 
 use crate::{
-    engine::{Engine, HORIZON, LEASE, wall_ms},
+    engine::{Engine, HORIZON, LEASE, Lane, wall_ms},
     leases::Renewals,
     source::Work,
 };
@@ -115,7 +115,8 @@ impl Claimer {
     }
 
     fn offers(&self) -> Vec<LaneOffer> {
-        let mut lanes: Vec<_> = self.engine.lanes.values().collect();
+        let usable = |lane: &&Lane| !self.engine.refused.has(&lane.name);
+        let mut lanes: Vec<_> = self.engine.lanes.values().filter(usable).collect();
         lanes.sort_by(|a, b| a.name.cmp(&b.name));
         let turn = usize::try_from(self.calls).unwrap_or(0) % lanes.len().max(1);
         lanes.rotate_left(turn);

@@ -16,11 +16,13 @@ use pictor_common::{
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use crate::{
     held::Held,
     learning::Learnt,
     provider::Provider,
+    refused::Refused,
     spool::{Journal, Spool},
 };
 
@@ -99,6 +101,8 @@ pub(crate) struct Engine {
     pub(crate) uploads: Semaphore,
     /// Another profile that the namespace belongs to since it was wiped.
     pub(crate) other_profile: Mutex<Option<String>>,
+    /// Lanes whose API key was refused.
+    pub(crate) refused: Refused,
     /// Cancelled when the worker takes nothing new and sends nothing more.
     pub(crate) draining: CancellationToken,
 }
@@ -122,6 +126,16 @@ impl Engine {
         self.other_profile.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Stops offering a lane whose API key was refused.
+    pub(crate) fn refuse(&self, lane: &str, key: Option<&str>) {
+        if key.is_some_and(|key| self.refused.note(lane, key)) {
+            warn!(
+                lane,
+                "this worker's API key was refused: it takes nothing for this lane until it has another"
+            );
+        }
+    }
+
     /// What this worker says of itself.
     pub(crate) fn beat(&self) -> Beat {
         let offer = |lane: &Lane| LaneOffer {
@@ -138,6 +152,7 @@ impl Engine {
             draining: self.draining.is_cancelled(),
             lanes,
             other_profile: self.other_profile(),
+            refused: self.refused.lanes(),
         }
     }
 

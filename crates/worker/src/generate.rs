@@ -85,7 +85,7 @@ async fn begin(engine: &Engine, grant: &Grant, slot: Instant) -> Option<(u32, u6
             () = tokio::time::sleep(wait) => {}
             () = engine.draining.cancelled() => {}
         }
-        if engine.draining.is_cancelled() {
+        if engine.draining.is_cancelled() || engine.refused.has(&grant.lane) {
             give_back(engine, grant).await;
             return None;
         }
@@ -237,6 +237,7 @@ async fn no_image(engine: &Engine, grant: &Grant, attempt: Attempt, verdict: &Ve
     let (outcome, mut lane_pause) = consequence(verdict, grant, attempt.attempt);
     if let Some(pause) = lane_pause.as_mut().filter(|_| verdict.class == Some(FailureClass::Auth)) {
         pause.key = seen.refused_key;
+        engine.refuse(&grant.lane, pause.key.as_deref());
     }
     let refusal = match &verdict.next {
         Next::Refused(limit) => Some(refusal_of(limit, seen.epoch, &verdict.message)),

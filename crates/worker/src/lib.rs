@@ -13,6 +13,7 @@ mod learning;
 mod leases;
 pub mod provider;
 mod reaper;
+mod refused;
 mod run;
 pub mod scan;
 mod source;

@@ -112,6 +112,7 @@ fn assemble(parts: Parts) -> anyhow::Result<Engine> {
         decoders: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
         uploads: Semaphore::new(UPLOADS),
         other_profile: Mutex::default(),
+        refused: crate::refused::Refused::default(),
         draining: CancellationToken::new(),
     })
 }

@@ -246,7 +246,11 @@ impl Queue {
                 let fields = [("paused", reason), ("paused_key", "")];
                 connection.hset_multiple::<_, _, _, ()>(lane, &fields).await?;
             }
-            None => connection.hdel::<_, _, ()>(lane, &["paused", "paused_key", "pause_until"]).await?,
+            None => {
+                let mut pipe = redis::pipe();
+                pipe.hdel(&lane, &["paused", "paused_key", "pause_until"]).hincr(&lane, "resumed", 1);
+                pipe.exec_async(&mut connection).await?;
+            }
         }
         Ok(())
     }

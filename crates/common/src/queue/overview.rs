@@ -132,10 +132,22 @@ impl Overview {
         })
     }
 
+    /// A lane that serves a route, and for which a worker's API key was refused.
+    #[must_use]
+    pub fn refused_for(&self, route: &str) -> Option<&str> {
+        let mut refused = self.workers.iter().flat_map(|worker| {
+            worker.beat.lanes.iter().filter(|lane| worker.beat.refused.contains(&lane.lane))
+        });
+        let lane = refused.find(|lane| lane.routes.iter().any(|served| served == route))?;
+        Some(&lane.lane)
+    }
+
     /// Workers that take new work for a route.
     pub fn takers<'a>(&'a self, route: &'a str) -> impl Iterator<Item = &'a WorkerState> {
         self.workers.iter().filter(move |worker| {
-            let serves = |lane: &super::LaneOffer| lane.routes.iter().any(|served| served == route);
+            let serves = |lane: &super::LaneOffer| {
+                lane.routes.iter().any(|served| served == route) && !worker.beat.refused.contains(&lane.lane)
+            };
             !worker.beat.draining
                 && worker.beat.other_profile.is_none()
                 && worker.beat.lanes.iter().any(serves)

@@ -59,6 +59,19 @@ impl Queue {
         Ok(answer == "ok")
     }
 
+    /// How often people have let some lanes go on.
+    pub async fn resumed_lanes(&self, lanes: &[&str]) -> Result<Vec<u64>, QueueError> {
+        if lanes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipe = redis::pipe();
+        for lane in lanes {
+            pipe.hget(self.keys.lane(lane), "resumed");
+        }
+        let often: Vec<Option<u64>> = pipe.query_async(&mut self.connection.clone()).await?;
+        Ok(often.into_iter().map(Option::unwrap_or_default).collect())
+    }
+
     /// Retries or discards failed and parked assets; returns how many changed.
     pub async fn act_on_failures(&self, keys: &[AssetKey], action: FailureAction) -> Result<u64, QueueError> {
         let mut changed = 0;

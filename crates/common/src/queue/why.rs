@@ -41,6 +41,11 @@ pub enum Why {
         /// The route.
         route: String,
     },
+    /// The API keys of all workers that serve a route were refused.
+    KeyRefused {
+        /// One of the lanes.
+        lane: String,
+    },
     /// Live workers get time to re-assert their leases.
     Grace {
         /// Until when, µs since 1970.
@@ -134,6 +139,7 @@ impl Why {
             | Self::NoWorker
             | Self::Stopping
             | Self::NotServed { .. }
+            | Self::KeyRefused { .. }
             | Self::LanePaused { until: None, others: false, .. } => true,
             Self::Grace { .. }
             | Self::LanePaused { .. }
@@ -227,7 +233,12 @@ fn nobody(view: &BatchView, overview: &Overview, reasons: &mut Vec<Why>) {
     } else {
         let unserved = view.routes.iter().filter(|place| place.waiting > 0);
         for place in unserved.filter(|place| overview.takers(&place.route).next().is_none()) {
-            reasons.push(Why::NotServed { route: place.route.clone() });
+            match overview.refused_for(&place.route) {
+                None => reasons.push(Why::NotServed { route: place.route.clone() }),
+                // The pause of the lane says more.
+                Some(_) if overview.lanes_of(&place.route).any(|lane| lane.paused.is_some()) => {}
+                Some(lane) => push(reasons, Why::KeyRefused { lane: lane.to_owned() }),
+            }
         }
     }
 }

@@ -141,7 +141,10 @@ mod tests {
             reserved: MicroUsd::ZERO,
         };
         let told = words(&day, now);
-        assert!(told.starts_with("the day's budget of tenant shop of $5.00 is reached: $4.99 spent"), "{told}");
+        assert!(
+            told.starts_with("the day's budget of tenant shop of $5.00 is reached: $4.99 spent"),
+            "{told}"
+        );
         assert!(told.ends_with("(1 h 0 min)"), "{told}");
         let limit = Why::Limit {
             lane: "a.b".to_owned(),

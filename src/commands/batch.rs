@@ -119,7 +119,7 @@ async fn perform(command: BatchCommand, context: &Context, queue: &Queue) -> any
 }
 
 /// How a batch stands, in a few words.
-pub(super) fn state_of(batch: &BatchState) -> String {
+pub(crate) fn state_of(batch: &BatchState) -> String {
     match (batch.held.as_deref(), batch.sealed) {
         _ if batch.state == "cancelled" => match &batch.reason {
             Some(reason) => format!("cancelled: {reason}"),

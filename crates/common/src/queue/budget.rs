@@ -40,13 +40,11 @@ impl Counter {
     #[must_use]
     pub fn percent(&self) -> Option<u64> {
         let cap = self.cap?.0;
-        Some(if cap == 0 { 100 } else { u64::try_from(u128::from(self.spent.0) * 100 / u128::from(cap)).unwrap_or(u64::MAX) })
-    }
-
-    /// Whether an amount more would exceed the cap.
-    #[must_use]
-    pub fn refuses(&self, more: MicroUsd) -> bool {
-        self.cap.is_some_and(|cap| self.spent + self.reserved + more > cap)
+        Some(if cap == 0 {
+            100
+        } else {
+            u64::try_from(u128::from(self.spent.0) * 100 / u128::from(cap)).unwrap_or(u64::MAX)
+        })
     }
 }
 
@@ -134,6 +132,16 @@ impl Queue {
         Ok(budget)
     }
 
+    /// Money of a tenant; nothing for one that is unknown.
+    pub async fn tenant_money(&self, tenant: &str) -> Result<Counters, QueueError> {
+        let mut pipe = redis::pipe();
+        pipe.cmd("TIME").hgetall(self.keys.tenant(tenant));
+        let mut replies = Replies::of(&pipe, self).await?;
+        let (seconds, micros): (u64, u64) = replies.take()?;
+        let (day, _) = self.today(seconds * 1_000_000 + micros);
+        Ok(counters(&replies.take()?, &day))
+    }
+
     /// The name of the day it is by a clock, and when the next begins.
     pub(super) fn today(&self, now: u64) -> (String, u64) {
         let days = self.days();
@@ -153,7 +161,8 @@ pub(super) fn counters(fields: &Fields, day: &str) -> Counters {
         unknown: amount(&format!("unknown{suffix}")),
         by_person: fields.get(by).is_some_and(|by| by == "person"),
     };
-    let mut kept: Vec<&str> = fields.get("days").map(|days| days.split_whitespace().collect()).unwrap_or_default();
+    let mut kept: Vec<&str> =
+        fields.get("days").map(|days| days.split_whitespace().collect()).unwrap_or_default();
     kept.sort_unstable();
     let spent = |day: &str| DaySpent { day: day.to_owned(), spent: amount(&format!("spent:{day}")) };
     Counters {

@@ -8,7 +8,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tracing::error;
 
 use super::{Queue, QueueError, script};
-use crate::{MicroUsd, batch::BatchId};
+use crate::MicroUsd;
 
 /// What a cap is a cap of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -203,9 +203,16 @@ impl Queue {
         why: &str,
         caps: &[Cap],
     ) -> Result<Vec<WasSet>, QueueError> {
+        if caps.is_empty() {
+            return Ok(Vec::new());
+        }
         let caps: Vec<CapRequest<'_>> = caps
             .iter()
-            .map(|(of, amount)| CapRequest { scope: of.scope(), name: of.name(), amount: amount.map(|a| a.0) })
+            .map(|(of, amount)| CapRequest {
+                scope: of.scope(),
+                name: of.name(),
+                amount: amount.map(|a| a.0),
+            })
             .collect();
         let request = serde_json::json!({
             "by": setter, "who": who, "why": why, "days": self.days(), "caps": caps,
@@ -225,12 +232,6 @@ impl Queue {
         let entries: Vec<(String, HashMap<String, String>)> =
             self.connection.clone().xrevrange_count(self.keys.audit(), "+", "-", limit).await?;
         Ok(entries.iter().filter_map(|(_, fields)| audited(fields)).collect())
-    }
-
-    /// What a batch may cost in all, as it stands.
-    pub async fn batch_cap(&self, batch: &BatchId) -> Result<Option<MicroUsd>, QueueError> {
-        let cap: Option<u64> = self.connection.clone().hget(self.keys.batch(batch), "cap").await?;
-        Ok(cap.map(MicroUsd))
     }
 }
 

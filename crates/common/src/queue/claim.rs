@@ -266,8 +266,7 @@ impl Queue {
         let chunks: Vec<&[HeldAsset]> =
             if held.is_empty() { vec![&[]] } else { held.chunks(super::CHUNK).collect() };
         for chunk in chunks {
-            let request =
-                serde_json::json!({ "lease": micros(lease), "grace": self.grace_micros(), "days": self.days(), "held": chunk });
+            let request = serde_json::json!({ "lease": micros(lease), "grace": self.grace_micros(), "days": self.days(), "held": chunk });
             let some: Vec<String> =
                 script::EXTEND.run(&self.connection, self.keys.prefix(), &request).await?;
             answers.extend(some.iter().map(|word| match word.as_str() {

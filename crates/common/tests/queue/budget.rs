@@ -12,7 +12,8 @@ use jiff::{Timestamp, tz::Offset};
 use pictor_common::{
     MicroUsd,
     queue::{
-        Alert, Budget, CapOf, Counter, HeldPhase, Hold, LaneLimits, Setter, TenantMoney, WasSet, Which, Why, why,
+        Alert, Budget, CapOf, Counter, HeldPhase, Hold, LaneLimits, Setter, TenantMoney, WasSet, Which, Why,
+        why,
     },
 };
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -80,7 +81,8 @@ async fn the_cap_of_a_day_begins_anew_at_midnight_and_each_day_pays_for_its_own(
     settle(&world, &claimed.grants[0], CEILING).await;
     let told = reasons(&world, "b").await;
     let resets_at = budget(&world).await.resets_at;
-    let day = |why: &Why| matches!(why, Why::Budget { of: CapOf::Day, until: Some(at), .. } if *at == resets_at);
+    let day =
+        |why: &Why| matches!(why, Why::Budget { of: CapOf::Day, until: Some(at), .. } if *at == resets_at);
     assert!(told.iter().any(day), "{told:?}");
 
     let next = until(async || Some(world.claim(10).await.grants).filter(|grants| !grants.is_empty())).await;
@@ -123,7 +125,11 @@ async fn a_tenant_over_its_cap_is_held_and_goes_on_when_money_comes_back() {
     assert!(world.claim(20).await.grants.is_empty(), "half a ceiling came back");
     settle(&world, of("first")[1], 10_000).await;
     let next = world.claim(20).await.grants;
-    assert_eq!(next.iter().map(|grant| grant.payer.as_str()).collect::<Vec<_>>(), ["first"], "the elder first");
+    assert_eq!(
+        next.iter().map(|grant| grant.payer.as_str()).collect::<Vec<_>>(),
+        ["first"],
+        "the elder first"
+    );
     settle(&world, &next[0], CEILING).await;
     assert!(world.claim(20).await.grants.is_empty());
     assert_eq!(money(&tenant(&world, "shop").await.money.total), (2 * CEILING, 0));
@@ -142,7 +148,10 @@ async fn a_tenant_held_for_the_day_goes_on_after_midnight_by_itself() {
     settle(&world, &grants[0], CEILING).await;
     assert_eq!(held_word(&world, "b").await.as_deref(), Some("tenant_day_cap"));
     let told = reasons(&world, "b").await;
-    assert!(matches!(&told[..], [.., Why::Budget { of: CapOf::TenantDay(_), until: Some(_), .. }]), "{told:?}");
+    assert!(
+        matches!(&told[..], [.., Why::Budget { of: CapOf::TenantDay(_), until: Some(_), .. }]),
+        "{told:?}"
+    );
     let next = until(async || {
         world.queue.reap(100).await.unwrap();
         world.claim(5).await.grants.pop()
@@ -259,7 +268,8 @@ async fn a_reservation_of_an_earlier_version_is_given_back_where_it_was_counted(
     world.submit("b", "shop", 0..2).await;
     let grant = world.sent().await;
     let mut redis = world.redis.clone();
-    let (reservations, budget_key) = (format!("{}reservations", world.queue.keys().prefix()), world.queue.keys().budget());
+    let (reservations, budget_key) =
+        (format!("{}reservations", world.queue.keys().prefix()), world.queue.keys().budget());
     let old = format!(r#"{{"amount":"{CEILING}","payer":"b","lane":"{LANE}"}}"#);
     redis::cmd("HSET").arg(&reservations).arg(&grant.token).arg(old).exec_async(&mut redis).await.unwrap();
     let day = budget(&world).await.day;
@@ -300,14 +310,15 @@ async fn each_part_of_each_cap_is_told_once() {
     for grant in &grants[2..] {
         settle(&world, grant, CEILING).await;
     }
-    assert_eq!(
-        percents(&mut alerts),
-        [(CapOf::Total, 50), (CapOf::Total, 80), (shop(), 80), (shop(), 100)]
-    );
+    assert_eq!(percents(&mut alerts), [(CapOf::Total, 50), (CapOf::Total, 80), (shop(), 80), (shop(), 100)]);
     world.cap(shop(), Some(MicroUsd(5 * CEILING))).await;
     let last = world.one().await;
     ending::unknown(&world, &last).await;
-    assert_eq!(percents(&mut alerts), [(CapOf::Total, 100), (shop(), 100)], "80 % of it was spent when it was set");
+    assert_eq!(
+        percents(&mut alerts),
+        [(CapOf::Total, 100), (shop(), 100)],
+        "80 % of it was spent when it was set"
+    );
     // It turns out free, and is spent again: that was told.
     world.cap(shop(), Some(MicroUsd(6 * CEILING))).await;
     ending::refuse(&world, &last).await;
@@ -315,8 +326,13 @@ async fn each_part_of_each_cap_is_told_once() {
     settle(&world, &again, CEILING).await;
     assert_eq!(percents(&mut alerts), []);
     let mut redis = world.redis.clone();
-    let events: Vec<(String, std::collections::HashMap<String, String>)> =
-        redis::cmd("XRANGE").arg(world.queue.keys().events()).arg("-").arg("+").query_async(&mut redis).await.unwrap();
+    let events: Vec<(String, std::collections::HashMap<String, String>)> = redis::cmd("XRANGE")
+        .arg(world.queue.keys().events())
+        .arg("-")
+        .arg("+")
+        .query_async(&mut redis)
+        .await
+        .unwrap();
     assert_eq!(events.iter().filter(|(_, fields)| fields["kind"] == "budget").count(), 7);
 }
 
@@ -336,7 +352,8 @@ async fn what_a_person_has_set_stands_until_it_is_given_back() {
     assert_eq!(set(Setter::Reset, "ann@desk", "over", 100).await, WasSet::Set);
     assert_eq!(set(Setter::Settings, "pictor@d", "its settings", 90).await, WasSet::Set);
     let audit = world.queue.audit(10).await.unwrap();
-    let told: Vec<_> = audit.iter().rev().map(|a| (a.who.as_str(), a.by.as_str(), a.from, a.to.unwrap().0)).collect();
+    let told: Vec<_> =
+        audit.iter().rev().map(|a| (a.who.as_str(), a.by.as_str(), a.from, a.to.unwrap().0)).collect();
     let usd = |dollars: u64| Some(MicroUsd(dollars * 1_000_000));
     assert_eq!(
         told,

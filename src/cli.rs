@@ -116,7 +116,7 @@ pub(crate) enum Command {
     /// What was paid, or may have been
     #[command(subcommand)]
     Ledger(commands::ledger::LedgerCommand),
-    /// The total that may be spent
+    /// What may be spent: in all, a day, by a tenant, on a batch
     #[command(subcommand)]
     Budget(commands::budget::BudgetCommand),
     /// What may send, how fast, and why one waits

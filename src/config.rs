@@ -1,12 +1,14 @@
 //! Settings: defaults < file < profile < environment < flags. The only reader of the environment.
 
 mod account;
+mod budget;
 mod layers;
 mod mask;
 mod nearest;
 mod origin;
 mod profile;
 mod show;
+mod who;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,15 +18,17 @@ use std::{
 
 use anyhow::Context;
 use config::{Value, ValueKind};
-use pictor_common::{MicroUsd, batch::check_name, catalogue::Catalogue};
+use pictor_common::{batch::check_name, catalogue::Catalogue};
 use pictor_store::{PublicBase, S3Settings};
 use secrecy::SecretString;
 use serde::{Deserialize, de::DeserializeOwned};
 
 pub(crate) use account::{AccountSettings, Key};
+pub(crate) use budget::{BudgetSettings, TenantBudget};
 use layers::{Layers, Table};
 use origin::Origin;
 pub(crate) use show::{Row, Shown};
+pub(crate) use who::who;
 
 use crate::cli::LogFormat;
 
@@ -51,8 +55,7 @@ pub(crate) struct Settings {
     pub(crate) store: StoreSettings,
     pub(crate) accounts: BTreeMap<String, AccountSettings>,
     pub(crate) worker: WorkerSettings,
-    /// The most that may be spent in the namespace.
-    pub(crate) total: Option<MicroUsd>,
+    pub(crate) budget: BudgetSettings,
     pub(crate) catalogue: Catalogue,
     /// Where the private Redis and the spool live.
     pub(crate) data_dir: PathBuf,
@@ -91,12 +94,6 @@ impl WorkerSettings {
     pub(crate) const fn drain(&self) -> Duration {
         Duration::from_secs(self.drain_seconds)
     }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BudgetSettings {
-    total: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -233,7 +230,7 @@ struct Sections {
     redis: RedisSettings,
     store: StoreSettings,
     worker: WorkerSettings,
-    total: Option<MicroUsd>,
+    budget: BudgetSettings,
     catalogue: CatalogueSettings,
     accounts: BTreeMap<String, account::Fields>,
     log: Option<String>,
@@ -247,8 +244,6 @@ impl Sections {
         }
         let redis: RedisSettings = section(whole, "redis")?;
         check_name(&redis.namespace).context("settings: redis.namespace")?;
-        let budget: BudgetSettings = section(whole, "budget")?;
-        let total = budget.total.map(|text| text.parse()).transpose().context("settings: budget.total")?;
         let worker: WorkerSettings = section(whole, "worker")?;
         anyhow::ensure!(worker.concurrency > 0, "settings: worker.concurrency must be 1 or more");
         anyhow::ensure!(worker.max_attempts > 0, "settings: worker.max_attempts must be 1 or more");
@@ -257,7 +252,7 @@ impl Sections {
             redis,
             store: store(whole)?,
             worker,
-            total,
+            budget: budget::read(whole)?,
             catalogue: section(whole, "catalogue")?,
             accounts: account::fields(whole)?,
             log: whole.get("log").cloned().and_then(|value| value.into_string().ok()),
@@ -271,7 +266,7 @@ fn assemble(
     profile: Option<String>,
     environment: &BTreeMap<String, String>,
 ) -> anyhow::Result<Settings> {
-    let Sections { redis, store, worker, total, catalogue, accounts, log, log_format } =
+    let Sections { redis, store, worker, budget, catalogue, accounts, log, log_format } =
         Sections::read(&layers.values)?;
     let catalogue = catalogue_with(catalogue.file.as_deref())?;
     let data_dir = layers.text(&["data_dir"]).map(PathBuf::from);
@@ -281,7 +276,7 @@ fn assemble(
         store,
         accounts: account::all(accounts, &catalogue, environment)?,
         worker,
-        total,
+        budget,
         catalogue,
         log,
         log_format,

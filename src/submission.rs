@@ -11,7 +11,7 @@ use clap::Args;
 use pictor_common::{
     MicroUsd,
     batch::{Band, check_name},
-    queue::{Queue, Submitted},
+    queue::{CapOf, Counter, Queue, Setter, Submitted},
     store::Store,
 };
 use pictor_producer::{
@@ -24,7 +24,7 @@ use pictor_producer::{
 
 use crate::{
     commands::Context,
-    config::Settings,
+    config::{Settings, who},
     exit::refused,
     output::Output,
     parts,
@@ -169,6 +169,10 @@ pub(crate) struct BatchArgs {
     /// Refuse, as a whole, what may cost more than this many US dollars
     #[arg(long, value_name = "USD")]
     pub(crate) max_cost: Option<String>,
+    /// Spend at most this many US dollars on the batch; what is over waits until it is submitted again with more, or
+    /// `pictor budget set batch` raises it
+    #[arg(long, value_name = "USD")]
+    pub(crate) cap: Option<String>,
     /// Say what is new and what it would cost, and stop
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -203,6 +207,8 @@ impl BatchArgs {
         let run_id = run_id.map_err(|error| refused(format!("--run-id {error}")))?;
         let max_cost = self.max_cost.as_deref().map(str::parse).transpose();
         let max_cost = max_cost.map_err(|error| refused(format!("--max-cost {error}")))?;
+        let cap = self.cap.as_deref().map(str::parse).transpose();
+        let cap = cap.map_err(|error| refused(format!("--cap {error}")))?;
         let explicit = self.spec.defaults()?;
         let chosen = templates::chosen(self.template.as_deref(), self.template_file.as_deref())?;
         let axes = axes(&self.vary, &explicit)?;
@@ -239,6 +245,7 @@ impl BatchArgs {
             run_id,
             retry_failed: self.retry_failed,
             max_cost,
+            cap,
         })
     }
 }
@@ -263,6 +270,7 @@ pub(crate) struct Prepared {
     run_id: Option<pictor_common::batch::BatchId>,
     retry_failed: bool,
     max_cost: Option<MicroUsd>,
+    cap: Option<MicroUsd>,
 }
 
 impl Prepared {
@@ -296,7 +304,8 @@ impl Prepared {
         output: &Output,
     ) -> anyhow::Result<(Checked, Option<Rejected>)> {
         tokio::task::block_in_place(|| {
-            let checked = request.check()?;
+            let mut checked = request.check()?;
+            checked.head.cap = self.cap;
             let rejected = rejected::keep(request, &checked, self.rejected.as_deref(), output)?;
             match checked.skipped.errors.clone().filter(|_| checked.rows == 0) {
                 Some(bad) => Err(bad.into()),
@@ -331,12 +340,15 @@ impl Prepared {
             return Err(refused(why));
         }
         let totals = queue.totals().await?;
-        if let Some(cap) = totals.cap {
-            let left = cap.saturating_sub(totals.spent + totals.reserved);
-            if let Some(why) = planned.plan.refuses(left) {
+        let all =
+            Counter { cap: totals.cap, spent: totals.spent, reserved: totals.reserved, ..Counter::default() };
+        let tenant = queue.tenant_money(&self.tenant).await?.total;
+        let whose = format!("the budget of tenant {}", self.tenant);
+        for (name, counter) in [("the total budget", all), (whose.as_str(), tenant)] {
+            let why = counter.left().and_then(|left| planned.plan.refuses(left));
+            if let (Some(why), Counter { cap: Some(cap), spent, reserved, .. }) = (why, counter) {
                 return Err(refused(format!(
-                    "{why} by the total budget of {cap} ({} spent, {} set aside)",
-                    totals.spent, totals.reserved
+                    "{why} by {name} of {cap} ({spent} spent, {reserved} set aside)"
                 )));
             }
         }
@@ -423,6 +435,11 @@ pub(crate) async fn submit(
     context: &Context,
 ) -> anyhow::Result<(Planned, Submitted)> {
     let output = &context.output;
+    if let Some(cap) = checked.head.cap {
+        // One that is in already may be held by a lower one. Of a new batch nothing is known yet.
+        let cap = (CapOf::Batch(checked.head.id.to_string()), Some(cap));
+        queue.set_caps(Setter::Person, &who(), "submitted with --cap", &[cap]).await?;
+    }
     match send(request, checked, &planned, queue, store, output).await {
         Err(error) if error.forgot() => {
             output.note("Redis was wiped, replaced or restarted meanwhile: everything is looked up again");

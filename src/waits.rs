@@ -1,6 +1,6 @@
 //! Says to people why something waits.
 
-use pictor_common::queue::{Beat, Overview, Why};
+use pictor_common::queue::{Beat, CapOf, Overview, Why};
 use serde::Serialize;
 
 use crate::commands::when;
@@ -33,9 +33,20 @@ fn words(why: &Why, now: u64) -> String {
         Why::BatchCap { cap, spent, reserved } => {
             format!("its cap of {cap} is reached: {spent} spent, {reserved} set aside")
         }
-        Why::Budget { cap, spent, reserved } => format!(
-            "the budget of {cap} is reached: {spent} spent, {reserved} set aside; pictor budget set raises it"
-        ),
+        Why::Budget { of, until, cap, spent, reserved } => {
+            let mended = until.map_or_else(
+                || "pictor budget set raises it".to_owned(),
+                |until| format!("goes on at {} ({})", when(until), left(until, now)),
+            );
+            let of = match of {
+                CapOf::Total => "the budget".to_owned(),
+                CapOf::Day => "the day's budget".to_owned(),
+                CapOf::Tenant(tenant) => format!("the budget of tenant {tenant}"),
+                CapOf::TenantDay(tenant) => format!("the day's budget of tenant {tenant}"),
+                CapOf::Batch(batch) => format!("the cap of batch {batch}"),
+            };
+            format!("{of} of {cap} is reached: {spent} spent, {reserved} set aside; {mended}")
+        }
         Why::NoWorker => "no worker is alive: start pictor worker".to_owned(),
         Why::Stopping => "all workers are stopping".to_owned(),
         Why::NotServed { route } => format!("no worker has an account for {route}"),
@@ -114,6 +125,8 @@ pub(crate) fn span(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use pictor_common::MicroUsd;
+
     use super::*;
 
     #[test]
@@ -130,6 +143,19 @@ mod tests {
             "lane acme.dall-e-2 is paused: no money; pictor lane resume acme.dall-e-2"
         );
         assert!(words(&paused(Some(now + 90_000_000)), now).ends_with("(1 min 30 s)"));
+        let day = Why::Budget {
+            of: CapOf::TenantDay("shop".to_owned()),
+            until: Some(now + 3_600_000_000),
+            cap: MicroUsd(5_000_000),
+            spent: MicroUsd(4_990_000),
+            reserved: MicroUsd::ZERO,
+        };
+        let told = words(&day, now);
+        assert!(
+            told.starts_with("the day's budget of tenant shop of $5.00 is reached: $4.99 spent"),
+            "{told}"
+        );
+        assert!(told.ends_with("(1 h 0 min)"), "{told}");
         let limit = Why::Limit {
             lane: "a.b".to_owned(),
             dimension: "images".to_owned(),

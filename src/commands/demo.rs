@@ -102,7 +102,7 @@ fn configure(context: &mut Context, base_url: &str) {
     settings.profile = None;
     settings.redis.namespace = "pictor".to_owned();
     settings.redis.url = None;
-    settings.total = None;
+    settings.budget = settings.budget.unlimited();
     settings.store.url = None;
     settings.worker.spool = None;
     let usual = settings.data_dir == Path::new(".pictor");

@@ -23,7 +23,10 @@ pub(crate) mod template;
 pub(crate) mod watch;
 pub(crate) mod worker;
 
-use pictor_common::{batch::BatchId, queue::Queue};
+use pictor_common::{
+    batch::BatchId,
+    queue::{Queue, TENANT_CAP, TENANT_DAY_CAP},
+};
 
 use crate::{
     cli::Command,
@@ -94,8 +97,8 @@ pub(crate) fn batch_id(text: &str) -> anyhow::Result<BatchId> {
 pub(crate) fn reason(text: &str) -> Result<String, String> {
     match text.trim() {
         "" => Err("say why, in a few words".to_owned()),
-        // Pictor's own word for a batch that reached its cap, and lets go on.
-        "cap" => Err("say more than this one word".to_owned()),
+        // Pictor's own words for a batch that reached a cap, and lets go on.
+        "cap" | TENANT_CAP | TENANT_DAY_CAP => Err("say more than this one word".to_owned()),
         text => Ok(text.to_owned()),
     }
 }

@@ -193,8 +193,17 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     ("ledger list", &[("Into a file", "pictor ledger list > ledger.jsonl")]),
-    ("budget show", &[("What was spent, and the cap", "pictor budget show")]),
-    ("budget set", &[("At most $250, ever", "pictor budget set 250"), ("No cap", "pictor budget set none")]),
+    ("budget show", &[("Every cap, and what is left of it", "pictor budget show")]),
+    (
+        "budget set",
+        &[
+            ("At most $250, ever", "pictor budget set 250"),
+            ("At most $40 a day", "pictor budget set per-day 40 --reason 'as agreed with finance'"),
+            ("At most $10 a day for one tenant", "pictor budget set tenant shop per-day 10"),
+            ("What the settings say, again", "pictor budget set total settings"),
+        ],
+    ),
+    ("budget audit", &[("Who changed which cap, and why", "pictor budget audit --limit 10")]),
     ("lane list", &[("Limits, pauses and their reasons", "pictor lane list")]),
     (
         "lane pause",

@@ -7,7 +7,7 @@ use std::{
 
 use pictor_common::{
     MicroUsd,
-    queue::{Attempt, Billed, Claim, Claimed, Failure, LaneOffer, Outcome, QueueError, Unmade},
+    queue::{Attempt, Billed, Claim, Claimed, Failure, LaneOffer, Outcome, QueueError, Setter, Unmade},
 };
 use rand::Rng as _;
 use redis::aio::MultiplexedConnection;
@@ -130,17 +130,16 @@ impl Claimer {
             .collect()
     }
 
-    /// Says limits and cap again to a server that was wiped.
+    /// Says limits and caps again to a server that was wiped.
     async fn declare(&self) {
         let queue = &self.engine.queue;
         let said = async {
             for lane in self.engine.lanes.values() {
                 queue.declare_lane(&lane.name, &lane.limits).await?;
             }
-            match self.engine.settings.total {
-                Some(total) => queue.set_total_cap(Some(total)).await,
-                None => Ok(()),
-            }
+            let settings = &self.engine.settings;
+            queue.set_caps(Setter::Settings, &settings.who, "Redis was empty", &settings.caps).await?;
+            Ok::<(), QueueError>(())
         };
         if let Err(error) = said.await {
             warn!(%error, "cannot declare the lanes again");

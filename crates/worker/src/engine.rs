@@ -8,10 +8,9 @@ use std::{
 };
 
 use pictor_common::{
-    MicroUsd,
     batch::Route,
     catalogue::Catalogue,
-    queue::{Attempt, Beat, LaneLimits, LaneOffer, Queue},
+    queue::{Attempt, Beat, Cap, LaneLimits, LaneOffer, Queue},
     store::Store,
 };
 use tokio::sync::Semaphore;
@@ -19,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::{
+    alerts::AlertSettings,
     held::Held,
     learning::Learnt,
     provider::Provider,
@@ -63,8 +63,12 @@ pub struct Settings {
     pub max_unknown: u32,
     /// How long a stopping worker waits for what was sent.
     pub drain: Duration,
-    /// The configured total cap, to set again when Redis has lost it; `None` leaves it alone.
-    pub total: Option<MicroUsd>,
+    /// The configured caps, to set again when Redis has lost them; others are left alone.
+    pub caps: Vec<Cap>,
+    /// In whose name, as `USER@host`.
+    pub who: String,
+    /// Who is told when a cap is nearly reached.
+    pub alerts: AlertSettings,
 }
 
 /// What a worker is made of.

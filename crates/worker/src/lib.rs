@@ -1,5 +1,6 @@
 //! What performs Pictor's work.
 
+mod alerts;
 pub mod backoff_delay;
 mod certify;
 mod claimer;
@@ -21,6 +22,7 @@ mod spool;
 pub mod verdict;
 pub mod verify;
 
+pub use alerts::AlertSettings;
 pub use engine::{Lane, Parts, SEND_MARGIN, Settings};
 pub use run::run;
 pub use spool::{Leftovers, leftovers};

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::{
-    certify,
+    alerts, certify,
     claimer::Claimer,
     engine::{Engine, Parts, UPLOADS},
     generate::generate,
@@ -26,11 +26,17 @@ use crate::{
 
 /// How long a worker that has ended tries to say so.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// How long it waits for the last alerts to be told.
+const LAST_ALERTS: Duration = Duration::from_secs(15);
 
 /// Works until `stop` is cancelled, then drains: nothing new is claimed, what was not sent is
 /// given back, what was sent is waited for, and the rest is recorded as unknown.
-pub async fn run(parts: Parts, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(mut parts: Parts, stop: CancellationToken) -> anyhow::Result<()> {
     allow_many_connections();
+    let (speaker, alerts) = mpsc::unbounded_channel();
+    parts.queue = parts.queue.with_alerts(speaker);
+    let (namespace, ended) = (parts.queue.keys().namespace().to_owned(), CancellationToken::new());
+    let told = tokio::spawn(alerts::run(parts.settings.alerts.clone(), namespace, alerts, ended.clone()));
     let engine = Arc::new(assemble(parts)?);
     let renewals = leases::start(&engine).context("cannot start the lease thread")?;
     let places = Arc::new(Semaphore::new(engine.settings.concurrency.max(1)));
@@ -78,6 +84,10 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> anyhow::Result<()> {
     let said = tokio::time::timeout(FAREWELL, queue.depart(&incarnation)).await;
     if !matches!(said, Ok(Ok(()))) {
         debug!("cannot say that this worker has left; its silence will");
+    }
+    ended.cancel();
+    if tokio::time::timeout(LAST_ALERTS, told).await.is_err() {
+        warn!("not all that was to be told of the budget was told; the events have it");
     }
     left
 }

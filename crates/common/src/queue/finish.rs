@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Queue, QueueError, connection::micros, packed, script};
+use super::{Queue, QueueError, connection::micros, days::Day, packed, script};
 use crate::{AssetKey, MicroUsd, batch::Made};
 
 /// One attempt, as its end is recorded.
@@ -173,6 +173,7 @@ struct SettleRequest<'a> {
     made: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     tokens: Option<u64>,
+    days: Vec<Day>,
 }
 
 #[derive(Serialize)]
@@ -202,6 +203,7 @@ struct FailRequest<'a> {
     refusal: Option<&'a Refusal>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<&'a str>,
+    days: Vec<Day>,
 }
 
 fn json(script: &'static str, value: &impl Serialize) -> Result<String, QueueError> {
@@ -225,11 +227,13 @@ impl Queue {
             attempt,
             cost: made.cost.0,
             tokens,
+            days: self.days(),
             made: packed::made(&attempt.key, &attempt.model, made)
                 .map_err(|source| QueueError::Answer { script: "settle", source })?,
         };
-        let answer: String = script::SETTLE.run(&self.connection, self.keys.prefix(), &request).await?;
-        Ok(match answer.as_str() {
+        let answer: Vec<String> = script::SETTLE.run(&self.connection, self.keys.prefix(), &request).await?;
+        self.pass_on(answer.get(1..).unwrap_or_default());
+        Ok(match answer.first().map_or("", String::as_str) {
             "done" => Settled::Done,
             "again" => Settled::Again,
             _ => Settled::Duplicate,
@@ -262,8 +266,10 @@ impl Queue {
             }),
             refusal: unmade.refusal,
             fault: unmade.fault,
+            days: self.days(),
         };
         let answer: Vec<String> = script::FAIL.run(&self.connection, self.keys.prefix(), &request).await?;
+        self.pass_on(answer.get(2..).unwrap_or_default());
         Ok(match answer.first().map_or("", String::as_str) {
             "retry" => Ended::Retry,
             "failed" => Ended::Failed,

@@ -4,9 +4,12 @@
 //! to repeat, so a caller whose reply was lost calls again with the same arguments.
 
 mod attempts;
+mod budget;
+mod caps;
 mod claim;
 mod commands;
 mod connection;
+mod days;
 mod detail;
 mod epoch;
 mod find;
@@ -29,6 +32,8 @@ mod why;
 mod workers;
 
 pub use attempts::{Attempts, Hints};
+pub use budget::{Budget, Counter, Counters, DaySpent, TenantMoney};
+pub use caps::{Alert, Audited, Cap, CapOf, Setter, WasSet};
 pub use claim::{Begun, Claim, Claimed, Grant, HeldAsset, HeldPhase, Hold, LaneOffer};
 pub use commands::acl_rule;
 pub use connection::{Connection, Queue};
@@ -49,6 +54,12 @@ pub use workers::{Beat, WorkerState};
 
 /// Number of the layout in Redis; another one is refused.
 pub const SCHEMA: u32 = 2;
+
+/// Why a batch is held whose tenant's money is spent or set aside, in all.
+pub const TENANT_CAP: &str = "tenant_cap";
+
+/// Why a batch is held whose tenant's money of the day is spent or set aside.
+pub const TENANT_DAY_CAP: &str = "tenant_day_cap";
 
 /// Most assets or lines one submit call carries.
 pub const CHUNK: usize = 500;

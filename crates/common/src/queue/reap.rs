@@ -34,6 +34,8 @@ pub struct Reaped {
     pub promoted: u64,
     /// Work-list items worked on.
     pub worked: u64,
+    /// Flows that caps had held and that go on.
+    pub resumed: u64,
     /// Orphans to look for in the store.
     pub orphans: Vec<Orphan>,
 }
@@ -43,6 +45,7 @@ struct Answer {
     requeued: u64,
     orphaned: u64,
     worked: u64,
+    resumed: u64,
     promoted: u64,
     #[serde(default)]
     look: Vec<Look>,
@@ -65,6 +68,7 @@ impl Queue {
     pub async fn reap(&self, limit: u32) -> Result<Reaped, QueueError> {
         let request = serde_json::json!({
             "limit": limit, "grace": self.grace_micros(), "again": micros(AGAIN), "profile": self.profile,
+            "days": self.days(),
         });
         let answer: Answer = script::REAP.ask(&self.connection, self.keys.prefix(), &request).await?;
         Ok(Reaped {
@@ -72,6 +76,7 @@ impl Queue {
             orphaned: answer.orphaned,
             promoted: answer.promoted,
             worked: answer.worked,
+            resumed: answer.resumed,
             orphans: answer.look.into_iter().map(orphan).collect(),
         })
     }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{CHUNK, Queue, QueueError, script};
 use crate::{
-    AssetKey, MicroUsd,
+    AssetKey,
     batch::{Band, BatchId},
 };
 
@@ -80,18 +80,5 @@ impl Queue {
             changed += script::RETRY.run::<u64>(&self.connection, self.keys.prefix(), &request).await?;
         }
         Ok(changed)
-    }
-
-    /// Sets the total that may be spent in this namespace; `None` lifts the cap.
-    pub async fn set_total_cap(&self, cap: Option<MicroUsd>) -> Result<(), QueueError> {
-        let mut connection = self.connection.clone();
-        let budget = self.keys.budget();
-        match cap {
-            Some(cap) => {
-                redis::cmd("HSET").arg(budget).arg("cap").arg(cap.0).exec_async(&mut connection).await?
-            }
-            None => redis::cmd("HDEL").arg(budget).arg("cap").exec_async(&mut connection).await?,
-        }
-        Ok(())
     }
 }

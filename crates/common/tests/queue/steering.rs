@@ -5,7 +5,7 @@ use std::time::Duration;
 use pictor_common::{
     MicroUsd,
     batch::Band,
-    queue::{Beat, Begun, Hints, LaneLimits, LaneOffer, Moved, Overview, Which, Why, why},
+    queue::{Beat, Begun, CapOf, Hints, LaneLimits, LaneOffer, Moved, Overview, Which, Why, why},
 };
 
 use crate::{
@@ -157,11 +157,11 @@ async fn pauses_limits_and_caps_are_the_reasons_that_claim_goes_by() {
     assert_eq!(reason, "no money");
     world.queue.pause_lane(LANE, None).await.unwrap();
 
-    world.queue.set_total_cap(Some(MicroUsd(40_000))).await.unwrap();
+    world.cap(CapOf::Total, Some(MicroUsd(40_000))).await;
     let [Why::Budget { cap: MicroUsd(40_000), .. }, ..] = &reasons(&world, "b").await[..] else {
         panic!("no cap")
     };
-    world.queue.set_total_cap(None).await.unwrap();
+    world.cap(CapOf::Total, None).await;
 
     world.queue.hold(&id("b"), Some("proofs first")).await.unwrap();
     assert_eq!(reasons(&world, "b").await[0], Why::Paused { reason: "proofs first".to_owned() });

@@ -15,7 +15,8 @@ use pictor_common::{
     batch::{Band, BatchHead, BatchId, Line, NewAsset, Route},
     keys::Keys,
     queue::{
-        Attempt, Begun, Claim, Claimed, Grant, HeldAsset, HeldPhase, LaneLimits, LaneOffer, Queue, Submitted,
+        Attempt, Begun, CapOf, Claim, Claimed, Grant, HeldAsset, HeldPhase, LaneLimits, LaneOffer, Queue,
+        Setter, Submitted,
     },
     spec::Operation,
 };
@@ -160,6 +161,11 @@ impl World {
         }
         self.queue.seal(&head.id, rows.len() as u64).await.unwrap();
         all
+    }
+
+    /// Sets a cap by hand, or lifts it.
+    pub(crate) async fn cap(&self, of: CapOf, amount: Option<MicroUsd>) {
+        self.queue.set_caps(Setter::Person, "ann@desk", "a test", &[(of, amount)]).await.unwrap();
     }
 
     pub(crate) async fn phase(&self, key: &AssetKey) -> String {

@@ -28,7 +28,7 @@ end
 
 local b = call('HMGET', key('batch', a[4]), 'state', 'held')
 if b[1] == 'cancelled' then return refuse('cancelled') end
-if set(b[2]) and b[2] ~= 'cap' then return refuse('held') end
+if set(b[2]) and not BY_CAP[b[2]] then return refuse('held') end
 local lane = lane_of(a[3])
 if pause_of(lane) > NOW + 1000000 then return refuse('paused') end
 

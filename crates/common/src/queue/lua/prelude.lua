@@ -248,40 +248,7 @@ local function revive(asset, phase)
   requeue(asset)
 end
 
--- Money and permits -------------------------------------------------------
-
-local function reserve(token, amount, payer, lane)
-  call('HSET', key('reservations'), token, cjson.encode({ amount = int(amount), payer = payer, lane = lane }))
-  call('HINCRBY', key('budget'), 'reserved', int(amount))
-  call('HINCRBY', key('batch', payer), 'reserved', int(amount))
-end
-
--- Gives back all that a token holds: reservation, in-flight slot, lease, doubt. What has ended stays ended: a
--- renewal that was under way at the time must not bring it back.
-local function free(token, asset)
-  call('SET', key('ended', token), 1, 'EX', 120)
-  local held = call('HGET', key('reservations'), token)
-  call('ZREM', key('leases'), token .. ' ' .. asset)
-  call('ZREM', key('doubt'), token .. ' ' .. asset)
-  if not held then return nil end
-  held = cjson.decode(held)
-  call('HDEL', key('reservations'), token)
-  call('HINCRBY', key('budget'), 'reserved', minus(held.amount))
-  local payer = key('batch', held.payer)
-  if call('EXISTS', payer) == 1 then
-    call('HINCRBY', payer, 'reserved', minus(held.amount))
-    if call('HGET', payer, 'held') == 'cap' then resume(held.payer) end
-  end
-  call('ZREM', key('inflight', held.lane), token)
-  return held
-end
-
-local function spend(payer, amount)
-  call('HINCRBY', key('budget'), 'spent', int(amount))
-  if set(payer) and call('EXISTS', key('batch', payer)) == 1 then
-    call('HINCRBY', key('batch', payer), 'spent', int(amount))
-  end
-end
+-- Books -------------------------------------------------------------------
 
 local function ledger(kind, asset, token, cost, more)
   local entry = { kind = kind, key = asset, token = token, attempt = int(num(more.attempt)), cost = int(cost),
@@ -293,17 +260,4 @@ local function ledger(kind, asset, token, cost, more)
   call('XADD', key('ledger'), '*', 'entry', cjson.encode(entry))
   call('HINCRBY', key('totals'), kind .. ':count', 1)
   call('HINCRBY', key('totals'), kind .. ':cost', int(cost))
-end
-
--- Takes an unknown that turned out off the books; returns what it had been counted as.
-local function resolve(request)
-  local asset = key('a', request.key)
-  local counted = call('HGET', asset, 'unknown:' .. request.token)
-  if not counted then return 0 end
-  call('HDEL', asset, 'unknown:' .. request.token)
-  -- Those from before a retry are not counted any more.
-  if call('HINCRBY', asset, 'unknowns', -1) < 1 then call('HDEL', asset, 'unknowns') end
-  call('HINCRBY', key('budget'), 'unknown', minus(counted))
-  ledger('resolved', request.key, request.token, num(counted), request)
-  return num(counted)
 end

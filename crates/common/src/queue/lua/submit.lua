@@ -36,8 +36,7 @@ if not old[1] then
   call('ZADD', key('batches'), int(NOW), batch)
 end
 if set(request.cap) then
-  call('HSET', name, 'cap', request.cap)
-  if call('HGET', name, 'held') == 'cap' then resume(batch) end
+  recap(purse_of_batch(batch), 1, num(request.cap))
 end
 
 local routes, known = old[6] or '', {}

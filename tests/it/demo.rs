@@ -84,9 +84,9 @@ fn a_file_of_ones_own_is_rehearsed_apart_from_real_work() {
     };
     let plan = demo(&["--dry-run"]);
     assert_eq!(plan.status.code(), Some(0), "{}", told(&plan));
-    for dry in
-        [&["run", "mine.csv", "--dry-run", "--json"][..], &["submit", "mine.csv", "--dry-run", "--json"]]
-    {
+    fs::write(dir.path().join("real.csv"), "id,prompt\na,a cup\n").unwrap();
+    for command in ["run", "submit"] {
+        let dry = [command, "real.csv", "--dry-run", "--json"];
         let mut pictor = Command::new(env!("CARGO_BIN_EXE_pictor"));
         pictor.env_clear().env("HOME", dir.path()).env("PATH", search_path()).current_dir(dir.path());
         let planned = pictor.args(dry).output().unwrap();

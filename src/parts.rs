@@ -117,7 +117,12 @@ pub(crate) async fn worker(
     concurrency: usize,
 ) -> anyhow::Result<Parts> {
     for lane in &lanes {
-        queue.declare_lane(&lane.name, &lane.limits).await?;
+        if !queue.declare_lane(&lane.name, &lane.limits).await? {
+            tracing::warn!(
+                lane = lane.name,
+                "another worker knows this lane's limits; they stand, and the guesses of this one do not count"
+            );
+        }
     }
     let spool = settings.worker.spool.clone().unwrap_or_else(|| settings.data_dir.join("spool"));
     Ok(Parts {

@@ -23,6 +23,7 @@ use crate::{
 /// Most assets per call: keeps one call short for everybody else.
 const MOST: usize = 64;
 const MOST_LANES: usize = 16;
+const DECLARE_EVERY: Duration = Duration::from_secs(120);
 
 pub(crate) struct Claimer {
     pub(crate) engine: Arc<Engine>,
@@ -32,6 +33,8 @@ pub(crate) struct Claimer {
     pub(crate) sequence: u64,
     pub(crate) calls: u64,
     pub(crate) waker: Option<MultiplexedConnection>,
+    /// When the lanes were last declared.
+    pub(crate) declared: Instant,
 }
 
 impl Claimer {
@@ -46,6 +49,7 @@ impl Claimer {
             }
             let free = self.places.available_permits().min(MOST);
             let begun = Instant::now();
+            self.declare_again().await;
             match self.claim(free).await {
                 Ok(claimed) => {
                     let taken = claimed.grants.len();
@@ -128,6 +132,19 @@ impl Claimer {
                 routes: lane.routes.iter().map(|route| route.as_str().to_owned()).collect(),
             })
             .collect()
+    }
+
+    /// Says now and then that limits which are known are still known here, so that nobody's guess takes their place.
+    async fn declare_again(&mut self) {
+        if self.declared.elapsed() < DECLARE_EVERY {
+            return;
+        }
+        self.declared = Instant::now();
+        for lane in self.engine.lanes.values() {
+            if let Err(error) = self.engine.queue.declare_lane(&lane.name, &lane.limits).await {
+                debug!(%error, lane = lane.name, "not declared again; later");
+            }
+        }
     }
 
     /// Says limits and caps again to a server that was wiped.

@@ -49,6 +49,7 @@ pub async fn run(mut parts: Parts, stop: CancellationToken) -> anyhow::Result<()
         sequence: 1,
         calls: 0,
         waker: None,
+        declared: std::time::Instant::now(),
     };
     let background = [
         tokio::spawn(claimer.run()),

@@ -118,6 +118,15 @@ pub struct Refusal {
     pub message: String,
 }
 
+/// A failure of the API or of the way to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Fault<'a> {
+    /// What happened.
+    pub reason: &'a str,
+    /// What the lane knew when the request was sent, from [`super::Begun::Go`].
+    pub epoch: u64,
+}
+
 /// How an attempt ended that made no image.
 #[derive(Clone, Debug)]
 pub struct Unmade<'a> {
@@ -136,7 +145,7 @@ pub struct Unmade<'a> {
     /// A refusal by a rate limit, for the lane to learn from.
     pub refusal: Option<&'a Refusal>,
     /// How the API or the way to it failed, where it did: many in a row, and the lane rests.
-    pub fault: Option<&'a str>,
+    pub fault: Option<Fault<'a>>,
     /// Said by a reaper and not by who held the asset: void when the owner is back.
     pub doubt: bool,
 }
@@ -202,7 +211,7 @@ struct FailRequest<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     refusal: Option<&'a Refusal>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    fault: Option<&'a str>,
+    fault: Option<Fault<'a>>,
     days: Vec<Day>,
 }
 

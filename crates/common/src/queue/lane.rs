@@ -134,7 +134,7 @@ impl Dimension {
         if self.each(tokens) == 0 {
             return now;
         }
-        self.given_until.min(now + self.window).saturating_sub(self.burst).max(now)
+        self.given_until.min(now + 2 * self.window).saturating_sub(self.burst).max(now)
     }
 }
 
@@ -204,8 +204,9 @@ struct DeclaredDimension {
 }
 
 impl Queue {
-    /// Declares a lane's limits; what was learnt of a limit stays until another one is told.
-    pub async fn declare_lane(&self, lane: &str, limits: &LaneLimits) -> Result<(), QueueError> {
+    /// Declares a lane's limits; what was learnt of a limit stays until another one is told. False where these are
+    /// guesses and another worker of late knew the limits: those stand.
+    pub async fn declare_lane(&self, lane: &str, limits: &LaneLimits) -> Result<bool, QueueError> {
         let window = limits.window();
         let dimension = |(name, limit, window): (&'static str, u64, Duration)| DeclaredDimension {
             name,
@@ -220,7 +221,8 @@ impl Queue {
             window: micros(window).to_string(),
             dimensions: limits.dimensions(window).map(dimension).collect(),
         };
-        script::DECLARE.run(&self.connection, self.keys.prefix(), &declared).await
+        let taken: u64 = script::DECLARE.run(&self.connection, self.keys.prefix(), &declared).await?;
+        Ok(taken == 1)
     }
 
     /// Tells all workers what an image's answer said of its lane: that it works, and the limits in its headers, by

@@ -40,7 +40,7 @@ pub use connection::{Connection, Queue};
 pub use detail::{Asked, AssetDetail};
 pub use epoch::Epoch;
 pub use find::{Bounded, NamedLine};
-pub use finish::{Attempt, Billed, Ended, Failure, LanePause, Outcome, Refusal, Settled, Unmade};
+pub use finish::{Attempt, Billed, Ended, Failure, Fault, LanePause, Outcome, Refusal, Settled, Unmade};
 pub use known::Known;
 pub use lane::{Dimension, LaneLimits, LaneState, LimitKind};
 pub use overview::{BatchView, Head, Overview, RouteView, Sample, Which};

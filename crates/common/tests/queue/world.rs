@@ -144,6 +144,13 @@ impl World {
     }
 
     /// Claims one asset and marks it sent.
+    /// The server's time, µs since 1970.
+    pub(crate) async fn now(&self) -> u64 {
+        let (seconds, micros): (u64, u64) =
+            redis::cmd("TIME").query_async(&mut self.redis.clone()).await.unwrap();
+        seconds * 1_000_000 + micros
+    }
+
     pub(crate) async fn sent(&self) -> Grant {
         let grant = self.one().await;
         assert!(matches!(self.begin(&grant).await, Begun::Go { .. }));

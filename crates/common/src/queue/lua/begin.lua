@@ -39,7 +39,8 @@ if NOW > slot + 1000000 or pause_of(lane) > NOW or num(a[8]) ~= lane.epoch then
   slot = slot_for(lane, tokens)
   if slot > NOW + 2000000 then
     save(lane)
-    call('HDEL', asset, 'epoch')
+    -- Given back already.
+    call('HSET', asset, 'epoch', '-1')
     return refuse('limit')
   end
   charge(lane, tokens, slot)

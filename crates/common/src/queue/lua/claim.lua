@@ -130,6 +130,7 @@ local function take(lane, pick, slot)
   call('ZADD', key('inflight', lane.name), int(slot + request.lease + 2000000), token)
   set_aside(token, pick, lane.name)
   charge(lane, pick.tokens, slot)
+  if set(lane.broken) then call('HSET', key('lane', lane.name), 'probe', token) end
   local advance = math.max(pick.ceiling, 1000) * pick.factor
   call('ZADD', key('route', pick.route), 'XX', int(pick.time + advance), pick.member)
   call('HSET', key('times'), pick.route, int(pick.time))
@@ -147,11 +148,12 @@ local function serve(spec)
   end
   if set(lane.faults) or set(lane.refused_since) then answer.troubled = answer.troubled or {}; table.insert(answer.troubled, lane.name) end
   local room = request.free - #answer.grants
-  local most = set(lane.broken) and 1 or num(lane.in_flight)
-  if most > 0 then
+  if set(lane.broken) or num(lane.in_flight) > 0 then
     call('ZREMRANGEBYSCORE', key('inflight', lane.name), '-inf', int(NOW))
-    room = math.min(room, most - call('ZCARD', key('inflight', lane.name)))
   end
+  if num(lane.in_flight) > 0 then room = math.min(room, num(lane.in_flight) - call('ZCARD', key('inflight', lane.name))) end
+  -- After a rest one request finds out whether the API works again.
+  if set(lane.broken) then room = set(lane.probe) and call('ZSCORE', key('inflight', lane.name), lane.probe) and 0 or math.min(room, 1) end
   if room <= 0 then
     why = 'in_flight'
     return

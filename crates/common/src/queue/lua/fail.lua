@@ -1,7 +1,7 @@
 -- Ends an attempt that made no image, or whose outcome is unknown. Safe to repeat.
 -- ARGV[1]  {key, token, billed: "no"|"yes"|"unknown", cost, outcome: "retry"|"refused"|"unsent"|"failed"|"parked",
 --           delay, max_unknown, failure, doubt?, attempt, payer, lane, model, request_id?, pause?: {lane, delay?, reason, key?},
---           refusal?: {epoch, dimension?, limit?, used?, requested?, wait?, slow_down}, fault?: reason, days};
+--           refusal?: {epoch, dimension?, limit?, used?, requested?, wait?, slow_down}, fault?: {reason, epoch}, days};
 --           times in µs; doubt: by a reaper, not by who held it; a pause without a delay lasts until a person lifts it,
 --           or where it names a refused key, until somebody has another
 -- Returns  {what became of it: "retry"|"failed"|"parked"|"lost", unknowns, alert...}
@@ -28,15 +28,9 @@ if request.pause and request.pause ~= cjson.null then
 end
 
 if request.refusal and request.refusal ~= cjson.null then
-  local lane = lane_of(request.lane)
-  if not refused(lane, request.refusal) then
-    local till = NOW + math.max(1000000, num(request.refusal.wait))
-    if till > num(lane.pause_until) then
-      call('HSET', key('lane', lane.name), 'pause_until', int(till), 'pause_reason', request.refusal.message)
-    end
-  end
-elseif set(request.fault) then
-  faulty(lane_of(request.lane), request.fault)
+  refused(lane_of(request.lane), request.refusal)
+elseif request.fault and request.fault ~= cjson.null then
+  faulty(lane_of(request.lane), request.fault.reason, request.fault.epoch)
 end
 
 local mine = owner == request.token

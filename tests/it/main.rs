@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod bad_files;
+mod budget;
 mod cli;
 mod completion;
 mod death;

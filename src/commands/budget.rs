@@ -24,7 +24,7 @@ pub(crate) enum BudgetCommand {
     /// Set a cap; it stands until it is set again, or back to what the settings say
     #[command(
         long_about = "Set a cap; it stands until it is set again, or back to what the settings say.\n\n\
-        Of what: total (or nothing), per-day, tenant NAME, tenant NAME per-day, or batch ID. Then US dollars,\n\
+        Of what: total (or nothing), per-day, tenant NAME, tenant NAME per-day, or batch ID. Then US dollars, \
         or none for no cap, or settings for what the settings say."
     )]
     Set {
@@ -79,9 +79,7 @@ async fn set(
         return Err(refused(format!("batch {batch} is unknown; pictor batch list names those there are")));
     }
     if let Some(tenant) = unknown_tenant(&cap.0, &queue.budget().await?) {
-        context
-            .output
-            .note(&format!("nothing was ever submitted for tenant {tenant}; the cap holds if it is"));
+        context.output.note(&format!("tenant {tenant} has spent nothing so far; is the name right?"));
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 
 mod bad_files;
 mod bench;
+mod budget;
 mod cli;
 mod completion;
 mod death;

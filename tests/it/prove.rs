@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, fs, process::Command, time::Duration};
 
-use crate::{bench, death, measures, producing, watch_speed};
+use crate::{bench, budget, death, measures, producing, watch_speed};
 
 fn output(program: &str, args: &[&str]) -> String {
     let output = Command::new(program).args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
@@ -233,4 +233,25 @@ fn pacing() {
     body.push('\n');
     keep("pacing", "How much of a limit workers use", &body);
     assert!(lacking.is_empty(), "{lacking:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "full size: make prove-budget"]
+async fn budget() {
+    let mut lines = vec![
+        "16 worker processes, 5,000 assets whose usage varies by 9 % either way, a cap for 1,000; judged by the invoice"
+            .to_owned(),
+    ];
+    for run in 0..20 {
+        let cap_of = budget::CAPS[run % budget::CAPS.len()];
+        let budget::Spent { cap, ceiling, billed, images, elapsed } =
+            budget::capped(&budget::FULL, cap_of, run as u64).await;
+        lines.push(format!(
+            "run {}, {}: {billed} of {cap} µ$ billed for {images} images, {} left, one ceiling is {ceiling}; raised, all 5,000 made; {elapsed:.0?}",
+            run + 1,
+            cap_of.join(" "),
+            cap - billed,
+        ));
+    }
+    record("budget", "Many processes, one wallet", &lines);
 }

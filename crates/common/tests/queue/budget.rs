@@ -435,7 +435,7 @@ async fn no_cap_is_exceeded_and_each_is_used_up_by_many_at_once() {
         CapOf::TenantDay(tenant),
         CapOf::Batch("b".into()),
     ] {
-        let spent = storm(of.clone(), cap).await;
+        let spent = Box::pin(storm(of.clone(), cap)).await;
         assert!(spent <= cap && spent + CEILING > cap, "{of}: {spent} of {cap}");
     }
 }

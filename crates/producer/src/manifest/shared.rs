@@ -2,6 +2,7 @@
 
 use super::{
     RowError,
+    error::one_line,
     variants::{Varied, named},
 };
 
@@ -33,7 +34,7 @@ impl Shared {
     pub(super) fn told(self, variants: u64) -> Vec<RowError> {
         let told = |(mut error, count, first): (RowError, u64, String)| {
             if count < variants {
-                error.message += &format!(" (with {first})");
+                error.message += &format!(" (with {})", one_line(&first));
             }
             error
         };

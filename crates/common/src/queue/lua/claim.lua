@@ -125,7 +125,8 @@ local function take(lane, pick, slot)
   local token = request.incarnation .. '-' .. int(request.sequence + #answer.grants)
   call('ZREM', key('flow', pick.route, pick.batch), pick.key)
   call('HSET', key('a', pick.key), 'phase', 'claimed', 'token', token, 'lane', lane.name, 'payer', pick.batch,
-    'slot', int(slot), 'deadline', int(slot + request.lease), 'row', pick.row, 'epoch', int(lane.epoch))
+    'slot', int(slot), 'deadline', int(slot + request.lease), 'row', pick.row)
+  if lane.epoch > 0 then call('HSET', key('a', pick.key), 'epoch', int(lane.epoch)) end
   call('ZADD', key('leases'), int(NOW + request.lease), token .. ' ' .. pick.key)
   call('ZADD', key('inflight', lane.name), int(slot + request.lease + 2000000), token)
   set_aside(token, pick, lane.name)

@@ -91,14 +91,17 @@ async fn cut() {
 #[ignore = "full size: make prove-claim"]
 async fn claim() {
     let mut lines = Vec::new();
+    let mut holds = true;
     for (retries, what) in [(false, "waiting"), (true, "due for a retry")] {
         let (few, many) = measures::claim_rates(retries).await;
+        holds &= many >= few * 0.8;
         lines.push(format!(
             "claims with 500 assets {what}: {few:.0}/s; with 50,000: {many:.0}/s ({:+.0} %)",
             (many / few - 1.0) * 100.0
         ));
     }
     record("claim", "Claim rate by backlog", &lines);
+    assert!(holds);
 }
 
 #[tokio::test(flavor = "multi_thread")]

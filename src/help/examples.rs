@@ -212,7 +212,18 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
             "pictor lane pause openai.gpt-image --reason 'invoice is being checked'",
         )],
     ),
+    (
+        "lane show",
+        &[("Where a limit is known from, and what is waited for", "pictor lane show openai.gpt-image")],
+    ),
     ("lane resume", &[("Lift the pause", "pictor lane resume openai.gpt-image")]),
+    (
+        "lane limit",
+        &[
+            ("The account was raised to 400 a minute", "pictor lane limit openai.gpt-image images=400"),
+            ("As the settings say, again", "pictor lane limit openai.gpt-image images=settings"),
+        ],
+    ),
     (
         "asset show",
         &[

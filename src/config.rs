@@ -29,8 +29,18 @@ pub(crate) use show::{Row, Shown};
 use crate::cli::LogFormat;
 
 const DEFAULTS: &str = include_str!("defaults.toml");
-const SECTIONS: &[&str] =
-    &["redis", "store", "accounts", "worker", "budget", "catalogue", "data_dir", "log", "log_format"];
+const SECTIONS: &[&str] = &[
+    "redis",
+    "store",
+    "accounts",
+    "worker",
+    "budget",
+    "ledger",
+    "catalogue",
+    "data_dir",
+    "log",
+    "log_format",
+];
 
 /// What the command line says of settings.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +63,7 @@ pub(crate) struct Settings {
     pub(crate) worker: WorkerSettings,
     /// The most that may be spent in the namespace.
     pub(crate) total: Option<MicroUsd>,
+    pub(crate) ledger: LedgerSettings,
     pub(crate) catalogue: Catalogue,
     /// Where the private Redis and the spool live.
     pub(crate) data_dir: PathBuf,
@@ -90,6 +101,19 @@ pub(crate) struct WorkerSettings {
 impl WorkerSettings {
     pub(crate) const fn drain(&self) -> Duration {
         Duration::from_secs(self.drain_seconds)
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LedgerSettings {
+    keep_days: u32,
+}
+
+impl LedgerSettings {
+    /// How long entries stay in Redis once they are in the store.
+    pub(crate) fn keep(&self) -> Duration {
+        Duration::from_secs(u64::from(self.keep_days) * 86_400)
     }
 }
 
@@ -234,6 +258,7 @@ struct Sections {
     store: StoreSettings,
     worker: WorkerSettings,
     total: Option<MicroUsd>,
+    ledger: LedgerSettings,
     catalogue: CatalogueSettings,
     accounts: BTreeMap<String, account::Fields>,
     log: Option<String>,
@@ -258,6 +283,7 @@ impl Sections {
             store: store(whole)?,
             worker,
             total,
+            ledger: section(whole, "ledger")?,
             catalogue: section(whole, "catalogue")?,
             accounts: account::fields(whole)?,
             log: whole.get("log").cloned().and_then(|value| value.into_string().ok()),
@@ -271,7 +297,7 @@ fn assemble(
     profile: Option<String>,
     environment: &BTreeMap<String, String>,
 ) -> anyhow::Result<Settings> {
-    let Sections { redis, store, worker, total, catalogue, accounts, log, log_format } =
+    let Sections { redis, store, worker, total, ledger, catalogue, accounts, log, log_format } =
         Sections::read(&layers.values)?;
     let catalogue = catalogue_with(catalogue.file.as_deref())?;
     let data_dir = layers.text(&["data_dir"]).map(PathBuf::from);
@@ -282,6 +308,7 @@ fn assemble(
         accounts: account::all(accounts, &catalogue, environment)?,
         worker,
         total,
+        ledger,
         catalogue,
         log,
         log_format,

@@ -9,7 +9,10 @@ use pictor_store::{Checksums, S3Settings, Sse};
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
-use super::{RedisSettings, Settings, StoreSettings, WorkerSettings, layers::Layers, mask, origin::Origin};
+use super::{
+    LedgerSettings, RedisSettings, Settings, StoreSettings, WorkerSettings, layers::Layers, mask,
+    origin::Origin,
+};
 use crate::parts::DEFAULT_STORE;
 pub(crate) use rows::Row;
 use rows::{Rows, text};
@@ -45,6 +48,7 @@ pub(super) fn show(
         accounts,
         worker,
         total,
+        ledger: LedgerSettings { keep_days },
         catalogue: _,
         data_dir,
         log,
@@ -72,6 +76,7 @@ pub(super) fn show(
     rows.add("worker", &["max_unknown"], *max_unknown);
     rows.add("worker", &["drain_seconds"], *drain_seconds);
     rows.add("budget", &["total"], total.map(|total| total.to_string()));
+    rows.add("ledger", &["keep_days"], *keep_days);
     rows.add("catalogue", &["file"], layers.text(&["catalogue", "file"]));
     let (profile, selected_by) = profile.unzip();
     Shown { profile, selected_by, file: file.map(Path::to_owned), settings: rows.done() }

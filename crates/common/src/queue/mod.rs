@@ -4,6 +4,7 @@
 //! to repeat, so a caller whose reply was lost calls again with the same arguments.
 
 mod attempts;
+mod books;
 mod claim;
 mod commands;
 mod connection;
@@ -29,6 +30,7 @@ mod why;
 mod workers;
 
 pub use attempts::{Attempts, Hints};
+pub use books::{ArchiveTurn, Restored};
 pub use claim::{Begun, Claim, Claimed, Grant, HeldAsset, HeldPhase, Hold, LaneOffer};
 pub use commands::acl_rule;
 pub use connection::{Connection, Queue};

@@ -127,6 +127,7 @@ pub(crate) async fn worker(
             max_unknown: settings.worker.max_unknown,
             drain: settings.worker.drain(),
             total: settings.total,
+            keep_ledger: settings.ledger.keep(),
         },
     })
 }

@@ -39,6 +39,9 @@ fn words(why: &Why, now: u64) -> String {
         Why::NoWorker => "no worker is alive: start pictor worker".to_owned(),
         Why::Stopping => "all workers are stopping".to_owned(),
         Why::NotServed { route } => format!("no worker has an account for {route}"),
+        Why::Books => {
+            "a worker looks up in the store what was spent before; if that lasts, its log says why".to_owned()
+        }
         Why::Grace { until } => {
             format!("nothing starts for {}: workers that live say first what they hold", left(*until, now))
         }

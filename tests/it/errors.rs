@@ -187,6 +187,7 @@ impl Bench {
                 max_unknown: 1,
                 drain: Duration::from_secs(10),
                 total: None,
+                keep_ledger: Duration::from_secs(600),
             },
         }
     }

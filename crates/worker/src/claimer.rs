@@ -133,13 +133,14 @@ impl Claimer {
     async fn declare(&self) {
         let queue = &self.engine.queue;
         let said = async {
+            // The cap first: with a lane declared, others may claim.
+            if let Some(total) = self.engine.settings.total {
+                queue.set_total_cap(Some(total)).await?;
+            }
             for lane in self.engine.lanes.values() {
                 queue.declare_lane(&lane.name, &lane.limits).await?;
             }
-            match self.engine.settings.total {
-                Some(total) => queue.set_total_cap(Some(total)).await,
-                None => Ok(()),
-            }
+            Ok::<(), QueueError>(())
         };
         if let Err(error) = said.await {
             warn!(%error, "cannot declare the lanes again");
@@ -201,8 +202,10 @@ impl Claimer {
 
     /// Sleeps until work may be had: a wake-up call when the queue is empty, a free place, or the time Redis named.
     async fn rest(&mut self, sleep: Duration, why: &str, wake: &str) {
-        if why == "undeclared" {
-            self.declare().await;
+        match why {
+            "undeclared" => self.declare().await,
+            "books" if self.engine.restore_books().await => return,
+            _ => {}
         }
         if why != "empty" {
             tokio::time::sleep(sleep.max(Duration::from_millis(2))).await;

@@ -11,6 +11,7 @@ use pictor_common::{
     MicroUsd,
     batch::Route,
     catalogue::Catalogue,
+    ledger::Archive,
     queue::{Attempt, Beat, LaneLimits, LaneOffer, Queue},
     store::Store,
 };
@@ -18,6 +19,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    books::Books,
     held::Held,
     learning::Learnt,
     provider::Provider,
@@ -63,6 +65,8 @@ pub struct Settings {
     pub drain: Duration,
     /// The configured total cap, to set again when Redis has lost it; `None` leaves it alone.
     pub total: Option<MicroUsd>,
+    /// How long ledger entries stay in Redis once they are archived.
+    pub keep_ledger: Duration,
 }
 
 /// What a worker is made of.
@@ -85,6 +89,7 @@ pub struct Parts {
 pub(crate) struct Engine {
     pub(crate) queue: Queue,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) archive: Archive,
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) lanes: HashMap<String, Lane>,
     pub(crate) settings: Settings,
@@ -93,6 +98,7 @@ pub(crate) struct Engine {
     pub(crate) journal: Journal,
     pub(crate) held: Held,
     pub(crate) learnt: Learnt,
+    pub(crate) books: Books,
     /// Bounds how many images are decoded at once: each takes its pixels in memory.
     pub(crate) decoders: Semaphore,
     /// Bounds how many images are on their way to the store at once.

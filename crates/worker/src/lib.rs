@@ -1,6 +1,8 @@
 //! What performs Pictor's work.
 
+mod archivist;
 pub mod backoff_delay;
+mod books;
 mod certify;
 mod claimer;
 mod deliver;

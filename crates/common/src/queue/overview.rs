@@ -38,6 +38,8 @@ pub struct Overview {
     pub now: u64,
     /// Until when nothing is claimed, so that live workers re-assert their leases first.
     pub grace_until: Option<u64>,
+    /// Nothing is claimed: it is not known what was spent before the namespace began.
+    pub books_open: bool,
     /// Batches, newest first or as asked for.
     pub batches: Vec<BatchView>,
     /// Every lane ever declared, by name.
@@ -172,7 +174,11 @@ impl Queue {
         let newest = if let Which::Newest(limit) = which { limit } else { 0 };
         let keys = &self.keys;
         let mut pipe = redis::pipe();
-        pipe.cmd("TIME").hget(keys.meta(), "grace_until").hgetall(keys.budget()).hgetall(keys.workers());
+        pipe.cmd("TIME")
+            .hget(keys.meta(), "grace_until")
+            .hexists(keys.meta(), "books")
+            .hgetall(keys.budget())
+            .hgetall(keys.workers());
         pipe.zcard(keys.failures()).zcard(keys.later()).smembers(keys.lanes());
         pipe.zrange_withscores(keys.later(), 0, LOOKED_AT - 1);
         pipe.zrange_withscores(keys.doubt(), 0, LOOKED_AT - 1);
@@ -183,6 +189,7 @@ impl Queue {
         let (seconds, micros): (u64, u64) = replies.take()?;
         let now = seconds * 1_000_000 + micros;
         let grace: Option<u64> = replies.take()?;
+        let books: bool = replies.take()?;
         let money = totals_of(&replies.take::<HashMap<String, String>>()?);
         let workers = alive(&replies.take()?, now);
         let (failures, retries) = (replies.take()?, replies.take()?);
@@ -198,8 +205,16 @@ impl Queue {
             }
         };
         let grace_until = grace.filter(|until| *until > now);
-        let overview =
-            Overview { now, grace_until, workers, money, failures, retries, ..Overview::default() };
+        let overview = Overview {
+            now,
+            grace_until,
+            books_open: !books,
+            workers,
+            money,
+            failures,
+            retries,
+            ..Overview::default()
+        };
         Ok(Base { overview, ids, lanes, later, doubt })
     }
 

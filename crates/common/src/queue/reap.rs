@@ -34,6 +34,8 @@ pub struct Reaped {
     pub promoted: u64,
     /// Work-list items worked on.
     pub worked: u64,
+    /// When the namespace began; none where it belongs to another profile.
+    pub begun: Option<String>,
     /// Orphans to look for in the store.
     pub orphans: Vec<Orphan>,
 }
@@ -44,6 +46,7 @@ struct Answer {
     orphaned: u64,
     worked: u64,
     promoted: u64,
+    begun: Option<String>,
     #[serde(default)]
     look: Vec<Look>,
 }
@@ -72,6 +75,7 @@ impl Queue {
             orphaned: answer.orphaned,
             promoted: answer.promoted,
             worked: answer.worked,
+            begun: answer.begun,
             orphans: answer.look.into_iter().map(orphan).collect(),
         })
     }

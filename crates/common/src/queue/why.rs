@@ -41,6 +41,8 @@ pub enum Why {
         /// The route.
         route: String,
     },
+    /// A worker looks up what was spent before Redis was wiped, or put up anew.
+    Books,
     /// Live workers get time to re-assert their leases.
     Grace {
         /// Until when, µs since 1970.
@@ -135,7 +137,8 @@ impl Why {
             | Self::Stopping
             | Self::NotServed { .. }
             | Self::LanePaused { until: None, others: false, .. } => true,
-            Self::Grace { .. }
+            Self::Books
+            | Self::Grace { .. }
             | Self::LanePaused { .. }
             | Self::Limit { .. }
             | Self::InFlightCap { .. }
@@ -174,6 +177,9 @@ pub fn why(view: &BatchView, overview: &Overview) -> Vec<Why> {
         held(view, &mut reasons);
         over_budget(view, overview, &mut reasons);
         nobody(view, overview, &mut reasons);
+        if overview.books_open && !overview.workers.is_empty() {
+            reasons.push(Why::Books);
+        }
         reasons.extend(overview.grace_until.map(|until| Why::Grace { until }));
     }
     for place in view.routes.iter().filter(|place| place.waiting > 0) {

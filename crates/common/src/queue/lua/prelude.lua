@@ -44,9 +44,13 @@ local function server_id()
   return string.match(call('INFO', 'server'), 'run_id:(%x+)') or ''
 end
 
+-- Since when the namespace is, and whether it knows what was spent before that; once `in_grace` has looked.
+local BEGUN, BOOKS
+
 -- Finds out whether live workers must be given time to re-assert their leases first.
 local function in_grace()
-  local seen = call('HMGET', key('meta'), 'stamp', 'server', 'grace_until')
+  local seen = call('HMGET', key('meta'), 'stamp', 'server', 'grace_until', 'epoch', 'books')
+  BEGUN, BOOKS = seen[4], seen[5]
   local stamp, grace = num(seen[1]), num(seen[3])
   if grace > NOW + request.grace then grace = NOW + request.grace end
   local server = server_id()
@@ -282,8 +286,6 @@ local function ledger(kind, asset, token, cost, more)
     entry.tenant = call('HGET', key('batch', more.payer), 'tenant') or ''
   end
   call('XADD', key('ledger'), '*', 'entry', cjson.encode(entry))
-  call('HINCRBY', key('totals'), kind .. ':count', 1)
-  call('HINCRBY', key('totals'), kind .. ':cost', int(cost))
 end
 
 -- Takes an unknown that turned out off the books; returns what it had been counted as.

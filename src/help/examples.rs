@@ -170,10 +170,41 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
         "ledger totals",
         &[
             ("By day, as an invoice has it", "pictor ledger totals --by day"),
+            (
+                "November, as it began and ended in New York",
+                "pictor ledger totals --by account --since 2026-11-01 --until 2026-11-30 --time-zone America/New_York",
+            ),
             ("By who asked", "pictor ledger totals --by tenant"),
         ],
     ),
     ("ledger list", &[("Into a file", "pictor ledger list > ledger.jsonl")]),
+    (
+        "ledger show",
+        &[
+            ("Every request for an image that was or may have been paid", "pictor ledger show 3f9a12c4de70"),
+            ("By the request id on an invoice", "pictor ledger show req_8f2c1d"),
+        ],
+    ),
+    (
+        "ledger export",
+        &[
+            (
+                "A month for a spreadsheet",
+                "pictor ledger export --since 2026-11-01 --until 2026-11-30 --to november.csv",
+            ),
+            ("For another program", "pictor ledger export --format jsonl | gzip > ledger.jsonl.gz"),
+        ],
+    ),
+    (
+        "ledger reconcile",
+        &[
+            ("Line by line", "pictor ledger reconcile invoice.csv --since 2026-11-01 --until 2026-11-30"),
+            (
+                "With columns of other names",
+                "pictor ledger reconcile usage.csv --request-column 'Request ID' --amount-column 'Cost (USD)'",
+            ),
+        ],
+    ),
     ("budget show", &[("What was spent, and the cap", "pictor budget show")]),
     ("budget set", &[("At most $250, ever", "pictor budget set 250"), ("No cap", "pictor budget set none")]),
     ("lane list", &[("Limits, pauses and their reasons", "pictor lane list")]),

@@ -9,7 +9,7 @@ use pictor_common::{AssetKey, MicroUsd};
 use crate::manifest::normalized;
 
 pub use self::{
-    csv::write_csv,
+    csv::{safe_cell, write_csv},
     jsonl::write_jsonl,
     layout::{Clash, Image, Layout, LayoutError, Name, Nameless, Names},
 };
@@ -105,7 +105,8 @@ impl Shape {
 }
 
 /// Dollars as a plain decimal number, so that a spreadsheet can add them up.
-fn dollars(amount: MicroUsd) -> String {
+#[must_use]
+pub fn dollars(amount: MicroUsd) -> String {
     amount.to_string().trim_start_matches('$').to_owned()
 }
 

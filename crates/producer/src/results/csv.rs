@@ -12,12 +12,12 @@ pub fn write_csv(
 ) -> io::Result<u64> {
     let mut writer = ::csv::Writer::from_writer(out);
     for title in shape.titles() {
-        writer.write_field(safe(title).as_bytes())?;
+        writer.write_field(safe_cell(title).as_bytes())?;
     }
     writer.write_record(None::<&[u8]>)?;
     let mut count = 0;
     for row in rows {
-        let mut field = |text: &str| writer.write_field(safe(text).as_bytes());
+        let mut field = |text: &str| writer.write_field(safe_cell(text).as_bytes());
         for i in 0..shape.originals {
             field(row.cells.get(i).map_or("", String::as_str))?;
         }
@@ -42,7 +42,8 @@ pub fn write_csv(
 }
 
 /// Keeps a spreadsheet from running a cell as a formula; plain numbers stay numbers.
-fn safe(text: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn safe_cell(text: &str) -> Cow<'_, str> {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) && !is_number(text) {
         Cow::Owned(format!("'{text}"))
     } else {
@@ -77,7 +78,7 @@ mod tests {
             ("a=b", "a=b"),
             ("", ""),
         ] {
-            assert_eq!(safe(text), expected);
+            assert_eq!(safe_cell(text), expected);
         }
     }
 

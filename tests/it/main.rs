@@ -13,6 +13,7 @@ mod forgotten;
 mod help;
 mod keys;
 mod layering;
+mod ledger;
 mod measures;
 mod openai_python;
 mod producing;

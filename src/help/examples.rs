@@ -171,8 +171,8 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
         &[
             ("By day, as an invoice has it", "pictor ledger totals --by day"),
             (
-                "November, as it began and ended in New York",
-                "pictor ledger totals --by account --since 2026-11-01 --until 2026-11-30 --time-zone America/New_York",
+                "November, as it began and ended in Berlin",
+                "pictor ledger totals --since 2026-11-01 --until 2026-11-30 --time-zone Europe/Berlin",
             ),
             ("By who asked", "pictor ledger totals --by tenant"),
         ],
@@ -201,7 +201,7 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
             ("Line by line", "pictor ledger reconcile invoice.csv --since 2026-11-01 --until 2026-11-30"),
             (
                 "With columns of other names",
-                "pictor ledger reconcile usage.csv --request-column 'Request ID' --amount-column 'Cost (USD)'",
+                "pictor ledger reconcile usage.csv --request-column 'Request ID' --amount-column Cost",
             ),
         ],
     ),

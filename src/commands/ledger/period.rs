@@ -14,7 +14,7 @@ pub(crate) struct Period {
     /// Up to the end of this day
     #[arg(long, value_name = "DATE")]
     until: Option<Date>,
-    /// Where days begin, such as America/New_York
+    /// Where days begin, such as Europe/Berlin
     #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = zone)]
     time_zone: TimeZone,
 }

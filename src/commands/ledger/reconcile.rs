@@ -20,7 +20,7 @@ pub(crate) struct ReconcileArgs {
     /// Its column with the provider's request id
     #[arg(long, value_name = "NAME", default_value = "request_id")]
     request_column: String,
-    /// Its column with the amount [default: cost_micro_usd, amount or cost]
+    /// Its column with the amount [default: one that is called amount or cost, or `cost_micro_usd`]
     #[arg(long, value_name = "NAME")]
     amount_column: Option<String>,
     /// Its column with the id that Pictor gave the request, if it has one

@@ -116,7 +116,7 @@ pub(crate) enum Command {
     /// What was paid, or may have been
     #[command(subcommand)]
     Ledger(commands::ledger::LedgerCommand),
-    /// The total that may be spent
+    /// What may be spent: in all, a day, by a tenant, on a batch
     #[command(subcommand)]
     Budget(commands::budget::BudgetCommand),
     /// What may send, how fast, and why one waits
@@ -132,6 +132,9 @@ pub(crate) enum Command {
     Config(commands::config::ConfigCommand),
     /// Run an image API that behaves like the real one
     Simulate(Box<commands::simulate::SimulateArgs>),
+    /// Measure Pictor against its own simulator; costs nothing
+    #[command(subcommand)]
+    Bench(commands::bench::BenchCommand),
 }
 
 impl Global {
@@ -209,5 +212,24 @@ mod tests {
     #[test]
     fn verify_cli() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn only_what_writes_bad_rows_down_asks_where() {
+        let takes = |words: &[&str]| {
+            let flags = ["a.csv", "--skip-bad", "--rejected", "bad.csv", "--id-column", "SKU"];
+            let parsed = |flags: &[&str]| Cli::try_parse_from([&["pictor"], words, flags].concat()).is_ok();
+            assert!(parsed(&[flags[0], flags[1], flags[4], flags[5]]), "{words:?}");
+            parsed(&flags)
+        };
+        for (words, expected) in [
+            (&["run"][..], true),
+            (&["demo"], true),
+            (&["submit"], true),
+            (&["price", "estimate"], false),
+            (&["template", "preview"], false),
+        ] {
+            assert_eq!(takes(words), expected, "{words:?}");
+        }
     }
 }

@@ -84,7 +84,7 @@ const PLACES: &[(&str, &str, Source)] = &[
     ("run", "out", Source::Directories),
     ("results", "store", Source::Directories),
     ("results", "to", Source::Directories),
-    ("budget set", "amount", Source::Words(&["none"])),
+    ("budget set", "words", Source::Words(&["total", "per-day", "tenant", "batch", "none", "settings"])),
 ];
 
 /// Answers a shell that asks for the rest of a word and ends the process; otherwise does nothing.

@@ -1,12 +1,14 @@
 //! Settings: defaults < file < profile < environment < flags. The only reader of the environment.
 
 mod account;
+mod budget;
 mod layers;
 mod mask;
 mod nearest;
 mod origin;
 mod profile;
 mod show;
+mod who;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,15 +18,17 @@ use std::{
 
 use anyhow::Context;
 use config::{Value, ValueKind};
-use pictor_common::{MicroUsd, batch::check_name, catalogue::Catalogue};
+use pictor_common::{batch::check_name, catalogue::Catalogue};
 use pictor_store::{PublicBase, S3Settings};
 use secrecy::SecretString;
 use serde::{Deserialize, de::DeserializeOwned};
 
 pub(crate) use account::{AccountSettings, Key};
+pub(crate) use budget::{BudgetSettings, TenantBudget};
 use layers::{Layers, Table};
 use origin::Origin;
 pub(crate) use show::{Row, Shown};
+pub(crate) use who::who;
 
 use crate::cli::LogFormat;
 
@@ -61,8 +65,7 @@ pub(crate) struct Settings {
     pub(crate) store: StoreSettings,
     pub(crate) accounts: BTreeMap<String, AccountSettings>,
     pub(crate) worker: WorkerSettings,
-    /// The most that may be spent in the namespace.
-    pub(crate) total: Option<MicroUsd>,
+    pub(crate) budget: BudgetSettings,
     pub(crate) ledger: LedgerSettings,
     pub(crate) catalogue: Catalogue,
     /// Where the private Redis and the spool live.
@@ -115,12 +118,6 @@ impl LedgerSettings {
     pub(crate) fn keep(&self) -> Duration {
         Duration::from_secs(u64::from(self.keep_days) * 86_400)
     }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BudgetSettings {
-    total: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -257,7 +254,7 @@ struct Sections {
     redis: RedisSettings,
     store: StoreSettings,
     worker: WorkerSettings,
-    total: Option<MicroUsd>,
+    budget: BudgetSettings,
     ledger: LedgerSettings,
     catalogue: CatalogueSettings,
     accounts: BTreeMap<String, account::Fields>,
@@ -272,8 +269,6 @@ impl Sections {
         }
         let redis: RedisSettings = section(whole, "redis")?;
         check_name(&redis.namespace).context("settings: redis.namespace")?;
-        let budget: BudgetSettings = section(whole, "budget")?;
-        let total = budget.total.map(|text| text.parse()).transpose().context("settings: budget.total")?;
         let worker: WorkerSettings = section(whole, "worker")?;
         anyhow::ensure!(worker.concurrency > 0, "settings: worker.concurrency must be 1 or more");
         anyhow::ensure!(worker.max_attempts > 0, "settings: worker.max_attempts must be 1 or more");
@@ -282,7 +277,7 @@ impl Sections {
             redis,
             store: store(whole)?,
             worker,
-            total,
+            budget: budget::read(whole)?,
             ledger: section(whole, "ledger")?,
             catalogue: section(whole, "catalogue")?,
             accounts: account::fields(whole)?,
@@ -297,7 +292,7 @@ fn assemble(
     profile: Option<String>,
     environment: &BTreeMap<String, String>,
 ) -> anyhow::Result<Settings> {
-    let Sections { redis, store, worker, total, ledger, catalogue, accounts, log, log_format } =
+    let Sections { redis, store, worker, budget, ledger, catalogue, accounts, log, log_format } =
         Sections::read(&layers.values)?;
     let catalogue = catalogue_with(catalogue.file.as_deref())?;
     let data_dir = layers.text(&["data_dir"]).map(PathBuf::from);
@@ -307,7 +302,7 @@ fn assemble(
         store,
         accounts: account::all(accounts, &catalogue, environment)?,
         worker,
-        total,
+        budget,
         ledger,
         catalogue,
         log,
@@ -401,6 +396,21 @@ pub(crate) fn program_dirs() -> Vec<PathBuf> {
     }
     dirs.push(PathBuf::from("target/tools/bin"));
     dirs
+}
+
+/// Where files go that nobody keeps.
+pub(crate) fn temporary_dir() -> PathBuf {
+    std::env::temp_dir()
+}
+
+/// The program that runs.
+pub(crate) fn own_program() -> std::io::Result<PathBuf> {
+    std::env::current_exe()
+}
+
+/// The variables that set something here, for a process that is to have settings of its own.
+pub(crate) fn own_variables() -> Vec<String> {
+    environment().into_keys().filter(|name| name.starts_with("PICTOR_")).collect()
 }
 
 /// A directory of the user's for sockets whose path must be short.

@@ -12,6 +12,7 @@ mod output;
 mod parts;
 mod private_redis;
 mod progress;
+mod rehearsal;
 mod rejected;
 mod signals;
 mod submission;

@@ -3,13 +3,17 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use pictor_common::{keys::Keys, queue::Queue, store::Store};
-use pictor_worker::{Lane, Parts, Settings as WorkerSettings};
+use pictor_common::{
+    keys::Keys,
+    queue::{Queue, Setter, WasSet},
+    store::Store,
+};
+use pictor_worker::{AlertSettings, Lane, Parts, Settings as WorkerSettings};
 use secrecy::ExposeSecret as _;
 
 use crate::{
     completion,
-    config::Settings,
+    config::{Settings, who},
     private_redis::{PrivateRedis, Use},
     signals::Signals,
 };
@@ -61,6 +65,7 @@ pub(crate) async fn open_queue(
         let queue = Queue::connect(private.client()?, keys).await?;
         // One process owns the server: nobody else has leases to re-assert.
         let queue = queue.with_grace(Duration::ZERO).of_profile(settings.profile.as_deref());
+        let queue = queue.in_zone(settings.budget.time_zone.clone());
         queue.belong_to(settings.profile.as_deref()).await?;
         return Ok(OpenQueue { queue, private: Some(private) });
     };
@@ -71,7 +76,7 @@ pub(crate) async fn open_queue(
             "cannot use the Redis at {address}; is it running, and is redis.url (PICTOR_REDIS__URL) right?"
         )
     })?;
-    let queue = queue.of_profile(settings.profile.as_deref());
+    let queue = queue.of_profile(settings.profile.as_deref()).in_zone(settings.budget.time_zone.clone());
     queue.belong_to(settings.profile.as_deref()).await?;
     Ok(OpenQueue { queue, private: None })
 }
@@ -112,7 +117,12 @@ pub(crate) async fn worker(
     concurrency: usize,
 ) -> anyhow::Result<Parts> {
     for lane in &lanes {
-        queue.declare_lane(&lane.name, &lane.limits).await?;
+        if !queue.declare_lane(&lane.name, &lane.limits).await? {
+            tracing::warn!(
+                lane = lane.name,
+                "another worker knows this lane's limits; they stand, and the guesses of this one do not count"
+            );
+        }
     }
     let spool = settings.worker.spool.clone().unwrap_or_else(|| settings.data_dir.join("spool"));
     Ok(Parts {
@@ -126,16 +136,29 @@ pub(crate) async fn worker(
             max_attempts: settings.worker.max_attempts,
             max_unknown: settings.worker.max_unknown,
             drain: settings.worker.drain(),
-            total: settings.total,
+            caps: settings.budget.caps(),
+            who: who(),
+            alerts: alerts(settings),
             keep_ledger: settings.ledger.keep(),
         },
     })
 }
 
-/// Sets the cap that the settings name; without one, what was set by hand stays.
+fn alerts(settings: &Settings) -> AlertSettings {
+    let secret = settings.accounts.values().flat_map(|account| account.account.without_variables.clone());
+    AlertSettings {
+        command: settings.budget.alert_command.clone(),
+        without_variables: secret.collect(),
+        url: settings.budget.alert_url.clone(),
+    }
+}
+
+/// Sets the caps that the settings name. What a person has set stands, and so does a cap they say nothing of.
 pub(crate) async fn apply_budget(settings: &Settings, queue: &Queue) -> anyhow::Result<()> {
-    if settings.total.is_some() {
-        queue.set_total_cap(settings.total).await?;
+    let caps = settings.budget.caps();
+    let became = queue.set_caps(Setter::Settings, &who(), "settings", &caps).await?;
+    for ((of, _), _) in caps.iter().zip(became).filter(|(_, became)| *became == WasSet::Kept) {
+        tracing::info!("{of} was set by a person, and stands; pictor budget audit tells by whom");
     }
     Ok(())
 }

@@ -110,6 +110,11 @@ impl PrivateRedis {
         self.owned.is_some()
     }
 
+    /// Where it listens.
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
     pub(crate) fn client(&self) -> anyhow::Result<Client> {
         client(&self.socket)
     }

@@ -114,12 +114,16 @@ impl Watch<'_> {
     async fn kept(&self) -> Result<Option<Wait>, QueueError> {
         let overview = self.queue.overview(Which::These(std::slice::from_ref(self.batch))).await?;
         let reasons = overview.batches.first().map(|view| why(view, &overview)).unwrap_or_default();
+        // With a Redis of ours nobody else raises a cap, and running it again with a higher one goes on.
+        let capped = |why: &Why| matches!(why, Why::BatchCap { .. } | Why::Budget { until: None, .. });
+        let nothing_out = overview.batches.first().is_some_and(|view| view.state.reserved == MicroUsd::ZERO);
+        let for_good = self.lanes.is_some() && nothing_out && reasons.iter().any(capped);
         let kept = reasons.into_iter().find(|why| {
             // That it is paused is said of the batch itself.
             !matches!(why, Why::Paused { .. }) && (why.wants_a_person() || why.blocks_until().is_some())
         });
         let told = kept.map(|why| waits::told(vec![why], &overview));
-        Ok(told.map(|told| Wait { reason: format!("waits: {}", waits::first(&told)), for_good: false }))
+        Ok(told.map(|told| Wait { reason: format!("waits: {}", waits::first(&told)), for_good }))
     }
 
     /// What an open asset last stumbled over, where nothing moves.
@@ -194,7 +198,7 @@ impl Pace {
         if failed > 0 {
             parts.push(format!("{failed} failed"));
         }
-        parts.extend(batch.held.as_ref().map(|reason| format!("paused: {reason}")));
+        parts.extend(batch.held.as_ref().map(|_| crate::commands::batch::state_of(batch)));
         parts.extend(waits.map(str::to_owned));
         parts.join("  ")
     }

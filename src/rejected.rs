@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use pictor_producer::submit::{Checked, Manifest, Request, Source};
+use pictor_producer::{
+    manifest::Format,
+    submit::{Checked, Manifest, Request, Source},
+};
 use serde::Serialize;
 
 use crate::{
@@ -40,12 +43,21 @@ impl Rejected {
 
 /// Where the bad rows of a manifest go; none for what is no file.
 pub(crate) fn place(asked: Option<&Path>, manifest: &Manifest) -> anyhow::Result<Option<PathBuf>> {
+    let ending = manifest.format.format().extension();
     let place = match (asked, &manifest.source) {
         (Some(path), _) => path.to_owned(),
-        (None, Source::File(path)) => path.with_added_extension("rejected.csv"),
-        (None, Source::Bytes(_)) if manifest.name == "-" => PathBuf::from("stdin.rejected.csv"),
+        (None, Source::File(path)) => path.with_added_extension(format!("rejected.{ending}")),
+        (None, Source::Bytes(_)) if manifest.name == "-" => PathBuf::from(format!("stdin.rejected.{ending}")),
         (None, Source::Bytes(_)) => return Ok(None),
     };
+    if !keeps_kinds(&place, manifest.format.format()) {
+        return Err(refused(format!(
+            "--rejected {}: the rows come as they are in {}; name it {}",
+            place.display(),
+            manifest.name,
+            place.with_extension(ending).display()
+        )));
+    }
     if let Source::File(path) = &manifest.source
         && let (Ok(one), Ok(other)) = (path.canonicalize(), place.canonicalize())
         && one == other
@@ -53,6 +65,16 @@ pub(crate) fn place(asked: Option<&Path>, manifest: &Manifest) -> anyhow::Result
         return Err(refused(format!("--rejected {}: this is the manifest itself", place.display())));
     }
     Ok(Some(place))
+}
+
+/// Whether rows written to a file of this name are read again in their own format.
+fn keeps_kinds(place: &Path, format: Format) -> bool {
+    let begins: &[u8] = match format {
+        Format::Csv => b"id",
+        Format::Jsonl => b"{",
+        Format::Xlsx => b"",
+    };
+    Format::detect(&place.to_string_lossy(), begins) == format
 }
 
 /// Writes down the rows that a check left out, and says so.

@@ -1,7 +1,7 @@
 //! Turns signals into a request to stop; the second ends the process at once.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicI32, Ordering},
 };
 
@@ -16,6 +16,8 @@ pub(crate) struct Signals {
     pub(crate) stop: CancellationToken,
     /// Id of a server of ours that must not be left behind; 0 while there is none.
     child: Arc<AtomicI32>,
+    /// Other processes of ours.
+    others: Arc<Mutex<Vec<Pid>>>,
 }
 
 impl Signals {
@@ -48,7 +50,20 @@ impl Signals {
         self.child.store(pid.map_or(0, |pid| pid.as_raw_nonzero().get()), Ordering::Release);
     }
 
+    /// Names another process to end when this one ends at once.
+    pub(crate) fn adopt(&self, pid: Pid) {
+        self.others.lock().unwrap_or_else(PoisonError::into_inner).push(pid);
+    }
+
+    /// Says that it has ended.
+    pub(crate) fn release(&self, pid: Pid) {
+        self.others.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| *other != pid);
+    }
+
     fn end_child(&self) {
+        for pid in self.others.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            let _gone = kill_process(pid, Signal::TERM);
+        }
         if let Some(pid) = Pid::from_raw(self.child.load(Ordering::Acquire)) {
             // It may have ended by itself meanwhile; nobody is left to be told.
             let _gone = kill_process(pid, Signal::TERM);

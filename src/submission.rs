@@ -11,7 +11,7 @@ use clap::Args;
 use pictor_common::{
     MicroUsd,
     batch::{Band, check_name},
-    queue::{Queue, Submitted},
+    queue::{CapOf, Counter, Queue, Setter, Submitted},
     store::Store,
 };
 use pictor_producer::{
@@ -24,7 +24,7 @@ use pictor_producer::{
 
 use crate::{
     commands::Context,
-    config::Settings,
+    config::{Settings, who},
     exit::refused,
     output::Output,
     parts,
@@ -112,6 +112,9 @@ pub(crate) struct ReadArgs {
     /// What stands between the cells of a CSV file: one character, or tab [default: as its first line says]
     #[arg(long, value_name = "CHARACTER")]
     delimiter: Option<String>,
+    /// Column that holds the ids of the rows [default: id]
+    #[arg(long, value_name = "NAME")]
+    id_column: Option<String>,
     /// Sheet of a spreadsheet [default: the only one with rows]
     #[arg(long, value_name = "NAME")]
     sheet: Option<String>,
@@ -128,6 +131,14 @@ impl ReadArgs {
     }
 }
 
+/// Where bad rows go, for commands that write them down.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct RejectedArgs {
+    /// Where the bad rows go [default: FILE.rejected.csv, .jsonl or .xlsx, as the file is]
+    #[arg(long, value_name = "FILE", requires = "skip_bad")]
+    pub(crate) rejected: Option<PathBuf>,
+}
+
 /// How a file becomes a batch.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct BatchArgs {
@@ -142,13 +153,10 @@ pub(crate) struct BatchArgs {
     /// combinations are made
     #[arg(long, value_name = "NAME=VALUE,VALUE")]
     pub(crate) vary: Vec<String>,
-    /// Leave bad rows out instead of refusing the file; they go to FILE.rejected.csv, each with its error, and the
-    /// exit code is 1
+    /// Leave bad rows out instead of refusing the file; `run`, `demo` and `submit` write them to FILE.rejected.csv
+    /// (.jsonl, .xlsx: as the file is), each with its error, and the exit code is 1
     #[arg(long)]
     pub(crate) skip_bad: bool,
-    /// Where the bad rows go [default: FILE.rejected.csv]
-    #[arg(long, value_name = "FILE", requires = "skip_bad")]
-    pub(crate) rejected: Option<PathBuf>,
     /// Allow columns that nothing uses: all of them, or those named
     #[arg(long, value_name = "COLUMNS", num_args = 0..=1, value_delimiter = ',')]
     pub(crate) ignore_columns: Option<Vec<String>>,
@@ -161,6 +169,10 @@ pub(crate) struct BatchArgs {
     /// Refuse, as a whole, what may cost more than this many US dollars
     #[arg(long, value_name = "USD")]
     pub(crate) max_cost: Option<String>,
+    /// Spend at most this many US dollars on the batch; what is over waits until it is submitted again with more, or
+    /// `pictor budget set batch` raises it
+    #[arg(long, value_name = "USD")]
+    pub(crate) cap: Option<String>,
     /// Say what is new and what it would cost, and stop
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -195,6 +207,8 @@ impl BatchArgs {
         let run_id = run_id.map_err(|error| refused(format!("--run-id {error}")))?;
         let max_cost = self.max_cost.as_deref().map(str::parse).transpose();
         let max_cost = max_cost.map_err(|error| refused(format!("--max-cost {error}")))?;
+        let cap = self.cap.as_deref().map(str::parse).transpose();
+        let cap = cap.map_err(|error| refused(format!("--cap {error}")))?;
         let explicit = self.spec.defaults()?;
         let chosen = templates::chosen(self.template.as_deref(), self.template_file.as_deref())?;
         let axes = axes(&self.vary, &explicit)?;
@@ -208,18 +222,20 @@ impl BatchArgs {
             Some(chosen) => chosen.with(explicit, axes),
             None => (None, explicit, axes),
         };
+        if let Some(column) = &self.read.id_column {
+            options.insert("id_column".to_owned(), normalized(column));
+        }
         if !axes.is_empty() {
             options.insert("vary".to_owned(), vary::canonical(&axes));
         }
-        let rejected =
-            self.skip_bad.then(|| rejected::place(self.rejected.as_deref(), &manifest)).transpose()?;
         Ok(Prepared {
             manifest,
             template,
             defaults,
             axes,
             skip_bad: self.skip_bad,
-            rejected: rejected.flatten(),
+            rejected: None,
+            id_column: self.read.id_column.clone(),
             hosts: crate::accounts::hosts(settings, today),
             today: today.to_owned(),
             options,
@@ -229,6 +245,7 @@ impl BatchArgs {
             run_id,
             retry_failed: self.retry_failed,
             max_cost,
+            cap,
         })
     }
 }
@@ -241,6 +258,7 @@ pub(crate) struct Prepared {
     defaults: BTreeMap<String, String>,
     axes: Vec<Axis>,
     skip_bad: bool,
+    id_column: Option<String>,
     /// Where bad rows go, if they are to be kept.
     rejected: Option<PathBuf>,
     hosts: Hosts,
@@ -252,9 +270,18 @@ pub(crate) struct Prepared {
     run_id: Option<pictor_common::batch::BatchId>,
     retry_failed: bool,
     max_cost: Option<MicroUsd>,
+    cap: Option<MicroUsd>,
 }
 
 impl Prepared {
+    /// The same, writing down rows that are left out.
+    pub(crate) fn keeping(mut self, args: &RejectedArgs) -> anyhow::Result<Self> {
+        if self.skip_bad {
+            self.rejected = rejected::place(args.rejected.as_deref(), &self.manifest)?;
+        }
+        Ok(self)
+    }
+
     /// The rules for all rows.
     pub(crate) fn rules<'a>(&'a self, settings: &'a Settings) -> anyhow::Result<Rules<'a>> {
         let setup = Setup {
@@ -265,7 +292,8 @@ impl Prepared {
             defaults: &self.defaults,
             ignore: self.ignore.clone(),
         };
-        let rules = Rules::new(setup).and_then(|rules| rules.varied(self.axes.clone()));
+        let rules = Rules::new(setup).map_err(|errors| bad_defaults(&errors))?;
+        let rules = rules.with_ids_in(self.id_column.as_deref()).map_err(refused)?.varied(self.axes.clone());
         rules.map(|rules| rules.skipping_bad(self.skip_bad)).map_err(|errors| bad_defaults(&errors))
     }
 
@@ -276,7 +304,8 @@ impl Prepared {
         output: &Output,
     ) -> anyhow::Result<(Checked, Option<Rejected>)> {
         tokio::task::block_in_place(|| {
-            let checked = request.check()?;
+            let mut checked = request.check()?;
+            checked.head.cap = self.cap;
             let rejected = rejected::keep(request, &checked, self.rejected.as_deref(), output)?;
             match checked.skipped.errors.clone().filter(|_| checked.rows == 0) {
                 Some(bad) => Err(bad.into()),
@@ -311,12 +340,15 @@ impl Prepared {
             return Err(refused(why));
         }
         let totals = queue.totals().await?;
-        if let Some(cap) = totals.cap {
-            let left = cap.saturating_sub(totals.spent + totals.reserved);
-            if let Some(why) = planned.plan.refuses(left) {
+        let all =
+            Counter { cap: totals.cap, spent: totals.spent, reserved: totals.reserved, ..Counter::default() };
+        let tenant = queue.tenant_money(&self.tenant).await?.total;
+        let whose = format!("the budget of tenant {}", self.tenant);
+        for (name, counter) in [("the total budget", all), (whose.as_str(), tenant)] {
+            let why = counter.left().and_then(|left| planned.plan.refuses(left));
+            if let (Some(why), Counter { cap: Some(cap), spent, reserved, .. }) = (why, counter) {
                 return Err(refused(format!(
-                    "{why} by the total budget of {cap} ({} spent, {} set aside)",
-                    totals.spent, totals.reserved
+                    "{why} by {name} of {cap} ({spent} spent, {reserved} set aside)"
                 )));
             }
         }
@@ -403,6 +435,11 @@ pub(crate) async fn submit(
     context: &Context,
 ) -> anyhow::Result<(Planned, Submitted)> {
     let output = &context.output;
+    if let Some(cap) = checked.head.cap {
+        // One that is in already may be held by a lower one. Of a new batch nothing is known yet.
+        let cap = (CapOf::Batch(checked.head.id.to_string()), Some(cap));
+        queue.set_caps(Setter::Person, &who(), "submitted with --cap", &[cap]).await?;
+    }
     match send(request, checked, &planned, queue, store, output).await {
         Err(error) if error.forgot() => {
             output.note("Redis was wiped, replaced or restarted meanwhile: everything is looked up again");

@@ -1,6 +1,6 @@
 //! Says to people why something waits.
 
-use pictor_common::queue::{Overview, Why};
+use pictor_common::queue::{Beat, CapOf, Overview, Why};
 use serde::Serialize;
 
 use crate::commands::when;
@@ -33,12 +33,26 @@ fn words(why: &Why, now: u64) -> String {
         Why::BatchCap { cap, spent, reserved } => {
             format!("its cap of {cap} is reached: {spent} spent, {reserved} set aside")
         }
-        Why::Budget { cap, spent, reserved } => format!(
-            "the budget of {cap} is reached: {spent} spent, {reserved} set aside; pictor budget set raises it"
-        ),
+        Why::Budget { of, until, cap, spent, reserved } => {
+            let mended = until.map_or_else(
+                || "pictor budget set raises it".to_owned(),
+                |until| format!("goes on at {} ({})", when(until), left(until, now)),
+            );
+            let of = match of {
+                CapOf::Total => "the budget".to_owned(),
+                CapOf::Day => "the day's budget".to_owned(),
+                CapOf::Tenant(tenant) => format!("the budget of tenant {tenant}"),
+                CapOf::TenantDay(tenant) => format!("the day's budget of tenant {tenant}"),
+                CapOf::Batch(batch) => format!("the cap of batch {batch}"),
+            };
+            format!("{of} of {cap} is reached: {spent} spent, {reserved} set aside; {mended}")
+        }
         Why::NoWorker => "no worker is alive: start pictor worker".to_owned(),
         Why::Stopping => "all workers are stopping".to_owned(),
         Why::NotServed { route } => format!("no worker has an account for {route}"),
+        Why::KeyRefused { lane } => format!(
+            "the API key for lane {lane} was refused: give its workers another, or pictor lane resume {lane}"
+        ),
         Why::Books => {
             "a worker looks up in the store what was spent before; if that lasts, its log says why".to_owned()
         }
@@ -87,6 +101,13 @@ fn counted(count: u64, more: bool) -> String {
     format!("{count}{}", if more { " or more" } else { "" })
 }
 
+/// What keeps a worker from taking all that it could.
+pub(crate) fn hindered(beat: &Beat) -> Option<String> {
+    let of_profile = |profile: &String| format!("takes nothing: the namespace belongs to profile {profile}");
+    let refused = || format!("takes nothing for {}: its API key was refused", beat.refused.join(", "));
+    beat.other_profile.as_ref().map(of_profile).or_else(|| (!beat.refused.is_empty()).then(refused))
+}
+
 /// The time that is left until a moment.
 pub(crate) fn left(until: u64, now: u64) -> String {
     if until <= now {
@@ -107,6 +128,8 @@ pub(crate) fn span(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use pictor_common::MicroUsd;
+
     use super::*;
 
     #[test]
@@ -123,6 +146,19 @@ mod tests {
             "lane acme.dall-e-2 is paused: no money; pictor lane resume acme.dall-e-2"
         );
         assert!(words(&paused(Some(now + 90_000_000)), now).ends_with("(1 min 30 s)"));
+        let day = Why::Budget {
+            of: CapOf::TenantDay("shop".to_owned()),
+            until: Some(now + 3_600_000_000),
+            cap: MicroUsd(5_000_000),
+            spent: MicroUsd(4_990_000),
+            reserved: MicroUsd::ZERO,
+        };
+        let told = words(&day, now);
+        assert!(
+            told.starts_with("the day's budget of tenant shop of $5.00 is reached: $4.99 spent"),
+            "{told}"
+        );
+        assert!(told.ends_with("(1 h 0 min)"), "{told}");
         let limit = Why::Limit {
             lane: "a.b".to_owned(),
             dimension: "images".to_owned(),

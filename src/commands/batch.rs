@@ -6,7 +6,7 @@ mod steer;
 use clap::{Args, Subcommand, ValueEnum};
 use pictor_common::{
     batch::Band,
-    queue::{BatchState, Queue},
+    queue::{BatchState, Queue, TENANT_CAP, TENANT_DAY_CAP},
 };
 
 use super::{Context, when};
@@ -119,13 +119,17 @@ async fn perform(command: BatchCommand, context: &Context, queue: &Queue) -> any
 }
 
 /// How a batch stands, in a few words.
-pub(super) fn state_of(batch: &BatchState) -> String {
+pub(crate) fn state_of(batch: &BatchState) -> String {
     match (batch.held.as_deref(), batch.sealed) {
         _ if batch.state == "cancelled" => match &batch.reason {
             Some(reason) => format!("cancelled: {reason}"),
             None => "cancelled".to_owned(),
         },
         (Some("cap"), _) if !batch.ended() => "paused: its cap is reached".to_owned(),
+        (Some(TENANT_CAP), _) if !batch.ended() => "paused: its tenant's budget is reached".to_owned(),
+        (Some(TENANT_DAY_CAP), _) if !batch.ended() => {
+            "paused: its tenant's budget of the day is reached".to_owned()
+        }
         (Some(reason), _) if !batch.ended() => format!("paused: {reason}"),
         (None, None) if !batch.ended() => "being submitted".to_owned(),
         _ => batch.state.clone(),

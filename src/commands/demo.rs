@@ -28,7 +28,7 @@ use crate::{
     exit::Exit,
     parts::{self, OpenQueue},
     private_redis::Use,
-    submission::{BatchArgs, manifest},
+    submission::{BatchArgs, RejectedArgs, manifest},
 };
 
 const CATALOGUE: &str = include_str!("../../examples/listings.csv");
@@ -45,6 +45,8 @@ pub(crate) struct DemoArgs {
     /// Median latency of the simulator, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 1_200)]
     latency: u64,
+    #[command(flatten)]
+    rejected: RejectedArgs,
     #[command(flatten)]
     batch: BatchArgs,
 }
@@ -100,7 +102,7 @@ fn configure(context: &mut Context, base_url: &str) {
     settings.profile = None;
     settings.redis.namespace = "pictor".to_owned();
     settings.redis.url = None;
-    settings.total = None;
+    settings.budget = settings.budget.unlimited();
     settings.store.url = None;
     settings.worker.spool = None;
     let usual = settings.data_dir == Path::new(".pictor");
@@ -130,8 +132,10 @@ fn wanted(args: DemoArgs) -> anyhow::Result<(Manifest, BatchArgs)> {
 
 async fn against(context: &Context, args: DemoArgs, invoice: &str) -> anyhow::Result<Exit> {
     let out = context.settings.data_dir.join("images").display().to_string();
+    let rejected = args.rejected.clone();
     let (manifest, batch) = wanted(args)?;
-    let work = Work { manifest, out: Some(&out), concurrency: CONCURRENCY, batch: &batch };
+    let work =
+        Work { manifest, out: Some(&out), concurrency: CONCURRENCY, batch: &batch, rejected: &rejected };
     let mut last = "-".to_owned();
     let mark = async |queue: &Queue| {
         while let Some((id, _)) = queue.ledger(&last, 1_000).await?.pop() {

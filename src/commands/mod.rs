@@ -2,6 +2,7 @@
 
 pub(crate) mod asset;
 pub(crate) mod batch;
+pub(crate) mod bench;
 pub(crate) mod budget;
 pub(crate) mod completions;
 pub(crate) mod config;
@@ -22,7 +23,10 @@ pub(crate) mod template;
 pub(crate) mod watch;
 pub(crate) mod worker;
 
-use pictor_common::{batch::BatchId, queue::Queue};
+use pictor_common::{
+    batch::BatchId,
+    queue::{Queue, TENANT_CAP, TENANT_DAY_CAP},
+};
 
 use crate::{
     cli::Command,
@@ -79,6 +83,7 @@ pub(crate) async fn perform(command: Command, flags: &Flags, output: &Output) ->
         Command::Asset(command) => Box::pin(asset::run(command, &context)).await,
         Command::Doctor(args) => Box::pin(doctor::run(args, &context)).await,
         Command::Config(command) => config::run(&command, flags, &context),
+        Command::Bench(command) => Box::pin(bench::run(command, &context)).await,
         Command::Simulate(args) => Box::pin(simulate::run(*args, &context)).await,
     }
 }
@@ -92,8 +97,8 @@ pub(crate) fn batch_id(text: &str) -> anyhow::Result<BatchId> {
 pub(crate) fn reason(text: &str) -> Result<String, String> {
     match text.trim() {
         "" => Err("say why, in a few words".to_owned()),
-        // Pictor's own word for a batch that reached its cap, and lets go on.
-        "cap" => Err("say more than this one word".to_owned()),
+        // Pictor's own words for a batch that reached a cap, and lets go on.
+        "cap" | TENANT_CAP | TENANT_DAY_CAP => Err("say more than this one word".to_owned()),
         text => Ok(text.to_owned()),
     }
 }

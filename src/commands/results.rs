@@ -34,7 +34,8 @@ pub(crate) use table::Telling;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Placeholders of --layout: {id} {row} {take} (from 0) {take1} (from 1) {key} {model} {size} {ext} {batch} \
-    and any column of the manifest."
+    and any column of the manifest. {id} is that of the row, and its number where the file has no id \
+    (see --id-column of run and submit)."
 )]
 pub(crate) struct ResultsArgs {
     /// The batch

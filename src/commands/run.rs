@@ -17,8 +17,9 @@ use crate::{
     parts,
     private_redis::Use,
     progress::{Watch, Watched},
+    rehearsal::Rehearsal,
     rejected::Rejected,
-    submission::{self, BatchArgs, families, manifest, one_prompt},
+    submission::{self, BatchArgs, RejectedArgs, families, manifest, one_prompt},
 };
 pub(crate) use report::Ran;
 use report::Report;
@@ -41,6 +42,8 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "COUNT")]
     concurrency: Option<usize>,
     #[command(flatten)]
+    rejected: RejectedArgs,
+    #[command(flatten)]
     batch: BatchArgs,
 }
 
@@ -51,7 +54,8 @@ pub(crate) async fn run(args: RunArgs, context: &Context) -> anyhow::Result<Exit
         (None, None) => return Err(refused("give a FILE or --prompt")),
     };
     let concurrency = args.concurrency.unwrap_or(context.settings.worker.concurrency).max(1);
-    let work = Work { manifest, out: args.out.as_deref(), concurrency, batch: &args.batch };
+    let out = args.out.as_deref();
+    let work = Work { manifest, out, concurrency, batch: &args.batch, rejected: &args.rejected };
     let ran = Box::pin(work.carry_out(context, async |_queue: &Queue| Ok(()))).await?;
     context.output.result(&ran.summary, || ran.text)?;
     Ok(ran.exit)
@@ -64,6 +68,7 @@ pub(crate) struct Work<'a> {
     pub(crate) out: Option<&'a str>,
     pub(crate) concurrency: usize,
     pub(crate) batch: &'a BatchArgs,
+    pub(crate) rejected: &'a RejectedArgs,
 }
 
 impl Work<'_> {
@@ -77,6 +82,7 @@ impl Work<'_> {
         let settings = &context.settings;
         let today = parts::today();
         let prepared = self.batch.prepare(self.manifest.clone(), Band::Normal, settings, &today)?;
+        let prepared = prepared.keeping(self.rejected)?;
         let rules = prepared.rules(settings)?;
         let request = prepared.request(&rules);
         let (checked, rejected) = prepared.check(&request, &context.output)?;
@@ -87,6 +93,11 @@ impl Work<'_> {
             lanes => lanes?,
         };
         let url = parts::store_url(settings, self.out);
+        let rehearsal = self.batch.dry_run.then(|| Rehearsal::new(settings, url)).transpose()?;
+        let (settings, url) = match &rehearsal {
+            Some(rehearsal) => (&rehearsal.settings, rehearsal.url.as_str()),
+            None => (settings, url),
+        };
         let store = parts::open_answering_store(settings, url).await?;
         let opened = parts::open_queue(settings, &context.signals, Use::Work(&parts::absolute(url))).await?;
         let queue = &opened.queue;

@@ -108,11 +108,10 @@ fn list(batches: &[Standing]) -> String {
 }
 
 fn state_of(worker: &WorkerState) -> String {
-    match (&worker.beat.other_profile, worker.beat.draining) {
-        (_, true) => "stopping".to_owned(),
-        (None, false) => "working".to_owned(),
-        (Some(profile), false) => format!("waits: the namespace belongs to profile {profile}"),
+    if worker.beat.draining {
+        return "stopping".to_owned();
     }
+    waits::hindered(&worker.beat).unwrap_or_else(|| "working".to_owned())
 }
 
 fn workers(workers: &[WorkerState]) -> String {

@@ -10,8 +10,9 @@ use crate::{
     parts,
     private_redis::Use,
     progress::{Watch, Watched},
+    rehearsal::Rehearsal,
     rejected::{self, Rejected},
-    submission::{self, BatchArgs, manifest},
+    submission::{self, BatchArgs, RejectedArgs, manifest},
 };
 
 #[derive(Debug, Args)]
@@ -25,22 +26,26 @@ pub(crate) struct SubmitArgs {
     #[arg(long)]
     wait: bool,
     #[command(flatten)]
+    rejected: RejectedArgs,
+    #[command(flatten)]
     batch: BatchArgs,
 }
 
 pub(crate) async fn run(args: SubmitArgs, context: &Context) -> anyhow::Result<Exit> {
     let settings = &context.settings;
-    let prepared = args.batch.prepare(
-        manifest(&args.file, &args.batch.read)?,
-        args.band.into(),
-        settings,
-        &parts::today(),
-    )?;
+    let manifest = manifest(&args.file, &args.batch.read)?;
+    let prepared =
+        args.batch.prepare(manifest, args.band.into(), settings, &parts::today())?.keeping(&args.rejected)?;
     let rules = prepared.rules(settings)?;
     let request = prepared.request(&rules);
     let (checked, rejected) = prepared.check(&request, &context.output)?;
     let rejected = rejected.as_ref();
-    let url = parts::store_url(settings, None);
+    let rehearsal =
+        args.batch.dry_run.then(|| Rehearsal::new(settings, parts::store_url(settings, None))).transpose()?;
+    let (settings, url) = match &rehearsal {
+        Some(rehearsal) => (&rehearsal.settings, rehearsal.url.as_str()),
+        None => (settings, parts::store_url(settings, None)),
+    };
     let store = parts::open_answering_store(settings, url).await?;
     let used = parts::absolute(url);
     let opened = parts::open_queue(settings, &context.signals, Use::Work(&used)).await?;

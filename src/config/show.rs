@@ -5,13 +5,14 @@ mod rows;
 
 use std::path::{Path, PathBuf};
 
+use pictor_common::MicroUsd;
 use pictor_store::{Checksums, S3Settings, Sse};
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
 use super::{
-    LedgerSettings, RedisSettings, Settings, StoreSettings, WorkerSettings, layers::Layers, mask,
-    origin::Origin,
+    BudgetSettings, LedgerSettings, RedisSettings, Settings, StoreSettings, TenantBudget, WorkerSettings,
+    layers::Layers, mask, origin::Origin,
 };
 use crate::parts::DEFAULT_STORE;
 pub(crate) use rows::Row;
@@ -47,7 +48,7 @@ pub(super) fn show(
         store,
         accounts,
         worker,
-        total,
+        budget,
         ledger: LedgerSettings { keep_days },
         catalogue: _,
         data_dir,
@@ -75,11 +76,31 @@ pub(super) fn show(
     rows.add("worker", &["max_attempts"], *max_attempts);
     rows.add("worker", &["max_unknown"], *max_unknown);
     rows.add("worker", &["drain_seconds"], *drain_seconds);
-    rows.add("budget", &["total"], total.map(|total| total.to_string()));
+    show_budget(&mut rows, budget);
     rows.add("ledger", &["keep_days"], *keep_days);
     rows.add("catalogue", &["file"], layers.text(&["catalogue", "file"]));
     let (profile, selected_by) = profile.unzip();
     Shown { profile, selected_by, file: file.map(Path::to_owned), settings: rows.done() }
+}
+
+fn show_budget(rows: &mut Rows<'_>, budget: &BudgetSettings) {
+    let BudgetSettings { total, per_day, time_zone, tenants, alert_command, alert_url } = budget;
+    let dollars = |amount: &Option<MicroUsd>| text(amount.map(|amount| amount.to_string()));
+    rows.add("budget", &["total"], dollars(total));
+    rows.add("budget", &["per_day"], dollars(per_day));
+    rows.add("budget", &["time_zone"], time_zone.iana_name().unwrap_or_default());
+    for (name, TenantBudget { total, per_day }) in tenants {
+        rows.add("budget", &["tenants", name, "total"], dollars(total));
+        rows.add("budget", &["tenants", name, "per_day"], dollars(per_day));
+    }
+    // An argument may be a secret.
+    let command = alert_command.split_first().map(|(program, arguments)| match arguments.len() {
+        0 => program.clone(),
+        1 => format!("{program} and an argument"),
+        more => format!("{program} and {more} arguments"),
+    });
+    rows.add("budget", &["alert_command"], text(command));
+    rows.add("budget", &["alert_url"], rows::secret(alert_url.as_ref()));
 }
 
 fn show_store(rows: &mut Rows<'_>, store: &StoreSettings) {

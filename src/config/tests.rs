@@ -105,12 +105,12 @@ data_dir = "/srv/rehearsal"
 "#;
     let with = |variables: &[(&str, &str)]| read_with(file, variables).unwrap();
     let plain = with(&[]);
-    assert_eq!((plain.redis.namespace.as_str(), plain.accounts.len(), plain.total), ("shop", 2, None));
+    assert_eq!((plain.redis.namespace.as_str(), plain.accounts.len(), plain.budget.total), ("shop", 2, None));
     assert_eq!(plain.data_dir, Path::new(".pictor"));
 
     let prod = with(&[("PICTOR_PROFILE", "prod"), ("PICTOR_WORKER__MAX_ATTEMPTS", "4")]);
     assert_eq!((prod.worker.concurrency, prod.worker.max_attempts), (16, 4));
-    assert_eq!(prod.total, Some("500.00".parse().unwrap()));
+    assert_eq!(prod.budget.total, Some("500.00".parse().unwrap()));
     assert_eq!(prod.redis.namespace, "shop-prod");
     assert_eq!(prod.store.url.as_deref(), Some("s3://images/all/prod"));
     assert_eq!(prod.data_dir, Path::new(".pictor/profiles/prod"));

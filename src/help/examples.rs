@@ -61,6 +61,10 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
                 "Behind everything else, and never for more than $50",
                 "pictor submit backlog.jsonl --band bulk --max-cost 50",
             ),
+            (
+                "Article numbers in a column of their own name; asset show and results know rows by them",
+                "pictor submit export.xlsx --template listing.j2 --id-column Artikelnummer",
+            ),
         ],
     ),
     ("worker", &[("On as many machines as you like", "pictor worker --concurrency 64")]),
@@ -141,11 +145,26 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
     ),
     (
         "price list",
-        &[("Every model", "pictor price list"), ("One model", "pictor price list --model gpt-image-2")],
+        &[
+            ("Every model", "pictor price list"),
+            ("One model", "pictor price list --model gpt-image-2"),
+            ("What held, or will hold, on a day", "pictor price list --on 2027-01-01"),
+        ],
     ),
     (
         "price estimate",
         &[("As if nothing of the file existed", "pictor price estimate listings.csv --template listing.j2")],
+    ),
+    (
+        "price monthly",
+        &[
+            ("300 images a day", "pictor price monthly --per-day 300 --model dall-e-2 --size 1024x1024"),
+            (
+                "Two kinds together",
+                "pictor price monthly --per-day 20 --quality low --plus per-day=2,quality=high",
+            ),
+            ("Through the provider's batch API", "pictor price monthly --per-month 15000 --batch"),
+        ],
     ),
     ("template list", &[("Those that come with Pictor", "pictor template list")]),
     (
@@ -205,8 +224,17 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
             ),
         ],
     ),
-    ("budget show", &[("What was spent, and the cap", "pictor budget show")]),
-    ("budget set", &[("At most $250, ever", "pictor budget set 250"), ("No cap", "pictor budget set none")]),
+    ("budget show", &[("Every cap, and what is left of it", "pictor budget show")]),
+    (
+        "budget set",
+        &[
+            ("At most $250, ever", "pictor budget set 250"),
+            ("At most $40 a day", "pictor budget set per-day 40 --reason 'as agreed with finance'"),
+            ("At most $10 a day for one tenant", "pictor budget set tenant shop per-day 10"),
+            ("What the settings say, again", "pictor budget set total settings"),
+        ],
+    ),
+    ("budget audit", &[("Who changed which cap, and why", "pictor budget audit --limit 10")]),
     ("lane list", &[("Limits, pauses and their reasons", "pictor lane list")]),
     (
         "lane pause",
@@ -253,6 +281,27 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
             (
                 "One answer in fifty is an HTTP 500, and 60 images a minute are the limit",
                 "pictor simulate --fault server_error=0.02 --images-per-minute 60",
+            ),
+        ],
+    ),
+    (
+        "bench drain",
+        &[
+            (
+                "Three workers, 300 images each 5 s, for a minute",
+                "pictor bench drain --processes 3 --limit 300 --window 5 --minutes 1",
+            ),
+            (
+                "Others take 30 % of the limit, which is guessed twice too high; three runs, for a script",
+                "pictor bench drain --foreign-load 0.3 --believed 500 --kind guess --runs 3 --json",
+            ),
+            (
+                "The limit falls and rises; answers say nothing of it",
+                "pictor bench drain --kind guess --window 5 --change 6:100,12:400 --headers off --minutes 2",
+            ),
+            (
+                "Three accounts on one route, one paused and one broken",
+                "pictor bench drain --lanes 3 --pause-lane 2 --break-lane 3 --window 5 --requests 2000",
             ),
         ],
     ),

@@ -132,6 +132,18 @@ async fn run_makes_resumes_and_pays_nothing_again() {
         assert_eq!(image::open(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display())).width(), 256);
     }
     assert_eq!(&rows[0][at("prompt")], "'=a lamp", "a cell is no formula");
+
+    // Another batch takes the place of this one's table, and this one's is kept.
+    let batch = world.json(&[&run[..], &["--dry-run"]].concat())["batch"].clone();
+    fs::write(world.path("out/results.csv.4711.part"), "half a table").unwrap();
+    let other =
+        world.run(&["run", "--prompt", "a jug", "--model", "dall-e-2", "--out", "out", "--run-id", "jug"]);
+    assert_eq!(code(&other), 0, "{}", told(&other));
+    let kept = |name: &str| fs::read_to_string(world.path("out").join(name)).unwrap();
+    assert_eq!(kept(&format!("results/{}.csv", batch.as_str().unwrap())), table);
+    assert_eq!(kept("results/jug.csv"), kept("results.csv"));
+    assert_eq!(kept("results/jug.jsonl"), kept("results.jsonl"));
+    assert!(!world.path("out/results.csv.4711.part").exists(), "what a killed run left is gone");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,7 +20,7 @@ fn demo(dir: &std::path::Path) -> Value {
 }
 
 /// Where a server is found also when only the tests' own tools have one.
-fn search_path() -> std::ffi::OsString {
+pub(crate) fn search_path() -> std::ffi::OsString {
     let tools = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/bin");
     let mut path = std::env::var_os("PATH").unwrap_or_default();
     path.push(":");
@@ -84,6 +84,20 @@ fn a_file_of_ones_own_is_rehearsed_apart_from_real_work() {
     };
     let plan = demo(&["--dry-run"]);
     assert_eq!(plan.status.code(), Some(0), "{}", told(&plan));
+    fs::write(dir.path().join("real.csv"), "id,prompt\na,a cup\n").unwrap();
+    for command in ["run", "submit"] {
+        let dry = [command, "real.csv", "--dry-run", "--json"];
+        let mut pictor = Command::new(env!("CARGO_BIN_EXE_pictor"));
+        pictor.env_clear().env("HOME", dir.path()).env("PATH", search_path()).current_dir(dir.path());
+        let planned = pictor.args(dry).output().unwrap();
+        assert_eq!(planned.status.code(), Some(0), "{}", told(&planned));
+        let told: Value = serde_json::from_slice(&planned.stdout).unwrap();
+        assert_eq!(told["plan"]["to_make"], 1, "{told}");
+    }
+    let mut left: Vec<_> =
+        fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["mine.csv", "real.csv"], "a dry run leaves nothing behind");
     let made = demo(&["--json"]);
     assert_eq!(made.status.code(), Some(1), "one was refused: {}", told(&made));
     let summary: Value = serde_json::from_slice(&made.stdout).unwrap();

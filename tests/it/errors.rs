@@ -11,7 +11,7 @@ use pictor_common::{
     spec::Operation,
 };
 use pictor_simulator::Options;
-use pictor_worker::{Lane, Parts, Settings, provider::openai_images::OpenAiImages};
+use pictor_worker::{AlertSettings, Lane, Parts, Settings, provider::openai_images::OpenAiImages};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -186,7 +186,9 @@ impl Bench {
                 max_attempts: 3,
                 max_unknown: 1,
                 drain: Duration::from_secs(10),
-                total: None,
+                caps: Vec::new(),
+                who: "test@here".to_owned(),
+                alerts: AlertSettings::default(),
                 keep_ledger: Duration::from_secs(600),
             },
         }

@@ -141,6 +141,31 @@ async fn a_lane_that_waits_for_a_key_goes_on_by_itself() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_with_a_refused_key_leaves_the_lane_to_those_with_a_good_one() {
+    let world = World::start(Options { latency_ms_p50: Some(150), ..Options::default() });
+    let name = format!("sim.{MODEL}");
+    submit(&world, 80).await;
+    let bad = world.worker("bad", 1, &[("SIM_API_KEY", "sk-sim-r3fused-key")]);
+    until("refused", async || refusals(&world).await > 0).await;
+    let _good = world.worker("good", 2, &[]);
+    all_made_once(&world, 80).await;
+    assert_eq!(refusals(&world).await, 1, "what another's key lifts does not send the refused one again");
+    assert_eq!(lane(&world).await.paused, None);
+    assert_eq!(bad.proc.stderr().matches("API key was refused").count(), 1, "{}", bad.proc.told());
+    let status = || world.json(&["status"]);
+    let workers = |status: Value| status["workers"].as_array().cloned().unwrap_or_default();
+    let refused =
+        |status: Value| workers(status).into_iter().filter(|worker| !worker["refused"].is_null()).count();
+    until("said", async || refused(status()) == 1).await;
+    let shown = told(&world.run(&["status"]));
+    assert!(shown.contains(&format!("takes nothing for {name}: its API key was refused")), "{shown}");
+
+    // Whoever has no other key tries again when a person says so.
+    assert!(world.run(&["lane", "resume", &name]).status.success());
+    until("tried again", async || refused(status()) == 0).await;
+}
+
 fn script(world: &World, text: &str) {
     let path = world.path("vault");
     fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();

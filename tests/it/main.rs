@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod bad_files;
+mod bench;
+mod budget;
 mod cli;
 mod completion;
 mod death;
@@ -16,6 +18,8 @@ mod layering;
 mod ledger;
 mod measures;
 mod openai_python;
+mod own_ids;
+mod prices;
 mod producing;
 mod profiles;
 mod prove;

@@ -1,6 +1,10 @@
 //! Profiles: what is selected together stays together, and a namespace keeps to one of them.
 
-use std::{fs, process::Output};
+use std::{
+    fs,
+    process::Output,
+    time::{Duration, Instant},
+};
 
 use pictor_common::{keys::Keys, queue::Queue};
 use pictor_simulator::Options;
@@ -105,4 +109,37 @@ async fn a_private_redis_remembers_too() {
     refused(&look, &["namespace n belongs to profile dev"]);
     assert_eq!(code(&run("dev")), 0);
     assert_eq!(world.sim.billed().await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_leaves_a_wiped_namespace_that_became_anothers() {
+    let world = World::start(quick());
+    add_settings(
+        &world,
+        "[profiles.dev]\nredis.namespace = \"it\"\n[profiles.prod]\nredis.namespace = \"it\"\n",
+    );
+    let prod = world.worker("prod", 2, &[("PICTOR_PROFILE", "prod")]);
+    let client = redis::Client::open(world.redis.url()).unwrap();
+    let mut redis = client.get_multiplexed_async_connection().await.unwrap();
+    let mut wipe = redis::pipe();
+    wipe.atomic().cmd("FLUSHALL").set("{it}:profile", "dev").exec_async(&mut redis).await.unwrap();
+    let dev = world.worker("dev", 2, &[("PICTOR_PROFILE", "dev")]);
+    let file = world.catalogue("a.csv", 0..20);
+    let queued = world.run(&["--profile", "dev", "submit", file.to_str().unwrap(), "--run-id", "b"]);
+    assert_eq!(code(&queued), 0, "{}", told(&queued));
+    assert_eq!(world.ended("b", Duration::from_secs(60)).await.counts.done, 20);
+    let ledger = world.ledger().await;
+    assert_eq!(ledger.len(), 20);
+    assert!(ledger.iter().all(|entry| entry.token.starts_with(&dev.incarnation)), "prod worked for dev");
+    let log = prod.proc.stderr();
+    assert_eq!(log.matches("belongs to another profile by now").count(), 1, "{log}");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let shown = told(&world.run(&["--profile", "dev", "status"]));
+        if shown.contains("takes nothing: the namespace belongs to profile dev") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{shown}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }

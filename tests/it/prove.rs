@@ -2,16 +2,21 @@
 
 use std::{fmt::Write as _, fs, process::Command, time::Duration};
 
-use crate::{death, measures, producing, watch_speed};
+use crate::{bench, budget, death, measures, producing, watch_speed};
 
 fn output(program: &str, args: &[&str]) -> String {
     let output = Command::new(program).args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
+/// Writes a result as a list.
+fn record(name: &str, title: &str, lines: &[String]) {
+    keep(name, title, &lines.iter().map(|line| format!("- {line}\n")).collect::<String>());
+}
+
 /// Writes a result with the commit and the machine it came from.
 #[expect(clippy::print_stdout, reason = "whoever runs a proof wants to see its result")]
-fn record(name: &str, title: &str, lines: &[String]) {
+fn keep(name: &str, title: &str, body: &str) {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let cpu = cpu
         .lines()
@@ -27,11 +32,9 @@ fn record(name: &str, title: &str, lines: &[String]) {
             " with changes"
         };
     let commit = output("git", &["rev-parse", "--short", "HEAD"]);
-    let mut text =
-        format!("# {title}\n\nBy `make prove-{name}`, commit {commit}{dirty}, {cores} cores of {cpu}.\n\n");
-    for line in lines {
-        writeln!(text, "- {line}").unwrap();
-    }
+    let text = format!(
+        "# {title}\n\nBy `make prove-{name}`, commit {commit}{dirty}, {cores} cores of {cpu}.\n\n{body}"
+    );
     fs::write(format!("{}/docs/measured/{name}.md", env!("CARGO_MANIFEST_DIR")), &text).unwrap();
     println!("{text}");
 }
@@ -187,4 +190,68 @@ async fn status() {
         .collect();
     record("status", "Looking at a large queue", &lines);
     watch_speed::assert_quick(&times);
+}
+
+#[test]
+#[ignore = "full size: make prove-pacing"]
+fn pacing() {
+    let mut body = String::from(
+        "Every run of every case, 3 each. Latency p50 2 s. Windows are shorter than a minute; `utilisation` is from one window after \
+         the first request to the end where no other time is named, of what the policy could have let in from an empty bucket, by the \
+         simulator's books; `refused` is of all requests, from the first one.\n\n\
+         | case | wanted | run | requests | utilisation | refused | wait p50, p99 | Redis commands, µs |\n|---|---|---|---|---|---|---|---|\n",
+    );
+    let mut lacking = Vec::new();
+    for case in bench::CASES {
+        let told = bench::drain(&format!("{} --runs 3", case.args));
+        for (number, run) in (1..).zip(told["runs"].as_array().unwrap()) {
+            let of = |name: &str| bench::number(run, name);
+            lacking.extend(case.lacks(run).map(|why| format!("{}, run {number}: {why}", case.name)));
+            writeln!(
+                body,
+                "| {} | ≥ {:.0} %, ≤ {:.1} % | {number} | {:.0} | {:.2} % | {:.2} % | {:.0} ms, {:.0} ms | {:.1}, {:.0} |",
+                case.name,
+                case.utilisation * 100.0,
+                case.refused * 100.0,
+                of("requests"),
+                of("utilisation") * 100.0,
+                of("refused") * 100.0,
+                of("wait_p50_ms"),
+                of("wait_p99_ms"),
+                of("redis_cmds_per_asset"),
+                of("redis_us_per_asset"),
+            )
+            .unwrap();
+        }
+    }
+    for case in bench::CASES {
+        write!(body, "\n- {}: `pictor bench drain {} --runs 3`", case.name, case.args).unwrap();
+    }
+    for why in &lacking {
+        write!(body, "\n- **missed**: {why}").unwrap();
+    }
+    body.push('\n');
+    keep("pacing", "How much of a limit workers use", &body);
+    assert!(lacking.is_empty(), "{lacking:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "full size: make prove-budget"]
+async fn budget() {
+    let mut lines = vec![
+        "16 worker processes, 5,000 assets whose usage varies by 9 % either way, a cap for 1,000; judged by the invoice"
+            .to_owned(),
+    ];
+    for run in 0..20 {
+        let cap_of = budget::CAPS[run % budget::CAPS.len()];
+        let budget::Spent { cap, ceiling, billed, images, elapsed } =
+            budget::capped(&budget::FULL, cap_of, run as u64).await;
+        lines.push(format!(
+            "run {}, {}: {billed} of {cap} µ$ billed for {images} images, {} left, one ceiling is {ceiling}; raised, all 5,000 made; {elapsed:.0?}",
+            run + 1,
+            cap_of.join(" "),
+            cap - billed,
+        ));
+    }
+    record("budget", "Many processes, one wallet", &lines);
 }

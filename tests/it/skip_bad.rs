@@ -44,7 +44,9 @@ async fn good_rows_are_made_and_bad_ones_mended_and_made_too() {
     assert_eq!(code(&whole), 2, "{}", told(&whole));
     assert!(!world.path("shop.csv.rejected.csv").exists() && batches(&world).await.is_empty());
 
+    fs::write(world.path("shop.csv.rejected.csv.4711.part"), "of a killed run").unwrap();
     let run = world.run(&["run", "shop.csv", "--skip-bad", "--out", "out", "--json"]);
+    assert!(!world.path("shop.csv.rejected.csv.4711.part").exists());
     assert_eq!(code(&run), 1, "{}", told(&run));
     assert_eq!(world.sim.billed().await, 3);
     let summary = result(&run);
@@ -185,25 +187,29 @@ async fn the_rejected_file_goes_where_it_is_asked_and_over_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn json_rows_come_back_as_a_table_that_means_the_same() {
+async fn json_rows_come_back_as_they_were() {
     let world = world();
     let template = "a {{ colour }} {{ what }}{% if gift %}, wrapped{% endif %}";
     let rows = "{\"id\":\"a\",\"what\":\"mug\",\"colour\":\"red\",\"gift\":true}\n\
-                {\"id\":\"b\",\"what\":\"café au lait bowl\",\"colour\":[\"sea|blue\",\"oat\"],\"gift\":false,\"size\":\"big\"}\n";
+                {\"what\":\"café au lait bowl\",\"colour\":[\"sea|blue\",2.50],\"gift\":0,\"size\":\"big\"}\n";
     fs::write(world.path("a.jsonl"), rows).unwrap();
+    let refused =
+        world.run(&["submit", "a.jsonl", "--template", template, "--skip-bad", "--rejected", "bad.csv"]);
+    assert_eq!(code(&refused), 2, "{}", told(&refused));
+    let why = "--rejected bad.csv: the rows come as they are in a.jsonl; name it bad.jsonl";
+    assert!(stderr(&refused).contains(why), "{}", told(&refused));
     let submit = world.run(&["submit", "a.jsonl", "--template", template, "--skip-bad"]);
     assert_eq!(code(&submit), 1, "{}", told(&submit));
-    let rejected = fs::read_to_string(world.path("a.jsonl.rejected.csv")).unwrap();
-    let mended = rejected.replace(",big,", ",1024x1024,");
-    assert!(
-        rejected.starts_with(
-            "\u{feff}id,what,colour[],gift,size,error\nb,café au lait bowl,sea\\|blue|oat,,big,"
-        ),
-        "{rejected}"
-    );
-    fs::write(world.path("a.jsonl.rejected.csv"), mended).unwrap();
-    let shown = world.json(&["template", "preview", "a.jsonl.rejected.csv", "--template", template]);
-    let prompts: Vec<_> =
-        shown.as_array().unwrap().iter().map(|line| line["spec"]["prompt"].clone()).collect();
-    assert_eq!(prompts, ["a sea|blue café au lait bowl", "a oat café au lait bowl"]);
+    let rejected = fs::read_to_string(world.path("a.jsonl.rejected.jsonl")).unwrap();
+    let kept = "\u{feff}{\"what\":\"café au lait bowl\",\"colour\":[\"sea|blue\",2.50],\"gift\":0,\"size\":\"big\",\
+                \"id\":\"2\",\"error\":\"row 2, column \\\"size\\\"";
+    assert!(rejected.starts_with(kept), "{rejected}");
+    let again = world.run(&["submit", "a.jsonl", "--template", template, "--skip-bad"]);
+    assert_eq!(code(&again), 1, "{}", told(&again));
+    fs::write(world.path("a.jsonl.rejected.jsonl"), rejected.replace("\"big\"", "\"1024x1024\"")).unwrap();
+    let shown = world.json(&["template", "preview", "a.jsonl.rejected.jsonl", "--template", template]);
+    let lines: Vec<_> = shown.as_array().unwrap().iter().collect();
+    let prompts: Vec<_> = lines.iter().map(|line| line["spec"]["prompt"].clone()).collect();
+    assert_eq!(prompts, ["a sea|blue café au lait bowl", "a 2.50 café au lait bowl"], "{shown}");
+    assert_eq!(lines.iter().map(|line| &line["id"]).collect::<Vec<_>>(), ["2-sea-blue", "2-2-50"]);
 }

@@ -1,8 +1,10 @@
 //! The model catalogue: what each model accepts, costs and allows, and until when.
 
 mod check;
+mod dated;
 mod layers;
 mod model;
+mod rates;
 mod retirement;
 pub(crate) mod size;
 
@@ -11,7 +13,9 @@ use std::{collections::BTreeMap, sync::LazyLock};
 use serde::Deserialize;
 
 pub use check::{VERBATIM_PREAMBLE, sent_prompt_chars};
-pub use model::{ByQualityAndSize, Dollars, InputImage, Limits, Model, Rates, ResponseFormat};
+pub use dated::{Price, Step};
+pub use model::{ByQualityAndSize, InputImage, Limits, Model, ResponseFormat};
+pub use rates::{Dollars, Rates};
 pub use retirement::Retirement;
 pub use size::SizeRule;
 
@@ -136,6 +140,7 @@ fn read_model(models: &toml::Table, id: &str) -> Result<Model, CatalogueError> {
     let mut model: Model =
         table.try_into().map_err(|e| CatalogueError(format!("model {id}: {}", one_line(&e))))?;
     id.clone_into(&mut model.id);
+    model.date_prices().map_err(|reason| CatalogueError(format!("model {id}: {reason}")))?;
     model.validate().map_err(|reason| CatalogueError(format!("model {id}: {reason}")))?;
     Ok(model)
 }

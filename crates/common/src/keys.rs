@@ -181,10 +181,34 @@ impl Keys {
         self.two("inflight", lane)
     }
 
-    /// Hash: cap, spent, reserved and unknown money.
+    /// Hash: cap, spent, reserved and unknown money, in all and by day.
     #[must_use]
     pub fn budget(&self) -> String {
         self.one("budget")
+    }
+
+    /// Hash: the same of a tenant.
+    #[must_use]
+    pub fn tenant(&self, tenant: &str) -> String {
+        self.two("tenant", tenant)
+    }
+
+    /// Set: tenants that have money or caps.
+    #[must_use]
+    pub fn tenants(&self) -> String {
+        self.one("tenants")
+    }
+
+    /// Sorted set: tenants and batches with flows that caps hold, by the time of the last look.
+    #[must_use]
+    pub fn capped(&self) -> String {
+        self.one("capped")
+    }
+
+    /// Stream: who changed which cap, and why.
+    #[must_use]
+    pub fn audit(&self) -> String {
+        self.one("audit")
     }
 
     /// Stream: the ledger.

@@ -8,6 +8,8 @@ pub use archive::{Archive, ArchiveError, Listing, Spend};
 pub use reading::{ReadError, read_all};
 pub use segment::{EntryId, NotEntryId, Segment};
 
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+
 use crate::{MicroUsd, queue::LedgerEntry};
 
 /// What an entry says of its request.
@@ -54,6 +56,16 @@ impl LedgerEntry {
     #[must_use]
     pub fn moment(&self) -> u64 {
         self.at.parse().unwrap_or(0)
+    }
+
+    /// The day whose caps it counts against; where it does not say, the day it was written, in a time zone.
+    #[must_use]
+    pub fn counted_on(&self, zone: &TimeZone) -> Option<Date> {
+        let written = || {
+            let moment = Timestamp::from_microsecond(i64::try_from(self.moment()).ok()?).ok()?;
+            Some(moment.to_zoned(zone.clone()).date())
+        };
+        self.day.parse().ok().or_else(written)
     }
 
     /// The account that was asked: its lane up to the first dot.

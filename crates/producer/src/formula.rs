@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 /// A cell with a quote before what a spreadsheet would run; plain numbers stay numbers.
-pub(crate) fn defused(cell: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn defused(cell: &str) -> Cow<'_, str> {
     if is_live(cell) { Cow::Owned(format!("'{cell}")) } else { Cow::Borrowed(cell) }
 }
 
@@ -32,9 +33,19 @@ mod tests {
 
     #[test]
     fn formulas_are_defused_and_numbers_are_not() {
-        for (cell, safe) in
-            [("=1+1", "'=1+1"), ("-2+3", "'-2+3"), ("-5", "-5"), ("'-5", "''-5"), ("it's", "it's")]
-        {
+        for (cell, safe) in [
+            ("=1+1", "'=1+1"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("-2+3", "'-2+3"),
+            ("\tx", "'\tx"),
+            ("-", "'-"),
+            ("-5", "-5"),
+            ("+49.50", "+49.50"),
+            ("'-5", "''-5"),
+            ("it's", "it's"),
+            ("a=b", "a=b"),
+            ("", ""),
+        ] {
             assert_eq!(defused(cell), safe);
         }
     }

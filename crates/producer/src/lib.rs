@@ -5,6 +5,7 @@
 
 pub mod content;
 mod formula;
+pub mod fresh;
 pub mod gallery;
 mod lookup;
 pub mod manifest;

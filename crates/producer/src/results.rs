@@ -6,10 +6,11 @@ mod layout;
 
 use pictor_common::{AssetKey, MicroUsd};
 
+pub use crate::formula::defused;
 use crate::manifest::normalized;
 
 pub use self::{
-    csv::{safe_cell, write_csv},
+    csv::write_csv,
     jsonl::write_jsonl,
     layout::{Clash, Image, Layout, LayoutError, Name, Nameless, Names},
 };

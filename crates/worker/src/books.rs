@@ -9,16 +9,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
+use jiff::{Timestamp, tz::TimeZone};
 use pictor_common::{
     MicroUsd,
     batch::Made,
     ledger::Kind,
-    queue::{Attempt, Billed, Failure, Outcome, Restored, Unmade},
+    queue::{Attempt, Billed, Failure, Outcome, QueueError, Restored, Setter, Unmade},
 };
 use tracing::{info, warn};
 
-use crate::engine::{Engine, wall_ms};
+use crate::engine::{Engine, Settings, wall_ms};
 
 /// By then what was paid is in the archive.
 const KEPT: Duration = Duration::from_secs(180);
@@ -157,6 +157,13 @@ impl Engine {
         Ok(archived)
     }
 
+    /// Says the configured caps again to a server that was wiped.
+    pub(crate) async fn say_caps(&self) -> Result<(), QueueError> {
+        let Settings { who, caps, .. } = &self.settings;
+        self.queue.set_caps(Setter::Settings, who, "Redis was empty", caps).await?;
+        Ok(())
+    }
+
     /// Finds out what was spent before the namespace began, and enters it; whether claiming can go on.
     pub(crate) async fn restore_books(&self) -> bool {
         let restored = self.sum_up().await;
@@ -184,12 +191,8 @@ impl Engine {
         let begun = self.queue.begun().await?;
         // First, so that the cap is not free for what nobody has told yet.
         self.heed_beginning(&begun).await?;
-        if let Some(total) = self.settings.total {
-            self.queue.set_total_cap(Some(total)).await?;
-        }
-        // A day of any time zone.
-        let now = Timestamp::now();
-        let spend = self.archive.spend(&begun, now - 48.hours(), now + 1.hour(), &TimeZone::UTC).await?;
+        self.say_caps().await?;
+        let spend = self.archive.spend(&begun, self.queue.current_days(), self.queue.zone()).await?;
         let restored = self.queue.restore_spend(&begun, &spend).await?;
         if restored == Restored::Now && spend.total > MicroUsd::ZERO {
             info!(spent = %spend.total, "Redis did not know what was spent before; the archived ledger says it");

@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tracing::{debug, error, info, warn};
 
 use crate::{
-    engine::{Engine, HORIZON, LEASE, wall_ms},
+    engine::{Engine, HORIZON, LEASE, Lane, wall_ms},
     leases::Renewals,
     source::Work,
 };
@@ -23,6 +23,7 @@ use crate::{
 /// Most assets per call: keeps one call short for everybody else.
 const MOST: usize = 64;
 const MOST_LANES: usize = 16;
+const DECLARE_EVERY: Duration = Duration::from_secs(120);
 
 pub(crate) struct Claimer {
     pub(crate) engine: Arc<Engine>,
@@ -32,6 +33,8 @@ pub(crate) struct Claimer {
     pub(crate) sequence: u64,
     pub(crate) calls: u64,
     pub(crate) waker: Option<MultiplexedConnection>,
+    /// When the lanes were last declared.
+    pub(crate) declared: Instant,
 }
 
 impl Claimer {
@@ -46,6 +49,7 @@ impl Claimer {
             }
             let free = self.places.available_permits().min(MOST);
             let begun = Instant::now();
+            self.declare_again().await;
             match self.claim(free).await {
                 Ok(claimed) => {
                     let taken = claimed.grants.len();
@@ -115,7 +119,8 @@ impl Claimer {
     }
 
     fn offers(&self) -> Vec<LaneOffer> {
-        let mut lanes: Vec<_> = self.engine.lanes.values().collect();
+        let usable = |lane: &&Lane| !self.engine.refused.has(&lane.name);
+        let mut lanes: Vec<_> = self.engine.lanes.values().filter(usable).collect();
         lanes.sort_by(|a, b| a.name.cmp(&b.name));
         let turn = usize::try_from(self.calls).unwrap_or(0) % lanes.len().max(1);
         lanes.rotate_left(turn);
@@ -129,14 +134,25 @@ impl Claimer {
             .collect()
     }
 
-    /// Says limits and cap again to a server that was wiped.
+    /// Says now and then that limits which are known are still known here, so that nobody's guess takes their place.
+    async fn declare_again(&mut self) {
+        if self.declared.elapsed() < DECLARE_EVERY {
+            return;
+        }
+        self.declared = Instant::now();
+        for lane in self.engine.lanes.values() {
+            if let Err(error) = self.engine.queue.declare_lane(&lane.name, &lane.limits).await {
+                debug!(%error, lane = lane.name, "not declared again; later");
+            }
+        }
+    }
+
+    /// Says limits and caps again to a server that was wiped.
     async fn declare(&self) {
         let queue = &self.engine.queue;
         let said = async {
-            // The cap first: with a lane declared, others may claim.
-            if let Some(total) = self.engine.settings.total {
-                queue.set_total_cap(Some(total)).await?;
-            }
+            // The caps first: with a lane declared, others may claim.
+            self.engine.say_caps().await?;
             for lane in self.engine.lanes.values() {
                 queue.declare_lane(&lane.name, &lane.limits).await?;
             }

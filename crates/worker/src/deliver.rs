@@ -9,7 +9,8 @@ use bytes::Bytes;
 use pictor_common::{
     MicroUsd, Spec,
     batch::Made,
-    price::{self, Usage},
+    catalogue::Catalogue,
+    price::{self, Terms, Usage},
     queue::{Attempt, Billed, Failure, Outcome, Settled, Unmade},
     stamp::Stamp,
     store::{Body, NewObject, Put, StoreError, StoreErrorKind, image_name, rejected_name, sidecar_name},
@@ -116,8 +117,6 @@ impl Engine {
     }
 
     fn made(&self, delivery: &Delivery, verified: &Checked) -> Made {
-        let model = self.catalogue.model(&delivery.spec.model);
-        let cost = model.and_then(|m| price::actual(m, &delivery.spec, delivery.image.usage.as_ref()).ok());
         Made {
             object: image_name(&delivery.attempt.key, &delivery.spec),
             digest: delivery.image.digest.clone(),
@@ -125,7 +124,7 @@ impl Engine {
             bytes: delivery.image.bytes,
             width: verified.width,
             height: verified.height,
-            cost: cost.unwrap_or(delivery.ceiling),
+            cost: cost(&self.catalogue, delivery),
             request_id: delivery.image.request_id.clone(),
             revised_prompt: delivery.image.revised_prompt.clone(),
             mismatch: verified.mismatch.clone(),
@@ -162,8 +161,6 @@ impl Engine {
             metadata: std::collections::BTreeMap::new(),
         };
         self.store_until_done(&object, false).await;
-        let model = self.catalogue.model(&delivery.spec.model);
-        let cost = model.and_then(|m| price::actual(m, &delivery.spec, delivery.image.usage.as_ref()).ok());
         let failure = Failure {
             class: class.to_string(),
             message,
@@ -175,7 +172,7 @@ impl Engine {
         };
         let unmade = Unmade {
             billed: Billed::Yes,
-            cost: cost.unwrap_or(delivery.ceiling),
+            cost: cost(&self.catalogue, delivery),
             outcome,
             max_unknown: self.settings.max_unknown,
             failure: &failure,
@@ -269,6 +266,16 @@ impl Engine {
     }
 }
 
+/// What an image cost on the day it came; its ceiling where the catalogue has no price for it.
+fn cost(catalogue: &Catalogue, delivery: &Delivery) -> MicroUsd {
+    let Delivery { spec, image, .. } = delivery;
+    let came = if image.at_ms == 0 { wall_ms() } else { image.at_ms };
+    let priced = catalogue
+        .model(&spec.model)
+        .map(|model| price::actual(model, spec, image.usage.as_ref(), Terms::at_ms(came)));
+    priced.and_then(Result::ok).unwrap_or(delivery.ceiling)
+}
+
 fn report(name: &str, problem: &StoreError) {
     match problem.kind {
         StoreErrorKind::Unavailable => {
@@ -284,5 +291,58 @@ fn report(name: &str, problem: &StoreError) {
 pub(crate) fn remove(file: &Path) {
     if let Err(error) = std::fs::remove_file(file) {
         warn!(%error, file = %file.display(), "cannot remove a spool file");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pictor_common::price::Usage;
+
+    use super::*;
+
+    /// What an image of 2026-11-21, or of the day before, costs.
+    fn paid(toml: &str, usage: Option<Usage>, at_ms: u64) -> u64 {
+        let catalogue = Catalogue::embedded().overridden(toml).unwrap();
+        let (size, quality) = (Some("1024x1024".to_owned()), Some("low".to_owned()));
+        let delivery = Delivery {
+            attempt: Attempt {
+                key: pictor_common::AssetKey::of(&Spec::default()),
+                token: "token".to_owned(),
+                attempt: 1,
+                payer: "shop".to_owned(),
+                lane: "lane".to_owned(),
+                model: "gpt-image-2".to_owned(),
+                request_id: None,
+            },
+            spec: Spec { model: "gpt-image-2".to_owned(), size, quality, ..Spec::default() },
+            ceiling: MicroUsd(77_777),
+            file: PathBuf::new(),
+            image: Image { usage, at_ms, ..Image::default() },
+            bad_answers: 0,
+        };
+        cost(&catalogue, &delivery).0
+    }
+
+    const TODAY: u64 = 1_795_219_200_000;
+
+    #[test]
+    fn cached_input_is_settled_at_its_own_rate() {
+        let usage = Usage { text_input: 100, image_input: 2000, image_output: 200, ..Usage::default() };
+        assert_eq!(paid("", Some(usage), TODAY), 100 * 5 + 2000 * 8 + 200 * 30);
+        let cached = Usage { cached_text_input: 80, cached_image_input: 1000, ..usage };
+        assert_eq!(paid("", Some(cached), TODAY), 20 * 5 + 100 + 1000 * 8 + 1000 * 2 + 200 * 30);
+    }
+
+    #[test]
+    fn the_day_an_image_came_decides_and_not_the_day_it_is_settled() {
+        let toml = r#"
+            [models.gpt-image-2]
+            priced_from = "2026-01-01"
+            per_token.image_output = [{ usd = "30" }, { from = "2026-11-21", usd = "10" }]
+        "#;
+        let usage = Some(Usage { image_output: 200, ..Usage::default() });
+        assert_eq!((paid(toml, usage, TODAY - 1), paid(toml, usage, TODAY)), (6000, 2000));
+        assert_eq!(paid(toml, usage, 0), 2000, "not written down: that of now");
+        assert_eq!(paid(toml, usage, 1), 77_777, "no price was in force: what was set aside");
     }
 }

@@ -8,21 +8,23 @@ use std::{
 };
 
 use pictor_common::{
-    MicroUsd,
     batch::Route,
     catalogue::Catalogue,
     ledger::Archive,
-    queue::{Attempt, Beat, LaneLimits, LaneOffer, Queue},
+    queue::{Attempt, Beat, Cap, LaneLimits, LaneOffer, Queue},
     store::Store,
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use crate::{
+    alerts::AlertSettings,
     books::Books,
     held::Held,
     learning::Learnt,
     provider::Provider,
+    refused::Refused,
     spool::{Journal, Spool},
 };
 
@@ -63,8 +65,12 @@ pub struct Settings {
     pub max_unknown: u32,
     /// How long a stopping worker waits for what was sent.
     pub drain: Duration,
-    /// The configured total cap, to set again when Redis has lost it; `None` leaves it alone.
-    pub total: Option<MicroUsd>,
+    /// The configured caps, to set again when Redis has lost them; others are left alone.
+    pub caps: Vec<Cap>,
+    /// In whose name, as `USER@host`.
+    pub who: String,
+    /// Who is told when a cap is nearly reached.
+    pub alerts: AlertSettings,
     /// How long ledger entries stay in Redis once they are archived.
     pub keep_ledger: Duration,
 }
@@ -105,6 +111,8 @@ pub(crate) struct Engine {
     pub(crate) uploads: Semaphore,
     /// Another profile that the namespace belongs to since it was wiped.
     pub(crate) other_profile: Mutex<Option<String>>,
+    /// Lanes whose API key was refused.
+    pub(crate) refused: Refused,
     /// Cancelled when the worker takes nothing new and sends nothing more.
     pub(crate) draining: CancellationToken,
 }
@@ -128,6 +136,16 @@ impl Engine {
         self.other_profile.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Stops offering a lane whose API key was refused.
+    pub(crate) fn refuse(&self, lane: &str, key: Option<&str>) {
+        if key.is_some_and(|key| self.refused.note(lane, key)) {
+            warn!(
+                lane,
+                "this worker's API key was refused: it takes nothing for this lane until it has another"
+            );
+        }
+    }
+
     /// What this worker says of itself.
     pub(crate) fn beat(&self) -> Beat {
         let offer = |lane: &Lane| LaneOffer {
@@ -144,6 +162,7 @@ impl Engine {
             draining: self.draining.is_cancelled(),
             lanes,
             other_profile: self.other_profile(),
+            refused: self.refused.lanes(),
         }
     }
 
@@ -160,7 +179,7 @@ pub(crate) fn client_request_id(attempt: &Attempt) -> String {
     format!("{}:{}", attempt.token, attempt.attempt)
 }
 
-/// Milliseconds since 1970 by this host's clock; for people, never for decisions.
+/// Milliseconds since 1970 by this host's clock; for people and for the day of a price, never for decisions.
 pub(crate) fn wall_ms() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use apalis_core::{error::BoxDynError, task::data::Data};
 use pictor_common::{
     MicroUsd,
-    queue::{Attempt, Begun, Billed, Failure, Grant, LanePause, Outcome, Unmade},
+    queue::{Attempt, Begun, Billed, Failure, Fault, Grant, LanePause, Outcome, Unmade},
 };
 use tokio::time::Instant;
 use tracing::{Instrument as _, debug, error, info, info_span, warn};
@@ -17,7 +17,7 @@ use crate::{
     deliver::{Delivery, remove},
     engine::{Engine, LEASE, SEND_MARGIN, client_request_id, wall_ms},
     learning::refusal_of,
-    provider::{Answer, Ask, Received},
+    provider::{Answer, AnswerHeaders, Ask, Received},
     source::Work,
     spool::{Image, Record},
     verdict::{FailureClass, Next, Tries, Verdict, judge},
@@ -85,7 +85,7 @@ async fn begin(engine: &Engine, grant: &Grant, slot: Instant) -> Option<(u32, u6
             () = tokio::time::sleep(wait) => {}
             () = engine.draining.cancelled() => {}
         }
-        if engine.draining.is_cancelled() {
+        if engine.draining.is_cancelled() || engine.refused.has(&grant.lane) {
             give_back(engine, grant).await;
             return None;
         }
@@ -157,8 +157,9 @@ async fn send(engine: &Engine, grant: &Grant, mut attempt: Attempt, epoch: u64) 
     debug!(attempt = attempt.attempt, lane = grant.lane, "sending");
     let answer = lane.provider.perform(ask).await;
     if let Answer::Image(received) = answer {
-        engine.learn(&grant.lane, epoch, &received.headers).await;
+        let headers = received.headers.clone();
         received_image(engine, grant, attempt, *received).await;
+        engine.learn(&grant.lane, epoch, &headers).await;
     } else {
         let tries = Tries {
             attempt: attempt.attempt,
@@ -181,6 +182,7 @@ async fn received_image(engine: &Engine, grant: &Grant, mut attempt: Attempt, re
         request_id: received.headers.request_id,
         revised_prompt: received.revised_prompt,
         usage: received.usage,
+        at_ms: wall_ms(),
     };
     engine.journal.note(Record::Received { token: attempt.token.clone(), image: image.clone() });
     attempt.request_id.clone_from(&image.request_id);
@@ -236,6 +238,7 @@ async fn no_image(engine: &Engine, grant: &Grant, attempt: Attempt, verdict: &Ve
     let (outcome, mut lane_pause) = consequence(verdict, grant, attempt.attempt);
     if let Some(pause) = lane_pause.as_mut().filter(|_| verdict.class == Some(FailureClass::Auth)) {
         pause.key = seen.refused_key;
+        engine.refuse(&grant.lane, pause.key.as_deref());
     }
     let refusal = match &verdict.next {
         Next::Refused(limit) => Some(refusal_of(limit, seen.epoch, &verdict.message)),
@@ -254,11 +257,18 @@ async fn no_image(engine: &Engine, grant: &Grant, attempt: Attempt, verdict: &Ve
         failure: &failure,
         pause: lane_pause.as_ref(),
         refusal: refusal.as_ref(),
-        fault: verdict.class.filter(|class| class.is_fault()).map(|_| verdict.message.as_str()),
+        fault: verdict
+            .class
+            .filter(|class| class.is_fault())
+            .map(|_| Fault { reason: &verdict.message, epoch: seen.epoch }),
         doubt: false,
     };
     engine.fail_until_done(&attempt, &unmade).await;
     engine.journal.note(Record::Ended { token: attempt.token });
+    // It took the trouble to judge the request: it works.
+    if matches!(verdict.class, Some(FailureClass::Moderation | FailureClass::BadSpec)) {
+        engine.learn(&grant.lane, seen.epoch, &AnswerHeaders::default()).await;
+    }
 }
 
 /// What a verdict means for the asset and for its lane.

@@ -1,4 +1,5 @@
-//! Lets a lane go on that a refused key has paused, once this worker has another key.
+//! Lets a lane go on that a refused key has paused, once this worker has another key; and offers a lane again for
+//! which its own was refused.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,9 +27,14 @@ async fn round(engine: &Engine) -> Result<(), QueueError> {
     let lanes: Vec<_> = engine.lanes.values().collect();
     let names: Vec<&str> = lanes.iter().map(|lane| lane.name.as_str()).collect();
     let refused = engine.queue.refused_keys(&names).await?;
-    for (lane, refused) in lanes.into_iter().zip(refused) {
-        let Some(refused) = refused else { continue };
-        let Some(key) = lane.provider.key().await else { continue };
+    let resumed = engine.queue.resumed_lanes(&names).await?;
+    for ((lane, refused), resumed) in lanes.into_iter().zip(refused).zip(resumed) {
+        let asked = refused.is_some() || engine.refused.has(&lane.name);
+        let key = if asked { lane.provider.key().await } else { None };
+        if engine.refused.look(&lane.name, key.as_deref(), resumed) {
+            info!(lane = lane.name, "there is another API key, or the lane was resumed: it is tried again");
+        }
+        let (Some(refused), Some(key)) = (refused, key) else { continue };
         if key != refused && engine.queue.lift_key_pause(&lane.name, &refused).await? {
             info!(lane = lane.name, "there is another API key: the lane goes on");
         }

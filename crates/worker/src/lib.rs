@@ -1,5 +1,6 @@
 //! What performs Pictor's work.
 
+mod alerts;
 mod archivist;
 pub mod backoff_delay;
 mod books;
@@ -15,6 +16,7 @@ mod learning;
 mod leases;
 pub mod provider;
 mod reaper;
+mod refused;
 mod run;
 pub mod scan;
 mod source;
@@ -22,6 +24,7 @@ mod spool;
 pub mod verdict;
 pub mod verify;
 
+pub use alerts::AlertSettings;
 pub use engine::{Lane, Parts, SEND_MARGIN, Settings};
 pub use run::run;
 pub use spool::{Leftovers, leftovers};

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::{
-    archivist, certify,
+    alerts, archivist, certify,
     claimer::Claimer,
     engine::{Engine, Parts, UPLOADS},
     generate::generate,
@@ -29,11 +29,17 @@ use crate::{
 
 /// How long a worker that has ended tries to say so.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// How long it waits for the last alerts to be told.
+const LAST_ALERTS: Duration = Duration::from_secs(15);
 
 /// Works until `stop` is cancelled, then drains: nothing new is claimed, what was not sent is
 /// given back, what was sent is waited for, and the rest is recorded as unknown.
-pub async fn run(parts: Parts, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(mut parts: Parts, stop: CancellationToken) -> anyhow::Result<()> {
     allow_many_connections();
+    let (speaker, alerts) = mpsc::unbounded_channel();
+    parts.queue = parts.queue.with_alerts(speaker);
+    let (namespace, ended) = (parts.queue.keys().namespace().to_owned(), CancellationToken::new());
+    let told = tokio::spawn(alerts::run(parts.settings.alerts.clone(), namespace, alerts, ended.clone()));
     let engine = Arc::new(assemble(parts)?);
     let renewals = leases::start(&engine).context("cannot start the lease thread")?;
     let places = Arc::new(Semaphore::new(engine.settings.concurrency.max(1)));
@@ -46,6 +52,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> anyhow::Result<()> {
         sequence: 1,
         calls: 0,
         waker: None,
+        declared: std::time::Instant::now(),
     };
     let background = [
         tokio::spawn(claimer.run()),
@@ -84,6 +91,10 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> anyhow::Result<()> {
     if !matches!(said, Ok(Ok(()))) {
         debug!("cannot say that this worker has left; its silence will");
     }
+    ended.cancel();
+    if tokio::time::timeout(LAST_ALERTS, told).await.is_err() {
+        warn!("not all that was to be told of the budget was told; the events have it");
+    }
     left
 }
 
@@ -119,6 +130,7 @@ fn assemble(parts: Parts) -> anyhow::Result<Engine> {
         decoders: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
         uploads: Semaphore::new(UPLOADS),
         other_profile: Mutex::default(),
+        refused: crate::refused::Refused::default(),
         draining: CancellationToken::new(),
     })
 }

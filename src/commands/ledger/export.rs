@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use pictor_common::queue::LedgerEntry;
-use pictor_producer::results::{dollars, safe_cell};
+use pictor_producer::results::{defused, dollars};
 
 use super::{Ledger, Period, period::moment};
 use crate::{commands::Context, exit::Exit, output::heard};
@@ -134,7 +134,7 @@ fn row(table: &mut csv::Writer<impl Write>, entry: &LedgerEntry) -> io::Result<(
         entry.lane.clone(),
         entry.model.clone(),
     ];
-    Ok(table.write_record(cells.iter().map(|cell| safe_cell(cell).into_owned()))?)
+    Ok(table.write_record(cells.iter().map(|cell| defused(cell).into_owned()))?)
 }
 
 /// One entry as JSON.

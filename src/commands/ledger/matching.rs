@@ -275,6 +275,7 @@ pub(super) mod tests {
             model: "dall-e-2".to_owned(),
             request_id: request_id.to_owned(),
             at: "5".to_owned(),
+            day: String::new(),
         }
     }
 

@@ -79,6 +79,8 @@ impl Folder {
     pub(super) async fn begin(self: Arc<Self>) -> anyhow::Result<()> {
         blocking(move || {
             let told = || format!("cannot write to {}", self.root.display());
+            let parts = self.root.join(PARTS);
+            anyhow::ensure!(!is_link(&parts), "{}", Self::is_a_link(&parts));
             DirBuilder::new().recursive(true).create(&self.parts).with_context(told)?;
             self.sweep();
             Ok(())
@@ -144,6 +146,16 @@ impl Folder {
         blocking(move || self.move_in(&part, &order, Laid::Copied)).await
     }
 
+    /// The folder of a name that is a link, and would lead out of the directory.
+    fn link_to(&self, path: &Path) -> Option<PathBuf> {
+        let folders = path.ancestors().skip(1).take_while(|folder| *folder != self.root);
+        folders.filter(|folder| is_link(folder)).last().map(Path::to_owned)
+    }
+
+    fn is_a_link(folder: &Path) -> String {
+        format!("{} is a link, and nothing is written through it; remove it", folder.display())
+    }
+
     fn part(&self) -> Part {
         Part(self.parts.join(self.next.fetch_add(1, Ordering::Relaxed).to_string()))
     }
@@ -151,6 +163,9 @@ impl Folder {
     /// What there is to say without the image: it is there, or something else is.
     fn stands(&self, order: &Order) -> anyhow::Result<Option<Laid>> {
         let path = self.path(&order.name);
+        if let Some(link) = self.link_to(&path) {
+            return Ok(Some(Laid::Refused(Self::is_a_link(&link))));
+        }
         let told = || format!("cannot look at {}", path.display());
         Ok(match standing(&path, &order.made, None).with_context(told)? {
             Standing::Same => Some(Laid::There),
@@ -163,6 +178,9 @@ impl Folder {
         let gone = || Ok(Laid::Refused(format!("the store no longer has {}", source.display())));
         let Ok(found) = fs::symlink_metadata(source) else { return gone() };
         let path = self.path(&order.name);
+        if let Some(link) = self.link_to(&path) {
+            return Ok(Laid::Refused(Self::is_a_link(&link)));
+        }
         let told = || format!("cannot look at {}", path.display());
         match standing(&path, &order.made, Some(&found)).with_context(told)? {
             Standing::Same => return Ok(Laid::There),
@@ -223,6 +241,10 @@ impl Folder {
             Err(error) => Err(error).with_context(|| format!("cannot write {}", path.display())),
         }
     }
+}
+
+fn is_link(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink())
 }
 
 /// The name itself cannot be used here; others can.

@@ -2,7 +2,6 @@
 
 use std::{
     collections::VecDeque,
-    fs::File,
     io::{self, BufWriter, Write},
     path::Path,
     sync::Arc,
@@ -15,7 +14,10 @@ use pictor_common::{
     queue::{BatchState, Queue},
     store::Store,
 };
-use pictor_producer::results::{ResultRow, Shape, write_csv, write_jsonl};
+use pictor_producer::{
+    fresh::Fresh,
+    results::{ResultRow, Shape, write_csv, write_jsonl},
+};
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -113,16 +115,10 @@ impl<'a> Telling<'a> {
     /// Writes the table beside its name, then moves it there.
     pub(crate) async fn write_file(&self, format: TableFormat, path: &Path) -> anyhow::Result<()> {
         let told = || format!("cannot write {}", path.display());
-        // Two commands may write one table at once.
-        let fresh = path.with_added_extension(format!("{}.part", ulid::Ulid::generate()));
-        let out = BufWriter::new(File::create_new(&fresh).with_context(told)?);
-        let written = self.write(format, out).await;
-        if !matches!(written, Ok(Ok(()))) {
-            // Half a table is of no use; that it may stay changes nothing.
-            let _gone = std::fs::remove_file(&fresh);
-        }
-        written?.with_context(told)?;
-        std::fs::rename(&fresh, path).with_context(told)
+        let fresh = Fresh::of(path).with_context(told)?;
+        let out = BufWriter::new(fresh.file().with_context(told)?);
+        self.write(format, out).await?.with_context(told)?;
+        fresh.arrive().with_context(told)
     }
 
     pub(super) async fn write(

@@ -8,7 +8,10 @@ use pictor_common::{
     queue::{Queue, Submitted},
     store::Store,
 };
-use pictor_producer::submit::{Checked, Planned};
+use pictor_producer::{
+    fresh::Fresh,
+    submit::{Checked, Planned},
+};
 use serde_json::json;
 
 use crate::{
@@ -55,11 +58,18 @@ impl Report<'_> {
         let table = tables.join("results.csv");
         let settings = &self.context.settings;
         let telling = results::Telling::usual(settings, self.queue, &batch, self.store, self.url).await?;
-        for (path, format) in [
-            (table.clone(), results::TableFormat::Csv),
-            (tables.join("results.jsonl"), results::TableFormat::Jsonl),
+        let kept = tables.join("results");
+        std::fs::create_dir_all(&kept).with_context(|| format!("cannot create {}", kept.display()))?;
+        for (path, format, kept) in [
+            (&table, results::TableFormat::Csv, kept.join(format!("{}.csv", batch.id))),
+            (
+                &tables.join("results.jsonl"),
+                results::TableFormat::Jsonl,
+                kept.join(format!("{}.jsonl", batch.id)),
+            ),
         ] {
-            telling.write_file(format, &path).await?;
+            telling.write_file(format, path).await?;
+            keep(path, &kept)?;
         }
         let failed = batch.counts.failed + batch.counts.parked;
         let left = if batch.ended() { 0 } else { batch.open_assets() };
@@ -106,6 +116,16 @@ impl Report<'_> {
         let made = states.into_iter().flatten().filter_map(|state| state.made);
         Ok(made.map(|made| self.store.location(&made.object)).collect())
     }
+}
+
+/// Keeps the table of a batch, for when the next one takes its place.
+fn keep(table: &Path, kept: &Path) -> anyhow::Result<()> {
+    let copy = || {
+        let fresh = Fresh::of(kept)?;
+        std::io::copy(&mut std::fs::File::open(table)?, &mut fresh.file()?)?;
+        fresh.arrive()
+    };
+    copy().with_context(|| format!("cannot write {}", kept.display()))
 }
 
 /// How other commands find the queue of this run.

@@ -4,7 +4,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pictor_common::queue::pace::Eta;
 
 use super::{Frame, Moment};
-use crate::waits::span;
+use crate::waits::{hindered, span};
 
 const BAR: usize = 30;
 
@@ -34,6 +34,11 @@ pub(super) fn block(moment: &Moment) -> String {
         0 => "workers  none alive\n".to_owned(),
         _ => format!("workers  {workers} alive, {taken} of {places} places taken\n"),
     };
+    for worker in &moment.workers {
+        if let Some(why) = hindered(&worker.beat) {
+            text += &format!("{:<8} {} {} {why}\n", "", worker.beat.host, worker.beat.pid);
+        }
+    }
     text
 }
 

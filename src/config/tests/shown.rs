@@ -22,6 +22,10 @@ key_command = ["vault", "read", "hunter5"]
 [accounts.file]
 families = ["dall-e-3"]
 api_key_file = "/nowhere/key"
+[budget]
+alert_command = ["page", "hunter7"]
+alert_url = "https://hooks.example.com/hunter8"
+tenants.shop.per_day = "9.50"
 [profiles.prod]
 budget.total = "500.00"
 "#;
@@ -75,6 +79,10 @@ fn each_value_has_its_origin_and_no_secret_is_shown() {
         ("worker", "concurrency", "9", "environment PICTOR_WORKER__CONCURRENCY"),
         ("worker", "spool", "/data/spool/profiles/prod", "profile prod"),
         ("budget", "total", "$500.00", "settings [profiles.prod]"),
+        ("budget", "time_zone", "UTC", "default"),
+        ("budget", "tenants.shop.per_day", "$9.50", "settings"),
+        ("budget", "alert_command", "page and an argument", "settings"),
+        ("budget", "alert_url", "set", "settings"),
         ("catalogue", "file", "null", ""),
         ("accounts.openai", "api_key", "set (environment KEY)", "settings"),
         ("accounts.openai", "api_key_env", "KEY", "settings"),

@@ -62,7 +62,8 @@ fn editing_the_catalogue_changes_no_key() {
         backgrounds = ["opaque"]
         formats = ["webp"]
         moderations = ["low"]
-        per_token = { text_input = "1", image_input = "2", image_output = "3" }
+        priced_from = "2026-01-01"
+        per_token = { text_input = "1", image_input = "2", image_output = [{ usd = "3" }, { from = "2026-11-21", usd = "4" }] }
         [models."gpt-image-2.6-flare"]
         like = "dall-e-3"
         [models.brand-new]

@@ -7,9 +7,15 @@ use super::CatalogueError;
 /// Naming the first drops what the layer below says of the others.
 const RIVALS: &[(&str, &[&str])] = &[
     ("per_image", &["per_token", "per_token_batch", "output_tokens", "output_grid", "ceiling_grid"]),
-    ("per_token", &["per_image"]),
+    ("per_token", &["per_image", "per_image_batch"]),
     ("output_tokens", &["output_grid", "ceiling_grid"]),
     ("output_grid", &["output_tokens"]),
+];
+
+/// The first day of prices that have none of their own, and which those are.
+const FIRST_DAYS: &[(&str, [&str; 2])] = &[
+    ("priced_from", ["per_image", "per_token"]),
+    ("batch_priced_from", ["per_image_batch", "per_token_batch"]),
 ];
 
 /// Lays one catalogue file over another.
@@ -66,6 +72,7 @@ fn resolve_from(models: &Table, id: &str, seen: &mut Vec<String>) -> Result<Tabl
 }
 
 fn lay_model(mut base: Table, over: Table) -> Table {
+    keep_days(&mut base, &over);
     for (name, rivals) in RIVALS {
         if over.contains_key(*name) {
             for rival in *rivals {
@@ -75,6 +82,36 @@ fn lay_model(mut base: Table, over: Table) -> Table {
     }
     lay(&mut base, over);
     base
+}
+
+/// Prices that are named without a day hold on every day; the day of the others stays with them.
+fn keep_days(base: &mut Table, over: &Table) {
+    for (first_day, prices) in FIRST_DAYS {
+        if over.contains_key(*first_day) || !prices.iter().any(|name| over.contains_key(*name)) {
+            continue;
+        }
+        let Some(day) = base.remove(*first_day) else { continue };
+        for name in prices {
+            if let Some(below) = base.get_mut(*name) {
+                date(below, &day);
+            }
+        }
+    }
+}
+
+fn date(prices: &mut Value, day: &Value) {
+    match prices {
+        Value::Table(by_name) => by_name.iter_mut().for_each(|(_, below)| date(below, day)),
+        Value::Array(steps) => {
+            if let Some(Value::Table(first)) = steps.first_mut() {
+                first.entry("from").or_insert_with(|| day.clone());
+            }
+        }
+        usd => {
+            let step = [("from".to_owned(), day.clone()), ("usd".to_owned(), usd.clone())];
+            *usd = Value::Array(vec![Value::Table(step.into_iter().collect())]);
+        }
+    }
 }
 
 /// Tables merge, an empty table clears, everything else replaces.

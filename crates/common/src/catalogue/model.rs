@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Deserialize;
 
-use super::{Retirement, SizeRule, size};
-use crate::{MicroUsd, batch::check_name, spec::Operation};
+use super::{Dollars, Price, Rates, Retirement, SizeRule, size};
+use crate::{batch::check_name, spec::Operation};
 
 /// Something that depends on quality, then size.
 pub type ByQualityAndSize<T> = BTreeMap<String, BTreeMap<String, T>>;
@@ -44,9 +44,12 @@ pub struct Model {
     timeout_seconds: u64,
     released: Option<jiff::civil::Date>,
     pub(super) retires: BTreeMap<String, Retirement>,
-    per_image: ByQualityAndSize<Dollars>,
-    per_token: Option<Rates>,
-    per_token_batch: Option<Rates>,
+    pub(super) priced_from: Option<jiff::civil::Date>,
+    pub(super) batch_priced_from: Option<jiff::civil::Date>,
+    pub(super) per_image: ByQualityAndSize<Price>,
+    pub(super) per_image_batch: ByQualityAndSize<Price>,
+    pub(super) per_token: Option<Rates>,
+    pub(super) per_token_batch: Option<Rates>,
     pub(crate) output_tokens: ByQualityAndSize<u64>,
     pub(crate) output_grid: BTreeMap<String, u64>,
     pub(crate) ceiling_grid: BTreeMap<String, u64>,
@@ -79,37 +82,6 @@ pub struct Limits {
     pub tokens: Option<u64>,
 }
 
-/// An amount written in a catalogue as text, so that it is exact.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Dollars(pub MicroUsd);
-
-impl TryFrom<String> for Dollars {
-    type Error = crate::money::NotMoney;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse().map(Self)
-    }
-}
-
-/// Prices of 1,000,000 tokens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rates {
-    /// Of the prompt.
-    pub text_input: Dollars,
-    /// Of the prompt where the provider had it cached.
-    pub cached_text_input: Option<Dollars>,
-    /// Of input images.
-    pub image_input: Dollars,
-    /// Of input images where the provider had them cached.
-    pub cached_image_input: Option<Dollars>,
-    /// Of the image made.
-    pub image_output: Dollars,
-    /// Of text the model writes; none where that is not billed.
-    pub text_output: Option<Dollars>,
-}
-
 /// Tokens of one input image, mask or markup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -123,30 +95,6 @@ pub struct InputImage {
 }
 
 impl Model {
-    /// Whether anything it makes has a price.
-    #[must_use]
-    pub fn is_priced(&self) -> bool {
-        !self.per_image.is_empty() || self.per_token.is_some()
-    }
-
-    /// Prices by quality and size; empty where the model is priced per token.
-    #[must_use]
-    pub const fn per_image(&self) -> &ByQualityAndSize<Dollars> {
-        &self.per_image
-    }
-
-    /// Prices of tokens, where the model is priced by them.
-    #[must_use]
-    pub const fn per_token(&self) -> Option<&Rates> {
-        self.per_token.as_ref()
-    }
-
-    /// Prices of tokens through the provider's batch API, where it has one.
-    #[must_use]
-    pub const fn per_token_batch(&self) -> Option<&Rates> {
-        self.per_token_batch.as_ref()
-    }
-
     /// Sizes it makes; where [`Self::size_rule`] says more, the usual ones.
     #[must_use]
     pub fn sizes(&self) -> &[String] {
@@ -223,7 +171,8 @@ impl Model {
     pub(super) fn validate(&self) -> Result<(), String> {
         check_name(&self.family).map_err(|e| format!("family: {e}"))?;
         let bad_size = |text: &&String| text.as_str() != "auto" && size::parse(text).is_none();
-        let priced_sizes = self.per_image.values().flat_map(BTreeMap::keys);
+        let priced_sizes =
+            self.per_image.values().chain(self.per_image_batch.values()).flat_map(BTreeMap::keys);
         let counted_sizes = self.output_tokens.values().flat_map(BTreeMap::keys);
         let mut sizes = self.sizes.iter().chain(&self.auto_sizes).chain(priced_sizes).chain(counted_sizes);
         if let Some(text) = sizes.find(bad_size) {

@@ -148,7 +148,10 @@ fn a_file_changes_what_it_names_and_nothing_else() {
         per_image.high = { "1024x1024" = "0.01" }
     "#;
     let catalogue = Catalogue::embedded().overridden(file).unwrap();
-    let price = |id: &str, size: &str| catalogue.model(id).unwrap().per_image()["standard"][size].0;
+    let day = jiff::civil::date(2026, 11, 21);
+    let price = |id: &str, size: &str| {
+        catalogue.model(id).unwrap().per_image()["standard"][size].on(day).unwrap().usd.0
+    };
     assert_eq!(price("dall-e-3", "1024x1024"), MicroUsd(35_000));
     assert_eq!(price("dall-e-3", "1792x1024"), MicroUsd(80_000));
     assert_eq!(price("my-model", "1024x1024"), MicroUsd(35_000));
@@ -174,6 +177,16 @@ fn a_bad_file_names_the_model_and_what_is_wrong() {
         ("models.dall-e-3.sizes = [\"1024\"]", "model dall-e-3: \"1024\" is not a size"),
         ("models.dall-e-3.per_image.hd.\"1024x1024\" = 0.08", "model dall-e-3: invalid type: floating point"),
         ("models.dall-e-3.per_image.hd.\"1024x1024\" = \"free\"", "\"free\" is not an amount"),
+        (
+            "models.dall-e-3.per_image.hd.\"1024x1024\" = [{ usd = \"1\" }, { usd = \"2\" }]",
+            "model dall-e-3: the days of a price must be in order",
+        ),
+        ("models.dall-e-3.per_image_batch.hd.\"big\" = \"1\"", "model dall-e-3: \"big\" is not a size"),
+        ("models.dall-e-3.priced_from = \"now\"", "model dall-e-3:"),
+        (
+            "models.x = { like = \"dall-e-3\", priced_from = \"2026-01-01\", per_image.hd.\"1024x1024\" = [{ usd = \"1\" }, { from = \"2025-01-01\", usd = \"2\" }] }",
+            "model x: a price changes on 2025-01-01, before prices begin on 2026-01-01",
+        ),
         ("models.dall-e-3.operations = [\"paint\"]", "model dall-e-3: unknown variant `paint`"),
         (
             "models.gpt-image-2.output_grid = {}",

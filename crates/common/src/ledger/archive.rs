@@ -3,10 +3,12 @@
 use std::{
     collections::{BTreeMap, HashMap},
     io,
+    ops::RangeInclusive,
     sync::Arc,
 };
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use tokio::task::JoinHandle;
 
 use super::segment::{EntryId, Segment, pack, unpack};
 use crate::{
@@ -17,6 +19,8 @@ use crate::{
 
 /// Names a listing brings at once.
 const PAGE: usize = 1_000;
+/// Segments fetched at once.
+pub(super) const AT_ONCE: usize = 16;
 
 /// The segments of one namespace in one store.
 #[derive(Clone, Debug)]
@@ -50,7 +54,9 @@ pub enum ArchiveError {
 pub struct Spend {
     /// In all, as far back as the archive goes.
     pub total: MicroUsd,
-    /// By day and tenant, of the days that were asked for.
+    /// By tenant, as far back.
+    pub tenants: BTreeMap<String, MicroUsd>,
+    /// By day and tenant, of the days that were asked for; the empty name is for what nobody knows the tenant of.
     pub days: BTreeMap<Date, BTreeMap<String, MicroUsd>>,
 }
 
@@ -107,61 +113,111 @@ impl Archive {
         unpack(&bytes).map_err(broken)
     }
 
-    /// What was spent before this beginning of the namespace: in all, and by day and tenant from one moment to another.
+    /// The same, begun now.
+    pub(super) fn fetch(&self, segment: &Segment) -> Coming {
+        let (archive, segment) = (self.clone(), segment.clone());
+        Coming(tokio::spawn(async move { archive.entries(&segment).await }))
+    }
+
+    /// What was spent before this beginning of the namespace: in all, by tenant, and of some days by tenant.
     ///
-    /// The total is read from names alone, a thousand segments a request. What another beginning of the namespace settled
-    /// once more counts twice: too much rather than too little.
+    /// All but the days is read from names, a thousand segments a request, where they have room for their tenants. What
+    /// another beginning of the namespace settled once more counts twice: too much rather than too little.
     pub async fn spend(
         &self,
         without: &str,
-        from: Timestamp,
-        to: Timestamp,
+        days: RangeInclusive<Date>,
         zone: &TimeZone,
     ) -> Result<Spend, ArchiveError> {
-        let (mut total, mut days) = (0_i64, BTreeMap::<Date, BTreeMap<String, i64>>::new());
+        let from = days.start().to_zoned(zone.clone()).map_or(Timestamp::MIN, |start| start.timestamp());
+        let mut sums = Sums::default();
         let mut upto: HashMap<String, EntryId> = HashMap::new();
         let mut listing = self.segments(None);
-        while let Some(page) = listing.next().await? {
-            for segment in page.into_iter().filter(|segment| segment.epoch != without) {
-                let known = upto.get(&segment.epoch).copied();
-                let overlaps = known.is_some_and(|known| segment.first <= known);
-                let fresh = |id: EntryId| known.is_none_or(|known| id > known);
-                let wanted = touches(&segment, from, to);
-                let entries = if overlaps || wanted { self.entries(&segment).await? } else { Vec::new() };
-                let entries = entries.iter().filter(|(id, _)| fresh(*id)).map(|(_, entry)| entry);
-                if overlaps {
-                    total += entries.clone().map(LedgerEntry::spent).sum::<i64>();
-                } else {
-                    total += segment.spent;
+        while let Some(mut page) = listing.next().await? {
+            page.retain(|segment| segment.epoch != without);
+            for some in page.chunks(AT_ONCE) {
+                let wanted = |segment: &Segment| segment.tenants.is_none() || reaches(segment, from);
+                let coming: Vec<_> =
+                    some.iter().map(|segment| wanted(segment).then(|| self.fetch(segment))).collect();
+                for (segment, coming) in some.iter().zip(coming) {
+                    let known = upto.get(&segment.epoch).copied();
+                    let overlaps = known.is_some_and(|known| segment.first <= known);
+                    let coming = coming.or_else(|| overlaps.then(|| self.fetch(segment)));
+                    if let Some(coming) = coming {
+                        let entries = coming.entries().await?;
+                        let fresh = entries.iter().filter(|(id, _)| known.is_none_or(|known| *id > known));
+                        fresh.for_each(|(_, entry)| sums.add(entry, &days, zone));
+                    } else {
+                        sums.add_segment(segment);
+                    }
+                    let last = known.map_or(segment.last, |known| known.max(segment.last));
+                    upto.insert(segment.epoch.clone(), last);
                 }
-                for entry in entries.filter(|_| wanted) {
-                    let Some(moment) = moment(entry).filter(|at| (from..to).contains(at)) else { continue };
-                    let day = days.entry(moment.to_zoned(zone.clone()).date()).or_default();
-                    *day.entry(entry.tenant.clone()).or_default() += entry.spent();
-                }
-                let last = known.map_or(segment.last, |known| known.max(segment.last));
-                upto.insert(segment.epoch, last);
             }
         }
-        let days =
-            days.into_iter().map(|(day, by)| (day, by.into_iter().map(|(t, n)| (t, money(n))).collect()));
-        Ok(Spend { total: money(total), days: days.collect() })
+        Ok(sums.spend())
     }
 }
 
-/// Whether a segment may have entries of a time; clocks that were set back are allowed an hour.
-fn touches(segment: &Segment, from: Timestamp, to: Timestamp) -> bool {
+/// A segment that is being fetched; given up when nobody waits for it any more.
+pub(super) struct Coming(JoinHandle<Result<Vec<(EntryId, LedgerEntry)>, ArchiveError>>);
+
+impl Coming {
+    pub(super) async fn entries(mut self) -> Result<Vec<(EntryId, LedgerEntry)>, ArchiveError> {
+        (&mut self.0).await.expect("a fetch neither panics nor is given up while it is waited for")
+    }
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[derive(Default)]
+struct Sums {
+    total: i64,
+    tenants: BTreeMap<String, i64>,
+    days: BTreeMap<Date, BTreeMap<String, i64>>,
+}
+
+impl Sums {
+    /// Adds what a name says, which tells of its tenants.
+    fn add_segment(&mut self, segment: &Segment) {
+        self.total += segment.spent;
+        for (tenant, spent) in segment.tenants.iter().flatten() {
+            *self.tenants.entry(tenant.clone()).or_default() += spent;
+        }
+    }
+
+    fn add(&mut self, entry: &LedgerEntry, days: &RangeInclusive<Date>, zone: &TimeZone) {
+        let spent = entry.spent();
+        self.total += spent;
+        if !entry.tenant.is_empty() {
+            *self.tenants.entry(entry.tenant.clone()).or_default() += spent;
+        }
+        if let Some(day) = entry.counted_on(zone).filter(|day| days.contains(day)) {
+            *self.days.entry(day).or_default().entry(entry.tenant.clone()).or_default() += spent;
+        }
+    }
+
+    fn spend(self) -> Spend {
+        let money = |sum: i64| MicroUsd(u64::try_from(sum).unwrap_or(0));
+        let by_tenant = |sums: BTreeMap<String, i64>| {
+            sums.into_iter().map(|(tenant, sum)| (tenant, money(sum))).collect()
+        };
+        Spend {
+            total: money(self.total),
+            tenants: by_tenant(self.tenants),
+            days: self.days.into_iter().map(|(day, sums)| (day, by_tenant(sums))).collect(),
+        }
+    }
+}
+
+/// Whether a segment may have entries from a time on; clocks that were set back are allowed an hour.
+fn reaches(segment: &Segment, from: Timestamp) -> bool {
     const HOUR: i64 = 3_600_000;
-    let ms = |id: EntryId| i64::try_from(id.ms).unwrap_or(i64::MAX);
-    ms(segment.last) >= from.as_millisecond() - HOUR && ms(segment.first) <= to.as_millisecond() + HOUR
-}
-
-fn moment(entry: &LedgerEntry) -> Option<Timestamp> {
-    Timestamp::from_microsecond(i64::try_from(entry.moment()).ok()?).ok()
-}
-
-fn money(sum: i64) -> MicroUsd {
-    MicroUsd(u64::try_from(sum).unwrap_or(0))
+    i64::try_from(segment.last.ms).unwrap_or(i64::MAX) >= from.as_millisecond() - HOUR
 }
 
 impl Listing<'_> {

@@ -7,18 +7,15 @@ use std::collections::{HashSet, VecDeque};
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use sha2::{Digest as _, Sha256};
-use tokio::task::JoinHandle;
 
 use super::{
-    archive::{Archive, ArchiveError},
-    segment::{EntryId, Segment},
+    archive::{AT_ONCE, Archive, ArchiveError, Coming},
+    segment::Segment,
 };
 use crate::queue::{LedgerEntry, Queue, QueueError};
 
 /// Entries a call to Redis brings.
 const PAGE: usize = 1_000;
-/// Segments fetched at once.
-const AT_ONCE: usize = 16;
 /// The stream may be trimmed while the archive is read: so much more than is needed is read there, ms.
 const MARGIN: u64 = 3_600_000;
 
@@ -56,8 +53,7 @@ pub async fn read_all<E>(
         let mut coming: VecDeque<Coming> = VecDeque::new();
         while let Some(page) = listing.next().await.map_err(ArchiveError::from)? {
             for segment in page.into_iter().filter(|segment| !in_stream(segment)) {
-                let archive = archive.clone();
-                coming.push_back(Coming(tokio::spawn(async move { archive.entries(&segment).await })));
+                coming.push_back(archive.fetch(&segment));
                 if coming.len() == AT_ONCE {
                     show_next(&mut coming, &mut seen, &mut visit).await?;
                 }
@@ -81,24 +77,13 @@ pub async fn read_all<E>(
     }
 }
 
-/// A segment that is being fetched; given up when nobody waits for it any more.
-struct Coming(JoinHandle<Result<Vec<(EntryId, LedgerEntry)>, ArchiveError>>);
-
-impl Drop for Coming {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 async fn show_next<E>(
     coming: &mut VecDeque<Coming>,
     seen: &mut HashSet<u128>,
     visit: &mut impl FnMut(LedgerEntry) -> Result<(), E>,
 ) -> Result<(), ReadError<E>> {
-    let Some(mut next) = coming.pop_front() else { return Ok(()) };
-    let entries =
-        (&mut next.0).await.expect("a fetch neither panics nor is given up while it is waited for")?;
-    for (_, entry) in entries {
+    let Some(next) = coming.pop_front() else { return Ok(()) };
+    for (_, entry) in next.entries().await? {
         if seen.insert(identity(&entry)) {
             visit(entry).map_err(ReadError::Visit)?;
         }

@@ -1,10 +1,12 @@
 //! A segment: entries of one day that follow each other, as one object in the store.
 //!
 //! Its name says what is in it, so that a listing alone tells what was spent:
-//! `ledger/NAMESPACE/DAY/FIRST_LAST_EPOCH_ENTRIES_SPENT.jsonl.gz`, with the ids of its first and last entry, the beginning
-//! of the namespace that wrote them, and micro-USD. It holds one entry a line, JSON with its id.
+//! `ledger/NAMESPACE/DAY/FIRST_LAST_EPOCH_ENTRIES_SPENT~TENANT~SPENT.jsonl.gz`, with the ids of its first and last entry,
+//! the beginning of the namespace that wrote them, and micro-USD, in all and of each tenant; `~` alone stands for more
+//! tenants than a name has room for. It holds one entry a line, JSON with its id.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
     str::FromStr,
@@ -14,11 +16,13 @@ use flate2::{Compression, bufread::GzDecoder, write::GzEncoder};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
-use crate::queue::LedgerEntry;
+use crate::{batch::check_name, queue::LedgerEntry};
 
 /// Most bytes a segment may unpack to; those that are written stay far below.
 const MOST_BYTES: u64 = 256 * 1024 * 1024;
 const SUFFIX: &str = ".jsonl.gz";
+/// Most bytes of a name that tell of tenants: stores take 240 between slashes, and the rest takes less than half.
+const TENANT_BYTES: usize = 120;
 
 /// Id of an entry: milliseconds since 1970, and a number within them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,6 +76,8 @@ pub struct Segment {
     pub entries: usize,
     /// What they add to the money that is spent, micro-USD.
     pub spent: i64,
+    /// The same of each tenant; none where the name has no room for them, so that the entries must be read.
+    pub tenants: Option<BTreeMap<String, i64>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -91,6 +97,7 @@ impl Segment {
             epoch: epoch.to_owned(),
             entries: entries.len(),
             spent: entries.iter().map(|(_, entry)| entry.spent()).sum(),
+            tenants: by_tenant(entries),
         })
     }
 
@@ -103,24 +110,51 @@ impl Segment {
     /// Its name in the store.
     #[must_use]
     pub fn name(&self, namespace: &str) -> String {
-        let Self { first, last, epoch, entries, spent } = self;
-        let day = first.day();
-        format!("{}{day}/{first}_{last}_{epoch}_{entries}_{spent}{SUFFIX}", Self::folder(namespace))
+        let Self { first, last, epoch, entries, spent, tenants } = self;
+        let (folder, day) = (Self::folder(namespace), first.day());
+        let tenants = tenants.as_ref().map_or_else(|| "~".to_owned(), text);
+        format!("{folder}{day}/{first}_{last}_{epoch}_{entries}_{spent}{tenants}{SUFFIX}")
     }
 
     /// Reads a name; none when it is not that of a segment.
     #[must_use]
     pub fn read(name: &str) -> Option<Self> {
-        let mut parts = name.rsplit('/').next()?.strip_suffix(SUFFIX)?.split('_');
+        let name = name.rsplit('/').next()?.strip_suffix(SUFFIX)?;
+        let (name, tenants) = name.split_at(name.find('~').unwrap_or(name.len()));
+        let mut parts = name.split('_');
         let segment = Self {
             first: parts.next()?.parse().ok()?,
             last: parts.next()?.parse().ok()?,
             epoch: parts.next()?.to_owned(),
             entries: parts.next()?.parse().ok()?,
             spent: parts.next()?.parse().ok()?,
+            tenants: if tenants == "~" { None } else { Some(read_tenants(tenants)?) },
         };
         parts.next().is_none().then_some(segment)
     }
+}
+
+/// What entries add of each tenant; none where a name cannot tell that. Whose tenant is not known are left out.
+fn by_tenant(entries: &[(EntryId, LedgerEntry)]) -> Option<BTreeMap<String, i64>> {
+    let mut tenants = BTreeMap::new();
+    for (_, entry) in entries.iter().filter(|(_, entry)| !entry.tenant.is_empty()) {
+        check_name(&entry.tenant).ok()?;
+        *tenants.entry(entry.tenant.clone()).or_default() += entry.spent();
+    }
+    (text(&tenants).len() <= TENANT_BYTES).then_some(tenants)
+}
+
+fn text(tenants: &BTreeMap<String, i64>) -> String {
+    tenants.iter().map(|(tenant, spent)| format!("~{tenant}~{spent}")).collect()
+}
+
+fn read_tenants(text: &str) -> Option<BTreeMap<String, i64>> {
+    let mut parts = text.split('~').skip(1);
+    let mut tenants = BTreeMap::new();
+    while let Some(tenant) = parts.next() {
+        tenants.insert(tenant.to_owned(), parts.next()?.parse().ok()?);
+    }
+    Some(tenants)
 }
 
 /// Packs entries; the same entries are always the same bytes.
@@ -160,11 +194,12 @@ mod tests {
             attempt: text("1"),
             cost: cost.to_string(),
             batch: text("b_1"),
-            tenant: text("größe"),
+            tenant: text("my_shop"),
             lane: text("acme.dall-e-2"),
             model: text("dall-e-2"),
             request_id: text(""),
             at: text("1763683200000000"),
+            day: text("2025-11-21"),
         }
     }
 
@@ -176,14 +211,44 @@ mod tests {
         let name = segment.name("shop");
         assert_eq!(
             name,
-            "ledger/shop/2025-11-20/1763683199999-7_1763683199999-12_1763680000000000_2_-4000.jsonl.gz"
+            "ledger/shop/2025-11-20/1763683199999-7_1763683199999-12_1763680000000000_2_-4000~my_shop~-4000.jsonl.gz"
         );
         assert_eq!(Segment::read(&name), Some(segment));
         assert_eq!(unpack(&pack(&entries).unwrap()).unwrap(), entries);
         assert_eq!(pack(&entries).unwrap(), pack(&entries).unwrap());
-        for other in ["ledger/shop/readme.txt", "1-2_3-4_5_6.jsonl.gz", "1-2_3-4_5_6_7_8.jsonl.gz"] {
+        for other in [
+            "ledger/shop/readme.txt",
+            "1-2_3-4_5_6.jsonl.gz",
+            "1-2_3-4_5_6_7_8.jsonl.gz",
+            "1-2_3-4_5_6_7~shop.jsonl.gz",
+            "1-2_3-4_5_6_7~shop~x.jsonl.gz",
+        ] {
             assert_eq!(Segment::read(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_name_tells_of_tenants_where_it_has_room() {
+        let of = |tenants: &[&str]| {
+            let entries: Vec<_> = tenants
+                .iter()
+                .map(|tenant| {
+                    let entry = LedgerEntry { tenant: (*tenant).to_owned(), ..entry("settled", 5) };
+                    (EntryId::default(), entry)
+                })
+                .collect();
+            let segment = Segment::of("1", &entries).unwrap();
+            let name = segment.name("shop");
+            assert_eq!(Segment::read(&name), Some(segment.clone()), "{name}");
+            segment.tenants
+        };
+        let two = BTreeMap::from([("a".to_owned(), 10), ("b.c".to_owned(), 5)]);
+        assert_eq!(of(&["a", "b.c", "a"]), Some(two));
+        assert_eq!(of(&["", ""]), Some(BTreeMap::new()), "nobody knows whose");
+        assert_eq!(of(&["größe"]), None, "no name of ours");
+        let (long, other) = ("x".repeat(100), "y".repeat(100));
+        assert!(of(&[&long]).is_some());
+        assert_eq!(of(&[&long, &other]), None);
     }
 
     #[test]

@@ -1,7 +1,14 @@
 //! Prices against the published tables.
 
+use jiff::civil::date;
+
 use super::*;
 use crate::{catalogue::Catalogue, spec::Operation};
+
+mod changing;
+mod months;
+
+const TODAY: Terms = Terms::on(date(2026, 11, 21));
 
 fn spec(model: &str, quality: &str, size: &str) -> Spec {
     let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
@@ -16,7 +23,7 @@ fn spec(model: &str, quality: &str, size: &str) -> Spec {
 
 fn estimated(spec: &Spec) -> Estimate {
     let catalogue = Catalogue::embedded();
-    estimate(catalogue.model(&spec.model).unwrap(), spec).unwrap()
+    estimate(catalogue.model(&spec.model).unwrap(), spec, TODAY).unwrap()
 }
 
 fn price(model: &str, quality: &str, size: &str) -> MicroUsd {
@@ -27,20 +34,8 @@ fn price(model: &str, quality: &str, size: &str) -> MicroUsd {
 fn image_only(model: &str, quality: &str, size: &str) -> MicroUsd {
     let catalogue = Catalogue::embedded();
     let model = catalogue.model(model).unwrap();
-    let text = model.per_token().unwrap().text_input.0.0 / 1_000_000;
+    let text = model.per_token().unwrap().text_input.on(TODAY.day).unwrap().usd.0.0 / 1_000_000;
     MicroUsd(price(&model.id, quality, size).0 - text)
-}
-
-#[test]
-fn monthly_estimates_are_reproduced() {
-    let small = monthly(price("dall-e-2", "", "512x512"), 20)
-        + monthly(price("dall-e-3", "standard", "1024x1024"), 2);
-    assert_eq!(small.to_string(), "$13.20");
-    assert_eq!(monthly(price("dall-e-3", "", ""), 50).to_string(), "$60.00");
-    assert_eq!(monthly(price("dall-e-2", "standard", "1024x1024"), 300).to_string(), "$180.00");
-    let hd = monthly(price("dall-e-3", "hd", ""), 40) + monthly(price("dall-e-3", "hd", "1024x1792"), 10);
-    assert_eq!(hd.to_string(), "$132.00");
-    assert_eq!(price("dall-e-3", "standard", "1024x1024").times(15_000).to_string(), "$600.00");
 }
 
 #[test]
@@ -151,7 +146,7 @@ fn no_ceiling_is_below_what_is_expected() {
                     inputs: vec![String::new(); model.operations.len()],
                     ..spec(&model.id, quality, size)
                 };
-                let found = estimate(model, &asked).unwrap();
+                let found = estimate(model, &asked, TODAY).unwrap();
                 assert!(
                     found.expected.0 > 0 && found.ceiling >= found.expected,
                     "{} {quality} {size}",
@@ -199,19 +194,23 @@ fn prompts_and_input_images_are_counted() {
 fn usage_decides_what_was_paid() {
     let catalogue = Catalogue::embedded();
     let model = catalogue.model("gpt-image-2").unwrap();
-    let usage = Usage { text_input: 10, image_input: 100, image_output: 1756, text_output: 7 };
+    let usage =
+        Usage { text_input: 10, image_input: 100, image_output: 1756, text_output: 7, ..Usage::default() };
     let asked = spec("gpt-image-2", "", "");
-    assert_eq!(actual(model, &asked, Some(&usage)), Ok(MicroUsd(10 * 5 + 100 * 8 + 1756 * 30)));
+    assert_eq!(actual(model, &asked, Some(&usage), TODAY), Ok(MicroUsd(10 * 5 + 100 * 8 + 1756 * 30)));
     let writes = catalogue.model("gpt-image-1.5").unwrap();
-    assert_eq!(actual(writes, &asked, Some(&usage)), Ok(MicroUsd(10 * 5 + 100 * 8 + 1756 * 32 + 7 * 10)));
+    assert_eq!(
+        actual(writes, &asked, Some(&usage), TODAY),
+        Ok(MicroUsd(10 * 5 + 100 * 8 + 1756 * 32 + 7 * 10))
+    );
 
-    let ceiling = estimate(model, &asked).unwrap().ceiling;
-    assert_eq!(actual(model, &asked, None), Ok(ceiling));
-    assert_eq!(actual(model, &asked, Some(&Usage::default())), Ok(ceiling));
+    let ceiling = estimate(model, &asked, TODAY).unwrap().ceiling;
+    assert_eq!(actual(model, &asked, None, TODAY), Ok(ceiling));
+    assert_eq!(actual(model, &asked, Some(&Usage::default()), TODAY), Ok(ceiling));
     let exact = spec("gpt-image-2", "high", "1024x1024");
-    assert_eq!(actual(model, &exact, None), Ok(estimate(model, &exact).unwrap().expected));
+    assert_eq!(actual(model, &exact, None, TODAY), Ok(estimate(model, &exact, TODAY).unwrap().expected));
     let flat = catalogue.model("dall-e-3").unwrap();
-    assert_eq!(actual(flat, &spec("dall-e-3", "hd", ""), Some(&usage)), Ok(MicroUsd(80_000)));
+    assert_eq!(actual(flat, &spec("dall-e-3", "hd", ""), Some(&usage), TODAY), Ok(MicroUsd(80_000)));
 }
 
 #[test]
@@ -220,9 +219,9 @@ fn fractions_of_a_micro_dollar_round_up_in_ceilings_only() {
     let catalogue = Catalogue::embedded().overridden(cheap).unwrap();
     let model = catalogue.model("x").unwrap();
     let usage = |image_output| Usage { image_output, ..Usage::default() };
-    assert_eq!(actual(model, &spec("x", "low", "1024x1024"), Some(&usage(499))), Ok(MicroUsd(0)));
-    assert_eq!(actual(model, &spec("x", "low", "1024x1024"), Some(&usage(500))), Ok(MicroUsd(1)));
-    let found = estimate(model, &spec("x", "low", "1024x1024")).unwrap();
+    assert_eq!(actual(model, &spec("x", "low", "1024x1024"), Some(&usage(499)), TODAY), Ok(MicroUsd(0)));
+    assert_eq!(actual(model, &spec("x", "low", "1024x1024"), Some(&usage(500)), TODAY), Ok(MicroUsd(1)));
+    let found = estimate(model, &spec("x", "low", "1024x1024"), TODAY).unwrap();
     // 625 tokens and a prompt of one are .635 µ$; the ceiling is 688 and 33, 1.018 µ$.
     assert_eq!((found.expected, found.ceiling), (MicroUsd(1), MicroUsd(2)));
 }
@@ -230,19 +229,20 @@ fn fractions_of_a_micro_dollar_round_up_in_ceilings_only() {
 #[test]
 fn what_has_no_price_says_so() {
     let catalogue = Catalogue::embedded();
-    let odd = estimate(catalogue.model("dall-e-3").unwrap(), &spec("dall-e-3", "hd", "512x512")).unwrap_err();
+    let odd = estimate(catalogue.model("dall-e-3").unwrap(), &spec("dall-e-3", "hd", "512x512"), TODAY)
+        .unwrap_err();
     assert_eq!(odd.to_string(), "model dall-e-3 has no price for hd 512x512; set one in the catalogue");
     assert!(
-        estimate(catalogue.model("gpt-image-2").unwrap(), &spec("gpt-image-2", "xhigh", "1024x1024"))
+        estimate(catalogue.model("gpt-image-2").unwrap(), &spec("gpt-image-2", "xhigh", "1024x1024"), TODAY)
             .is_err()
     );
 
     let svg = Spec { format: Some("svg".to_owned()), ..spec("gpt-image-2.6-flare", "low", "1024x1024") };
-    assert!(estimate(catalogue.model("gpt-image-2.6-flare").unwrap(), &svg).is_err());
+    assert!(estimate(catalogue.model("gpt-image-2.6-flare").unwrap(), &svg, TODAY).is_err());
     let priced = catalogue.overridden(r#"models."gpt-image-2.6-flare".svg_extra = "0.10""#).unwrap();
     let model = priced.model("gpt-image-2.6-flare").unwrap();
-    let still = estimate(model, &spec("gpt-image-2.6-flare", "low", "1024x1024")).unwrap();
-    assert_eq!(estimate(model, &svg).unwrap().ceiling, still.ceiling + MicroUsd(100_000));
+    let still = estimate(model, &spec("gpt-image-2.6-flare", "low", "1024x1024"), TODAY).unwrap();
+    assert_eq!(estimate(model, &svg, TODAY).unwrap().ceiling, still.ceiling + MicroUsd(100_000));
 }
 
 #[test]

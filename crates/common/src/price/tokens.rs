@@ -1,9 +1,9 @@
 //! Requests that are priced by the tokens they use.
 
-use super::{Estimate, Unpriced, Usage, unpriced};
+use super::{Counted, Estimate, Terms, Unpriced, Usage, rates::Rates, unpriced};
 use crate::{
     MicroUsd, Spec,
-    catalogue::{Model, Rates, VERBATIM_PREAMBLE, sent_prompt_chars, size},
+    catalogue::{Model, VERBATIM_PREAMBLE, sent_prompt_chars, size},
 };
 
 /// Text tokens billed beyond the prompt: users measured 32 with an input image, none without.
@@ -13,9 +13,20 @@ const FRAMING: u64 = 32;
 const FRAMES: u64 = 9;
 
 /// Estimates one request.
+pub(super) fn estimate(model: &Model, spec: &Spec, terms: Terms) -> Result<Estimate, Unpriced> {
+    let Counted { expected, most } = counted(model, spec)?;
+    let extra = svg_extra(model, spec)?;
+    Ok(Estimate {
+        expected: Rates::on(model, terms)?.cost(&expected) + extra,
+        ceiling: Rates::most_since(model, terms)?.cost_up(&most) + extra,
+        tokens: expected.text_input + expected.image_input + expected.image_output,
+    })
+}
+
+/// Counts the tokens of one request.
 ///
-/// A prompt takes about a token for four characters and never more than one a byte.
-pub(super) fn estimate(model: &Model, rates: &Rates, spec: &Spec) -> Result<Estimate, Unpriced> {
+/// A prompt takes about a token for four characters and never more than one a byte. Nothing is expected to be cached.
+pub(super) fn counted(model: &Model, spec: &Spec) -> Result<Counted, Unpriced> {
     let output = output(model, spec)?;
     let images =
         (spec.inputs.len() + usize::from(spec.mask.is_some()) + usize::from(spec.markup.is_some())) as u64;
@@ -28,27 +39,16 @@ pub(super) fn estimate(model: &Model, rates: &Rates, spec: &Spec) -> Result<Esti
         text_input: chars.div_ceil(4) + if images > 0 { FRAMING } else { 0 },
         image_input: images.saturating_mul(model.input_image.expected + fidelity),
         image_output: output.expected,
-        text_output: 0,
+        ..Usage::default()
     };
     let most = Usage {
         text_input: bytes + FRAMING,
         image_input: images.saturating_mul(model.input_image.ceiling + fidelity),
         image_output: output.ceiling,
         text_output: model.text_output_ceiling,
+        ..Usage::default()
     };
-    let extra = svg_extra(model, spec)?;
-    Ok(Estimate {
-        expected: cost(rates, &expected) + extra,
-        ceiling: MicroUsd(millionths(rates, &most).div_ceil(1_000_000).try_into().unwrap_or(u64::MAX))
-            + extra,
-        tokens: expected.text_input + expected.image_input + expected.image_output,
-    })
-}
-
-/// The price of a usage, to the nearest micro-USD.
-pub(super) fn cost(rates: &Rates, usage: &Usage) -> MicroUsd {
-    let nearest = millionths(rates, usage).saturating_add(500_000) / 1_000_000;
-    MicroUsd(nearest.try_into().unwrap_or(u64::MAX))
+    Ok(Counted { expected, most })
 }
 
 /// What the model that writes an SVG may add; an SVG has no price without it.
@@ -58,19 +58,6 @@ pub(super) fn svg_extra(model: &Model, spec: &Spec) -> Result<MicroUsd, Unpriced
         (Some("svg"), None) => Err(unpriced(model, "format svg (svg_extra)".to_owned())),
         _ => Ok(MicroUsd::ZERO),
     }
-}
-
-fn millionths(rates: &Rates, usage: &Usage) -> u128 {
-    let text_output = rates.text_output.unwrap_or_default();
-    [
-        (usage.text_input, rates.text_input),
-        (usage.image_input, rates.image_input),
-        (usage.image_output, rates.image_output),
-        (usage.text_output, text_output),
-    ]
-    .into_iter()
-    .map(|(tokens, rate)| u128::from(tokens) * u128::from(rate.0.0))
-    .fold(0, u128::saturating_add)
 }
 
 struct Output {

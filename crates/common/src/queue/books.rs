@@ -1,12 +1,15 @@
 //! Keeps the ledger in Redis and its archive in step: what goes there, and what comes back when Redis has forgotten.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use redis::AsyncCommands as _;
 use serde::{Deserialize, Serialize};
 
 use super::{LedgerEntry, Queue, QueueError, connection::micros, script};
-use crate::ledger::{EntryId, Spend};
+use crate::{
+    MicroUsd,
+    ledger::{EntryId, Spend},
+};
 
 /// How often a part of the ledger is archived.
 const EVERY: Duration = Duration::from_secs(10);
@@ -122,17 +125,23 @@ impl Queue {
         Ok(self.ledger_epoch().await?.unwrap_or_default())
     }
 
-    /// Enters what was spent before this beginning of the namespace. Until somebody has, nothing is claimed.
+    /// Enters what was spent before this beginning of the namespace into the purses: in all, of tenants, and of days.
+    /// Until somebody has, nothing is claimed.
     ///
     /// `begun` is the beginning whose segments the sum leaves out.
     pub async fn restore_spend(&self, begun: &str, spend: &Spend) -> Result<Restored, QueueError> {
-        let days: Vec<_> = spend
+        let tenants_of = |spent: &BTreeMap<String, MicroUsd>| -> Vec<(String, MicroUsd)> {
+            let known = spent.iter().filter(|(tenant, _)| !tenant.is_empty());
+            known.map(|(tenant, spent)| (tenant.clone(), *spent)).collect()
+        };
+        let by_day: Vec<_> = spend
             .days
             .iter()
-            .flat_map(|(day, tenants)| tenants.iter().map(move |(tenant, spent)| (day, tenant, spent)))
-            .map(|(day, tenant, spent)| serde_json::json!({ "day": day, "tenant": tenant, "spent": spent }))
+            .map(|(day, of)| (day.to_string(), of.values().copied().sum::<MicroUsd>(), tenants_of(of)))
             .collect();
-        let request = serde_json::json!({ "epoch": begun, "total": spend.total, "days": days });
+        let request = serde_json::json!({
+            "epoch": begun, "total": spend.total, "tenants": tenants_of(&spend.tenants), "by_day": by_day,
+        });
         let answer: String = script::BOOKS.run(&self.connection, self.keys.prefix(), &request).await?;
         Ok(match answer.as_str() {
             "restored" => Restored::Now,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Queue, QueueError, connection::micros, script};
+use super::{Queue, QueueError, connection::micros, days::Day, script};
 use crate::{AssetKey, MicroUsd, Spec};
 
 /// A lane of this worker and what it pulls from.
@@ -46,6 +46,7 @@ struct ClaimRequest<'a> {
     free: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     profile: Option<&'a str>,
+    days: Vec<Day>,
     lanes: &'a [LaneOffer],
 }
 
@@ -199,6 +200,7 @@ impl Queue {
             grace: self.grace_micros(),
             free: claim.free,
             profile: self.profile.as_deref(),
+            days: self.days(),
             lanes: &claim.lanes,
         };
         let answer: ClaimAnswer = script::CLAIM.ask(&self.connection, self.keys.prefix(), &request).await?;
@@ -264,8 +266,7 @@ impl Queue {
         let chunks: Vec<&[HeldAsset]> =
             if held.is_empty() { vec![&[]] } else { held.chunks(super::CHUNK).collect() };
         for chunk in chunks {
-            let request =
-                serde_json::json!({ "lease": micros(lease), "grace": self.grace_micros(), "held": chunk });
+            let request = serde_json::json!({ "lease": micros(lease), "grace": self.grace_micros(), "days": self.days(), "held": chunk });
             let some: Vec<String> =
                 script::EXTEND.run(&self.connection, self.keys.prefix(), &request).await?;
             answers.extend(some.iter().map(|word| match word.as_str() {

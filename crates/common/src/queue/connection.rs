@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use redis::{
     Client,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
+use tokio::sync::mpsc::UnboundedSender;
 use tracing::warn;
 
-use super::{Epoch, QueueError, SCHEMA};
+use super::{Alert, Epoch, QueueError, SCHEMA};
 use crate::keys::Keys;
 
 /// A shared connection that reconnects by itself within a second of the server's return.
@@ -26,6 +28,8 @@ pub struct Queue {
     pub(super) grace: Duration,
     pub(super) epoch: Option<Epoch>,
     pub(super) profile: Option<String>,
+    pub(super) zone: TimeZone,
+    pub(super) alerts: Option<UnboundedSender<Alert>>,
     client: Client,
 }
 
@@ -42,7 +46,7 @@ impl Queue {
     /// Connects, checks version, eviction policy and layout, and warns without persistence.
     pub async fn connect(client: Client, keys: Keys) -> Result<Self, QueueError> {
         let connection = client.get_connection_manager_with_config(settings()).await?;
-        let queue = Self { connection, keys, grace: GRACE, epoch: None, profile: None, client };
+        let queue = Self::over(connection, keys, client);
         queue.check_server().await?;
         queue.check_schema().await?;
         Ok(queue)
@@ -52,10 +56,23 @@ impl Queue {
     pub async fn peek(client: Client, keys: Keys) -> Result<Option<Self>, QueueError> {
         let once = settings().set_number_of_retries(0);
         let connection = client.get_connection_manager_with_config(once).await?;
-        let queue = Self { connection, keys, grace: GRACE, epoch: None, profile: None, client };
+        let queue = Self::over(connection, keys, client);
         let get = redis::cmd("GET").arg(queue.keys.schema()).to_owned();
         let found: Option<String> = get.query_async(&mut queue.connection.clone()).await?;
         Ok((found == Some(SCHEMA.to_string())).then_some(queue))
+    }
+
+    fn over(connection: Connection, keys: Keys, client: Client) -> Self {
+        Self {
+            connection,
+            keys,
+            grace: GRACE,
+            epoch: None,
+            profile: None,
+            zone: TimeZone::UTC,
+            alerts: None,
+            client,
+        }
     }
 
     /// Sets how long nothing is claimed or reaped after a gap; zero where one process owns the server.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Queue, QueueError, connection::micros, packed, script};
+use super::{Queue, QueueError, connection::micros, days::Day, packed, script};
 use crate::{AssetKey, MicroUsd, batch::Made};
 
 /// One attempt, as its end is recorded.
@@ -118,6 +118,15 @@ pub struct Refusal {
     pub message: String,
 }
 
+/// A failure of the API or of the way to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Fault<'a> {
+    /// What happened.
+    pub reason: &'a str,
+    /// What the lane knew when the request was sent, from [`super::Begun::Go`].
+    pub epoch: u64,
+}
+
 /// How an attempt ended that made no image.
 #[derive(Clone, Debug)]
 pub struct Unmade<'a> {
@@ -136,7 +145,7 @@ pub struct Unmade<'a> {
     /// A refusal by a rate limit, for the lane to learn from.
     pub refusal: Option<&'a Refusal>,
     /// How the API or the way to it failed, where it did: many in a row, and the lane rests.
-    pub fault: Option<&'a str>,
+    pub fault: Option<Fault<'a>>,
     /// Said by a reaper and not by who held the asset: void when the owner is back.
     pub doubt: bool,
 }
@@ -173,6 +182,7 @@ struct SettleRequest<'a> {
     made: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     tokens: Option<u64>,
+    days: Vec<Day>,
 }
 
 #[derive(Serialize)]
@@ -201,7 +211,8 @@ struct FailRequest<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     refusal: Option<&'a Refusal>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    fault: Option<&'a str>,
+    fault: Option<Fault<'a>>,
+    days: Vec<Day>,
 }
 
 fn json(script: &'static str, value: &impl Serialize) -> Result<String, QueueError> {
@@ -225,11 +236,13 @@ impl Queue {
             attempt,
             cost: made.cost.0,
             tokens,
+            days: self.days(),
             made: packed::made(&attempt.key, &attempt.model, made)
                 .map_err(|source| QueueError::Answer { script: "settle", source })?,
         };
-        let answer: String = script::SETTLE.run(&self.connection, self.keys.prefix(), &request).await?;
-        Ok(match answer.as_str() {
+        let answer: Vec<String> = script::SETTLE.run(&self.connection, self.keys.prefix(), &request).await?;
+        self.pass_on(answer.get(1..).unwrap_or_default());
+        Ok(match answer.first().map_or("", String::as_str) {
             "done" => Settled::Done,
             "again" => Settled::Again,
             _ => Settled::Duplicate,
@@ -262,8 +275,10 @@ impl Queue {
             }),
             refusal: unmade.refusal,
             fault: unmade.fault,
+            days: self.days(),
         };
         let answer: Vec<String> = script::FAIL.run(&self.connection, self.keys.prefix(), &request).await?;
+        self.pass_on(answer.get(2..).unwrap_or_default());
         Ok(match answer.first().map_or("", String::as_str) {
             "retry" => Ended::Retry,
             "failed" => Ended::Failed,

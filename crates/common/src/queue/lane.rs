@@ -134,7 +134,7 @@ impl Dimension {
         if self.each(tokens) == 0 {
             return now;
         }
-        self.given_until.min(now + self.window).saturating_sub(self.burst).max(now)
+        self.given_until.min(now + 2 * self.window).saturating_sub(self.burst).max(now)
     }
 }
 
@@ -204,8 +204,9 @@ struct DeclaredDimension {
 }
 
 impl Queue {
-    /// Declares a lane's limits; what was learnt of a limit stays until another one is told.
-    pub async fn declare_lane(&self, lane: &str, limits: &LaneLimits) -> Result<(), QueueError> {
+    /// Declares a lane's limits; what was learnt of a limit stays until another one is told. False where these are
+    /// guesses and another worker of late knew the limits: those stand.
+    pub async fn declare_lane(&self, lane: &str, limits: &LaneLimits) -> Result<bool, QueueError> {
         let window = limits.window();
         let dimension = |(name, limit, window): (&'static str, u64, Duration)| DeclaredDimension {
             name,
@@ -220,7 +221,8 @@ impl Queue {
             window: micros(window).to_string(),
             dimensions: limits.dimensions(window).map(dimension).collect(),
         };
-        script::DECLARE.run(&self.connection, self.keys.prefix(), &declared).await
+        let taken: u64 = script::DECLARE.run(&self.connection, self.keys.prefix(), &declared).await?;
+        Ok(taken == 1)
     }
 
     /// Tells all workers what an image's answer said of its lane: that it works, and the limits in its headers, by
@@ -246,7 +248,11 @@ impl Queue {
                 let fields = [("paused", reason), ("paused_key", "")];
                 connection.hset_multiple::<_, _, _, ()>(lane, &fields).await?;
             }
-            None => connection.hdel::<_, _, ()>(lane, &["paused", "paused_key", "pause_until"]).await?,
+            None => {
+                let mut pipe = redis::pipe();
+                pipe.hdel(&lane, &["paused", "paused_key", "pause_until"]).hincr(&lane, "resumed", 1);
+                pipe.exec_async(&mut connection).await?;
+            }
         }
         Ok(())
     }

@@ -5,9 +5,12 @@
 
 mod attempts;
 mod books;
+mod budget;
+mod caps;
 mod claim;
 mod commands;
 mod connection;
+mod days;
 mod detail;
 mod epoch;
 mod find;
@@ -31,13 +34,15 @@ mod workers;
 
 pub use attempts::{Attempts, Hints};
 pub use books::{ArchiveTurn, Restored};
+pub use budget::{Budget, Counter, Counters, DaySpent, TenantMoney};
+pub use caps::{Alert, Audited, Cap, CapOf, Setter, WasSet};
 pub use claim::{Begun, Claim, Claimed, Grant, HeldAsset, HeldPhase, Hold, LaneOffer};
 pub use commands::acl_rule;
 pub use connection::{Connection, Queue};
 pub use detail::{Asked, AssetDetail};
 pub use epoch::Epoch;
 pub use find::{Bounded, NamedLine};
-pub use finish::{Attempt, Billed, Ended, Failure, LanePause, Outcome, Refusal, Settled, Unmade};
+pub use finish::{Attempt, Billed, Ended, Failure, Fault, LanePause, Outcome, Refusal, Settled, Unmade};
 pub use known::Known;
 pub use lane::{Dimension, LaneLimits, LaneState, LimitKind};
 pub use overview::{BatchView, Head, Overview, RouteView, Sample, Which};
@@ -51,6 +56,12 @@ pub use workers::{Beat, WorkerState};
 
 /// Number of the layout in Redis; another one is refused.
 pub const SCHEMA: u32 = 2;
+
+/// Why a batch is held whose tenant's money is spent or set aside, in all.
+pub const TENANT_CAP: &str = "tenant_cap";
+
+/// Why a batch is held whose tenant's money of the day is spent or set aside.
+pub const TENANT_DAY_CAP: &str = "tenant_day_cap";
 
 /// Most assets or lines one submit call carries.
 pub const CHUNK: usize = 500;
@@ -106,7 +117,10 @@ pub enum QueueError {
     #[error("batch {0} already has other content: use another --run-id")]
     OtherContent(String),
     /// A chunk came before its turn, or overlaps what is in: another version cuts chunks elsewhere.
-    #[error("batch {0} is being submitted by somebody else: submit it again when they are done")]
+    #[error(
+        "batch {0} is being submitted by somebody else, or another version of Pictor began it: wait until they are \
+         done, or submit under another --run-id, which pays for nothing twice"
+    )]
     Gap(String),
     /// Redis has forgotten, or may have, what was looked up there; nothing was written.
     #[error(

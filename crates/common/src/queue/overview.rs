@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::Serialize;
 
 use super::{
-    BatchState, LaneState, Queue, QueueError, Totals, WorkerState,
+    BatchState, Counter, LaneState, Queue, QueueError, TENANT_CAP, TENANT_DAY_CAP, TenantMoney, Totals,
+    WorkerState,
+    budget::counters,
     read::{take_batch, totals_of},
     replies::Replies,
     workers::alive,
@@ -48,6 +50,12 @@ pub struct Overview {
     pub workers: Vec<WorkerState>,
     /// Money in the namespace.
     pub money: Totals,
+    /// Money of today, and what it is capped by.
+    pub today: Counter,
+    /// When the next day begins, µs since 1970.
+    pub resets_at: u64,
+    /// Money of the tenants whose caps hold a batch.
+    pub tenants: Vec<TenantMoney>,
     /// How many failed and parked assets are listed.
     pub failures: u64,
     /// Assets that wait for another try.
@@ -134,10 +142,22 @@ impl Overview {
         })
     }
 
+    /// A lane that serves a route, and for which a worker's API key was refused.
+    #[must_use]
+    pub fn refused_for(&self, route: &str) -> Option<&str> {
+        let mut refused = self.workers.iter().flat_map(|worker| {
+            worker.beat.lanes.iter().filter(|lane| worker.beat.refused.contains(&lane.lane))
+        });
+        let lane = refused.find(|lane| lane.routes.iter().any(|served| served == route))?;
+        Some(&lane.lane)
+    }
+
     /// Workers that take new work for a route.
     pub fn takers<'a>(&'a self, route: &'a str) -> impl Iterator<Item = &'a WorkerState> {
         self.workers.iter().filter(move |worker| {
-            let serves = |lane: &super::LaneOffer| lane.routes.iter().any(|served| served == route);
+            let serves = |lane: &super::LaneOffer| {
+                lane.routes.iter().any(|served| served == route) && !worker.beat.refused.contains(&lane.lane)
+            };
             !worker.beat.draining
                 && worker.beat.other_profile.is_none()
                 && worker.beat.lanes.iter().any(serves)
@@ -163,6 +183,7 @@ impl Queue {
         let mut base = self.base(which).await?;
         self.states(&mut base).await?;
         let Base { mut overview, later, doubt, .. } = base;
+        self.capped_tenants(&mut overview).await?;
         let sampled = self.places(&mut overview.batches).await?;
         self.samples(&mut overview.batches, &later, &doubt).await?;
         self.heads(&mut overview.batches, &sampled).await?;
@@ -190,7 +211,10 @@ impl Queue {
         let now = seconds * 1_000_000 + micros;
         let grace: Option<u64> = replies.take()?;
         let books: bool = replies.take()?;
-        let money = totals_of(&replies.take::<HashMap<String, String>>()?);
+        let purse: HashMap<String, String> = replies.take()?;
+        let money = totals_of(&purse);
+        let (day, resets_at) = self.today(now);
+        let today = counters(&purse, &day).today;
         let workers = alive(&replies.take()?, now);
         let (failures, retries) = (replies.take()?, replies.take()?);
         let mut lanes: Vec<String> = replies.take()?;
@@ -211,6 +235,8 @@ impl Queue {
             books_open: !books,
             workers,
             money,
+            today,
+            resets_at,
             failures,
             retries,
             ..Overview::default()
@@ -234,6 +260,25 @@ impl Queue {
         for name in &base.lanes {
             let fields = replies.take()?;
             base.overview.lanes.push(LaneState::of(name.clone(), &fields, replies.take()?));
+        }
+        Ok(())
+    }
+
+    /// Money of tenants whose caps hold one of the batches.
+    async fn capped_tenants(&self, overview: &mut Overview) -> Result<(), QueueError> {
+        let held = |view: &&BatchView| {
+            view.state.held.as_deref().is_some_and(|held| held == TENANT_CAP || held == TENANT_DAY_CAP)
+        };
+        let capped = overview.batches.iter().filter(held).map(|view| view.state.tenant.clone());
+        let tenants: BTreeSet<String> = capped.collect();
+        let mut pipe = redis::pipe();
+        for tenant in &tenants {
+            pipe.hgetall(self.keys.tenant(tenant));
+        }
+        let mut replies = Replies::of(&pipe, self).await?;
+        let (day, _) = self.today(overview.now);
+        for tenant in tenants {
+            overview.tenants.push(TenantMoney { tenant, money: counters(&replies.take()?, &day) });
         }
         Ok(())
     }

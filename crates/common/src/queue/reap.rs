@@ -34,6 +34,8 @@ pub struct Reaped {
     pub promoted: u64,
     /// Work-list items worked on.
     pub worked: u64,
+    /// Flows that caps had held and that go on.
+    pub resumed: u64,
     /// When the namespace began; none where it belongs to another profile.
     pub begun: Option<String>,
     /// Orphans to look for in the store.
@@ -45,6 +47,7 @@ struct Answer {
     requeued: u64,
     orphaned: u64,
     worked: u64,
+    resumed: u64,
     promoted: u64,
     begun: Option<String>,
     #[serde(default)]
@@ -68,6 +71,7 @@ impl Queue {
     pub async fn reap(&self, limit: u32) -> Result<Reaped, QueueError> {
         let request = serde_json::json!({
             "limit": limit, "grace": self.grace_micros(), "again": micros(AGAIN), "profile": self.profile,
+            "days": self.days(),
         });
         let answer: Answer = script::REAP.ask(&self.connection, self.keys.prefix(), &request).await?;
         Ok(Reaped {
@@ -75,6 +79,7 @@ impl Queue {
             orphaned: answer.orphaned,
             promoted: answer.promoted,
             worked: answer.worked,
+            resumed: answer.resumed,
             begun: answer.begun,
             orphans: answer.look.into_iter().map(orphan).collect(),
         })

@@ -33,26 +33,27 @@ macro_rules! lua {
 }
 
 // What gives back or finishes must work when the server is out of memory.
-lua!(SUBMIT, "submit", "");
+lua!(SUBMIT, "submit", "", "money");
 lua!(EPOCH, "epoch", " flags=allow-oom");
 lua!(SEAL, "seal", " flags=allow-oom");
-lua!(CLAIM, "claim", "", "limiter");
-lua!(BEGIN, "begin", " flags=allow-oom", "limiter");
-lua!(EXTEND, "extend", " flags=allow-oom");
-lua!(SETTLE, "settle", " flags=allow-oom", "limiter");
-lua!(FAIL, "fail", " flags=allow-oom", "limiter", "learning");
-lua!(RELEASE, "release", " flags=allow-oom", "limiter");
-lua!(REAP, "reap", " flags=allow-oom", "limiter");
+lua!(CLAIM, "claim", "", "money", "limiter");
+lua!(BEGIN, "begin", " flags=allow-oom", "money", "limiter");
+lua!(EXTEND, "extend", " flags=allow-oom", "money");
+lua!(SETTLE, "settle", " flags=allow-oom", "money", "limiter");
+lua!(FAIL, "fail", " flags=allow-oom", "money", "limiter", "learning");
+lua!(RELEASE, "release", " flags=allow-oom", "money", "limiter");
+lua!(REAP, "reap", " flags=allow-oom", "money", "limiter");
 lua!(CANCEL, "cancel", " flags=allow-oom");
-lua!(LEARN, "learn", " flags=allow-oom", "limiter", "learning");
+lua!(LEARN, "learn", " flags=allow-oom", "money", "limiter", "learning");
 lua!(DECLARE, "declare", " flags=allow-oom");
+lua!(CAPS, "caps", " flags=allow-oom", "money");
 lua!(HOLD, "hold", " flags=allow-oom");
 lua!(LIFT, "lift", " flags=allow-oom");
 lua!(RETRY, "retry", " flags=allow-oom");
 lua!(PRIORITY, "priority", " flags=allow-oom");
 lua!(BEAT, "beat", " flags=allow-oom");
 lua!(ARCHIVE, "archive", " flags=allow-oom");
-lua!(BOOKS, "books", " flags=allow-oom");
+lua!(BOOKS, "books", " flags=allow-oom", "money");
 
 impl Lua {
     /// Runs the script with one JSON request.

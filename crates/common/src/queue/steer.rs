@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{CHUNK, Queue, QueueError, script};
 use crate::{
-    AssetKey, MicroUsd,
+    AssetKey,
     batch::{Band, BatchId},
 };
 
@@ -59,6 +59,19 @@ impl Queue {
         Ok(answer == "ok")
     }
 
+    /// How often people have let some lanes go on.
+    pub async fn resumed_lanes(&self, lanes: &[&str]) -> Result<Vec<u64>, QueueError> {
+        if lanes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipe = redis::pipe();
+        for lane in lanes {
+            pipe.hget(self.keys.lane(lane), "resumed");
+        }
+        let often: Vec<Option<u64>> = pipe.query_async(&mut self.connection.clone()).await?;
+        Ok(often.into_iter().map(Option::unwrap_or_default).collect())
+    }
+
     /// Retries or discards failed and parked assets; returns how many changed.
     pub async fn act_on_failures(&self, keys: &[AssetKey], action: FailureAction) -> Result<u64, QueueError> {
         let mut changed = 0;
@@ -67,18 +80,5 @@ impl Queue {
             changed += script::RETRY.run::<u64>(&self.connection, self.keys.prefix(), &request).await?;
         }
         Ok(changed)
-    }
-
-    /// Sets the total that may be spent in this namespace; `None` lifts the cap.
-    pub async fn set_total_cap(&self, cap: Option<MicroUsd>) -> Result<(), QueueError> {
-        let mut connection = self.connection.clone();
-        let budget = self.keys.budget();
-        match cap {
-            Some(cap) => {
-                redis::cmd("HSET").arg(budget).arg("cap").arg(cap.0).exec_async(&mut connection).await?
-            }
-            None => redis::cmd("HDEL").arg(budget).arg("cap").exec_async(&mut connection).await?,
-        }
-        Ok(())
     }
 }

@@ -47,7 +47,9 @@ pub enum SealError {
     #[error("batch {0} is unknown")]
     Missing(BatchId),
     /// Lines are missing: a chunk did not arrive.
-    #[error("batch {0} has fewer lines than it was sealed with: submit it again")]
+    #[error(
+        "batch {0} lacks lines that were submitted; submit under another --run-id, which pays for nothing twice"
+    )]
     Short(BatchId),
 }
 

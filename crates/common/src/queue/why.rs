@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use super::{BatchView, LaneState, Overview, RouteView};
+use super::{
+    BatchState, BatchView, CapOf, Counter, LaneState, Overview, RouteView, TENANT_CAP, TENANT_DAY_CAP, Totals,
+};
 use crate::MicroUsd;
 
 /// A reason why a batch waits, or goes slower than it could.
@@ -23,8 +25,13 @@ pub enum Why {
         /// Set aside.
         reserved: MicroUsd,
     },
-    /// What may be spent in the namespace is spent or set aside.
+    /// What may be spent, in all, by the tenant, or on a day, is spent or set aside.
     Budget {
+        /// Which cap.
+        #[serde(flatten)]
+        of: CapOf,
+        /// When the cap of a day begins anew, µs since 1970; the others wait for a person.
+        until: Option<u64>,
         /// The most.
         cap: MicroUsd,
         /// Charged.
@@ -40,6 +47,11 @@ pub enum Why {
     NotServed {
         /// The route.
         route: String,
+    },
+    /// The API keys of all workers that serve a route were refused.
+    KeyRefused {
+        /// One of the lanes.
+        lane: String,
     },
     /// A worker looks up what was spent before Redis was wiped, or put up anew.
     Books,
@@ -132,13 +144,15 @@ impl Why {
         match self {
             Self::Paused { .. }
             | Self::BatchCap { .. }
-            | Self::Budget { .. }
+            | Self::Budget { until: None, .. }
             | Self::NoWorker
             | Self::Stopping
             | Self::NotServed { .. }
+            | Self::KeyRefused { .. }
             | Self::LanePaused { until: None, others: false, .. } => true,
             Self::Books
             | Self::Grace { .. }
+            | Self::Budget { .. }
             | Self::LanePaused { .. }
             | Self::Limit { .. }
             | Self::InFlightCap { .. }
@@ -156,9 +170,9 @@ impl Why {
     #[must_use]
     pub const fn blocks_until(&self) -> Option<u64> {
         match self {
-            Self::Grace { until } | Self::LanePaused { until: Some(until), others: false, .. } => {
-                Some(*until)
-            }
+            Self::Grace { until }
+            | Self::Budget { until: Some(until), .. }
+            | Self::LanePaused { until: Some(until), others: false, .. } => Some(*until),
             _ => None,
         }
     }
@@ -174,7 +188,7 @@ pub fn why(view: &BatchView, overview: &Overview) -> Vec<Why> {
     let waiting = view.waiting();
     let to_come = waiting > 0 || view.retries.count > 0;
     if to_come {
-        held(view, &mut reasons);
+        held(view, overview, &mut reasons);
         over_budget(view, overview, &mut reasons);
         nobody(view, overview, &mut reasons);
         if overview.books_open && !overview.workers.is_empty() {
@@ -206,22 +220,37 @@ fn push(reasons: &mut Vec<Why>, why: Why) {
     }
 }
 
-fn held(view: &BatchView, reasons: &mut Vec<Why>) {
-    let state = &view.state;
-    match (state.held.as_deref(), state.cap) {
-        (Some("cap"), Some(cap)) => {
-            reasons.push(Why::BatchCap { cap, spent: state.spent, reserved: state.reserved });
+fn held(view: &BatchView, overview: &Overview, reasons: &mut Vec<Why>) {
+    let BatchState { tenant, cap, spent, reserved, .. } = &view.state;
+    let money = overview.tenants.iter().find(|known| known.tenant == *tenant).map(|known| &known.money);
+    let of_tenant = |counter: Option<Counter>, of, until| {
+        let Counter { cap, spent, reserved, .. } = counter.unwrap_or_default();
+        Why::Budget { of, until, cap: cap.unwrap_or_default(), spent, reserved }
+    };
+    reasons.extend(match (view.state.held.as_deref(), *cap) {
+        (Some("cap"), Some(cap)) => Some(Why::BatchCap { cap, spent: *spent, reserved: *reserved }),
+        (Some(TENANT_CAP), _) => {
+            Some(of_tenant(money.map(|money| money.total), CapOf::Tenant(tenant.clone()), None))
         }
-        (Some(reason), _) => reasons.push(Why::Paused { reason: reason.to_owned() }),
-        (None, _) => {}
-    }
+        (Some(TENANT_DAY_CAP), _) => {
+            let of = CapOf::TenantDay(tenant.clone());
+            Some(of_tenant(money.map(|money| money.today), of, Some(overview.resets_at)))
+        }
+        (Some(reason), _) => Some(Why::Paused { reason: reason.to_owned() }),
+        (None, _) => None,
+    });
 }
 
 fn over_budget(view: &BatchView, overview: &Overview, reasons: &mut Vec<Why>) {
-    let money = overview.money;
+    let Totals { spent, reserved, cap, .. } = overview.money;
     let next = view.routes.iter().filter_map(|place| Some(place.head?.ceiling)).min().unwrap_or_default();
-    if let Some(cap) = money.cap.filter(|cap| money.spent + money.reserved + next > *cap) {
-        reasons.push(Why::Budget { cap, spent: money.spent, reserved: money.reserved });
+    if let Some(cap) = cap.filter(|cap| spent + reserved + next > *cap) {
+        reasons.push(Why::Budget { of: CapOf::Total, until: None, cap, spent, reserved });
+    }
+    let Counter { cap, spent, reserved, .. } = overview.today;
+    if let Some(cap) = cap.filter(|cap| spent + reserved + next > *cap) {
+        let until = Some(overview.resets_at);
+        reasons.push(Why::Budget { of: CapOf::Day, until, cap, spent, reserved });
     }
 }
 
@@ -233,7 +262,12 @@ fn nobody(view: &BatchView, overview: &Overview, reasons: &mut Vec<Why>) {
     } else {
         let unserved = view.routes.iter().filter(|place| place.waiting > 0);
         for place in unserved.filter(|place| overview.takers(&place.route).next().is_none()) {
-            reasons.push(Why::NotServed { route: place.route.clone() });
+            match overview.refused_for(&place.route) {
+                None => reasons.push(Why::NotServed { route: place.route.clone() }),
+                // The pause of the lane says more.
+                Some(_) if overview.lanes_of(&place.route).any(|lane| lane.paused.is_some()) => {}
+                Some(lane) => push(reasons, Why::KeyRefused { lane: lane.to_owned() }),
+            }
         }
     }
 }

@@ -28,6 +28,9 @@ pub struct Beat {
     /// The profile that the namespace belongs to, where that is not the worker's: it takes nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub other_profile: Option<String>,
+    /// Lanes for which its API key was refused: it takes nothing for them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<String>,
 }
 
 /// A worker that is alive.

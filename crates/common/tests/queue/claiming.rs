@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pictor_common::{
     MicroUsd,
-    queue::{Begun, HeldPhase, Hold, LaneLimits},
+    queue::{Begun, CapOf, HeldPhase, Hold, LaneLimits},
 };
 
 use crate::world::{LANE, LEASE, World, head, held, id, key};
@@ -153,11 +153,11 @@ async fn a_wiped_server_learns_again_what_is_in_hand() {
 #[tokio::test]
 async fn the_total_cap_holds_to_the_cent() {
     let world = World::new().await;
-    world.queue.set_total_cap(Some(MicroUsd(70_000))).await.unwrap();
+    world.cap(CapOf::Total, Some(MicroUsd(70_000))).await;
     world.submit("b", "shop", 0..10).await;
     let claimed = world.claim(10).await;
     assert_eq!((claimed.grants.len(), claimed.why.as_str()), (3, "budget"));
-    world.queue.set_total_cap(None).await.unwrap();
+    world.cap(CapOf::Total, None).await;
     assert_eq!(world.claim(10).await.grants.len(), 7);
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use pictor_common::{
     MicroUsd,
     batch::Made,
-    queue::{Billed, Ended, Failure, FailureAction, Grant, Outcome, Settled, Unmade},
+    queue::{Billed, Ended, Failure, FailureAction, Fault, Grant, Outcome, Refusal, Settled, Unmade},
 };
 
 use crate::world::{World, attempt, id, key};
@@ -16,6 +16,27 @@ pub(crate) async fn settle(world: &World, grant: &Grant, cost: u64) -> Settled {
 }
 
 async fn fail(world: &World, grant: &Grant, billed: Billed, outcome: Outcome) -> Ended {
+    end(world, grant, billed, outcome, (None, None)).await
+}
+
+/// A refusal that the lane learns from.
+pub(crate) async fn refused(world: &World, grant: &Grant, refusal: &Refusal) -> Ended {
+    end(world, grant, Billed::No, Outcome::Refused(Duration::ZERO), (Some(refusal), None)).await
+}
+
+/// A failure of the API.
+pub(crate) async fn fault(world: &World, grant: &Grant, epoch: u64) -> Ended {
+    let fault = Fault { reason: "HTTP 500", epoch };
+    end(world, grant, Billed::No, Outcome::Retry(Duration::from_secs(60)), (None, Some(fault))).await
+}
+
+async fn end(
+    world: &World,
+    grant: &Grant,
+    billed: Billed,
+    outcome: Outcome,
+    (refusal, fault): (Option<&Refusal>, Option<Fault<'_>>),
+) -> Ended {
     let cost = if billed == Billed::No { MicroUsd::ZERO } else { grant.ceiling };
     let failure = Failure { class: "server_error".into(), ..Failure::default() };
     let unmade = Unmade {
@@ -25,8 +46,8 @@ async fn fail(world: &World, grant: &Grant, billed: Billed, outcome: Outcome) ->
         max_unknown: 1,
         failure: &failure,
         pause: None,
-        refusal: None,
-        fault: None,
+        refusal,
+        fault,
         doubt: false,
     };
     world.queue.fail(&attempt(grant), &unmade).await.unwrap()

@@ -1,13 +1,13 @@
 //! The limiter's own scripts at work in made-up time, against a provider's bucket: the cases of a working day in
 //! milliseconds. `prove-pacing` does the same with processes, sockets and the simulator.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use pictor_common::queue::{LaneLimits, LimitKind};
+use pictor_common::queue::{LaneLimits, LaneState, LimitKind, Refusal};
 use proptest::test_runner::{Config, TestRunner};
 use serde::{Deserialize, Serialize};
 
-use crate::world::World;
+use crate::world::{LANE, World};
 
 const DRIVE: &str = concat!(
     "#!lua flags=allow-oom\n",
@@ -94,7 +94,6 @@ async fn drive(case: &Case) -> Found {
 async fn must(case: Case, utilisation: f64, refused: f64) {
     for seed in 1..=3 {
         let found = drive(&Case { seed, ..case.clone() }).await;
-        println!("{found:?}");
         assert!(found.requests >= 100, "{found:?}");
         assert!(found.utilisation.iter().all(|used| *used >= utilisation), "{found:?} of {case:?}");
         assert!(found.refused <= refused, "{found:?} of {case:?}");
@@ -172,4 +171,147 @@ async fn no_window_ever_holds_more_than_limit_and_burst() {
             .unwrap();
     };
     tokio::task::spawn_blocking(run).await.unwrap();
+}
+
+fn refusal(dimension: Option<&'static str>, limit: u64, used: u64, wait: Duration) -> Refusal {
+    Refusal {
+        dimension,
+        limit: Some(limit),
+        used: Some(used),
+        requested: Some(1),
+        wait: Some(wait.as_micros() as u64),
+        message: "too much".to_owned(),
+        ..Refusal::default()
+    }
+}
+
+/// Claims, sends and is refused; the lane as it stands then.
+async fn refuse(world: &World, refusal: &Refusal) -> LaneState {
+    let grant = world.sent().await;
+    crate::ending::refused(world, &grant, refusal).await;
+    world.queue.lanes().await.unwrap().into_iter().find(|lane| lane.name == LANE).unwrap()
+}
+
+#[tokio::test]
+async fn a_day_that_is_used_up_is_waited_out() {
+    let limits = LaneLimits { requests_per_day: Some(200), ..LaneLimits::default() };
+    let world = World::with(Duration::ZERO, &limits).await;
+    world.submit("b", "shop", 0..3).await;
+    refuse(&world, &refusal(Some("requests_per_day"), 200, 200, Duration::from_secs(432))).await;
+    let claimed = world.claim(3).await;
+    assert_eq!((claimed.grants.len(), claimed.why.as_str()), (0, "limit"));
+    let lane = &world.queue.lanes().await.unwrap()[0];
+    let (now, next) = (world.now().await, lane.next_permit(world.now().await, 0).unwrap().1);
+    assert!((425_000_000..=433_000_000).contains(&(next - now)), "{} µs", next - now);
+}
+
+#[tokio::test]
+async fn a_number_of_nothing_is_no_limit_of_images() {
+    let limits = LaneLimits { images: Some(250), kind: Some(LimitKind::Guess), ..LaneLimits::default() };
+    let world = World::with(Duration::ZERO, &limits).await;
+    world.submit("b", "shop", 0..3).await;
+    let lane = refuse(&world, &refusal(None, 30_000, 29_937, Duration::from_millis(500))).await;
+    assert_eq!(lane.limits, [("images".to_owned(), 250)]);
+}
+
+#[tokio::test]
+async fn a_limit_that_only_the_api_names_is_taken_up_and_waited_for() {
+    let limits = LaneLimits { images: Some(250), ..LaneLimits::default() };
+    let world = World::with(Duration::ZERO, &limits).await;
+    world.submit("b", "shop", 0..3).await;
+    let lane = refuse(&world, &refusal(Some("requests"), 5, 5, Duration::from_secs(12))).await;
+    assert_eq!(lane.limits, [("images".to_owned(), 250), ("requests".to_owned(), 5)]);
+    assert_eq!(world.claim(3).await.grants.len(), 0, "twelve seconds and more");
+}
+
+#[tokio::test]
+async fn a_lane_without_limits_rests_longer_each_time() {
+    let world = World::new().await;
+    world.submit("b", "shop", 0..3).await;
+    let unnamed = Refusal { message: "slow".to_owned(), ..Refusal::default() };
+    let first = refuse(&world, &unnamed).await;
+    assert_eq!(first.pause_reason.as_deref(), Some("slow"));
+    world.queue.pause_lane(LANE, None).await.unwrap();
+    let now = world.now().await;
+    let second = refuse(&world, &unnamed).await.pause_until.unwrap();
+    assert!(second >= now + 2_000_000, "twice as long");
+}
+
+#[tokio::test]
+async fn limits_that_are_known_stand_against_a_guess() {
+    let world = World::new().await;
+    let known = LaneLimits { images: Some(250), in_flight: Some(50), ..LaneLimits::default() };
+    let guess = LaneLimits { images: Some(5), kind: Some(LimitKind::Guess), ..LaneLimits::default() };
+    assert!(world.queue.declare_lane("a.x", &guess).await.unwrap());
+    assert!(world.queue.declare_lane("a.x", &known).await.unwrap());
+    assert!(!world.queue.declare_lane("a.x", &guess).await.unwrap());
+    let lanes = world.queue.lanes().await.unwrap();
+    let lane = lanes.iter().find(|lane| lane.name == "a.x").unwrap();
+    assert_eq!((lane.limits[0].1, lane.in_flight_limit), (250, Some(50)));
+}
+
+#[tokio::test]
+async fn a_lane_that_was_hardly_used_is_not_taken_for_a_fast_one() {
+    let limits = LaneLimits {
+        images: Some(60),
+        kind: Some(LimitKind::Guess),
+        window_seconds: Some(1.0),
+        ..LaneLimits::default()
+    };
+    let world = World::with(Duration::ZERO, &limits).await;
+    let lane = world.queue.keys().lane(LANE);
+    let long_ago = (world.now().await - 60_000_000).to_string();
+    let now = world.now().await.to_string();
+    let fields = [("since:images", long_ago.as_str()), ("tat:images", now.as_str()), ("given:images", "12")];
+    redis::cmd("HSET").arg(&lane).arg(&fields).exec_async(&mut world.redis.clone()).await.unwrap();
+    world.submit("b", "shop", 0..200).await;
+    let granted = world.claim(200).await.grants.len();
+    assert!((40..=80).contains(&granted), "a second's worth and a burst, not {granted}");
+}
+
+#[tokio::test]
+async fn a_broken_lane_is_tried_by_one_and_heals() {
+    let world = World::new().await;
+    world.submit("b", "shop", 0..9).await;
+    let lane = world.queue.keys().lane(LANE);
+    let fields = [("broken", "1"), ("faults", "9"), ("breaks", "3")];
+    redis::cmd("HSET").arg(&lane).arg(&fields).exec_async(&mut world.redis.clone()).await.unwrap();
+    let probe = world.claim(5).await;
+    assert_eq!((probe.grants.len(), probe.troubled), (1, vec![LANE.to_owned()]));
+    assert_eq!(world.claim(5).await.grants.len(), 0, "one finds out for all");
+    world.queue.learn(LANE, 0, &BTreeMap::new()).await.unwrap();
+    assert_eq!(world.claim(5).await.grants.len(), 5);
+}
+
+#[tokio::test]
+async fn faults_break_a_lane_after_a_while_and_those_sent_before_do_not_count_again() {
+    let world = World::new().await;
+    world.submit("b", "shop", 0..20).await;
+    let grants = world.claim(8).await.grants;
+    let lane = world.queue.keys().lane(LANE);
+    for grant in &grants {
+        world.begin(grant).await;
+    }
+    let state = || async { world.queue.lanes().await.unwrap().into_iter().find(|l| l.name == LANE).unwrap() };
+    for grant in &grants[..4] {
+        crate::ending::fault(&world, grant, 0).await;
+    }
+    assert_eq!(state().await.pause_until, None, "four are not many");
+    let since = (world.now().await - 6_000_000).to_string();
+    redis::cmd("HSET")
+        .arg(&lane)
+        .arg("fault_since")
+        .arg(since)
+        .exec_async(&mut world.redis.clone())
+        .await
+        .unwrap();
+    crate::ending::fault(&world, &grants[4], 0).await;
+    let broken = state().await;
+    assert!(
+        broken.pause_until.is_some() && broken.pause_reason.unwrap().starts_with("failed 5 times in a row")
+    );
+    for grant in &grants[5..] {
+        crate::ending::fault(&world, grant, 0).await;
+    }
+    assert_eq!(state().await.pause_until, broken.pause_until, "sent before: they say nothing new");
 }

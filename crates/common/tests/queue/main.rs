@@ -3,13 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod books;
+mod budget;
 mod claiming;
 mod doubt;
 mod ending;
 mod fairness;
 mod grace;
 mod keys_and_profiles;
+mod late;
 mod limiter;
+mod memory;
 mod steering;
 mod submitting;
 mod world;

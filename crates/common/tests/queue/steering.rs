@@ -5,7 +5,7 @@ use std::time::Duration;
 use pictor_common::{
     MicroUsd,
     batch::Band,
-    queue::{Beat, Begun, Hints, LaneLimits, LaneOffer, Moved, Overview, Which, Why, why},
+    queue::{Beat, Begun, CapOf, Hints, LaneLimits, LaneOffer, Moved, Overview, Which, Why, why},
 };
 
 use crate::{
@@ -114,6 +114,31 @@ async fn a_worker_is_alive_while_it_says_so() {
 }
 
 #[tokio::test]
+async fn a_worker_whose_key_was_refused_takes_nothing_and_says_so() {
+    let world = World::new().await;
+    world.submit("b", "shop", 0..3).await;
+    let refused = Beat { refused: vec![LANE.to_owned()], ..beat(0) };
+    world.queue.beat("w1", &refused).await.unwrap();
+    let (found, overview) = look(&world, "b").await;
+    assert_eq!(found, [Why::KeyRefused { lane: LANE.to_owned() }]);
+    assert!(found[0].wants_a_person());
+    assert_eq!(overview.workers[0].beat.refused, [LANE]);
+    // The pause of the lane has the provider's words.
+    world.queue.pause_lane(LANE, Some("Incorrect API key")).await.unwrap();
+    let found = reasons(&world, "b").await;
+    assert!(
+        matches!(&found[..], [Why::LanePaused { reason, .. }] if reason == "Incorrect API key"),
+        "{found:?}"
+    );
+    let before = world.queue.resumed_lanes(&[LANE]).await.unwrap();
+    world.queue.pause_lane(LANE, None).await.unwrap();
+    assert_eq!(world.queue.resumed_lanes(&[LANE]).await.unwrap(), [before[0] + 1]);
+    // Another worker has a good one.
+    world.queue.beat("w2", &beat(0)).await.unwrap();
+    assert_eq!(reasons(&world, "b").await, []);
+}
+
+#[tokio::test]
 async fn pauses_limits_and_caps_are_the_reasons_that_claim_goes_by() {
     let limits = LaneLimits { requests: Some(60), ..LaneLimits::default() };
     let world = World::with(Duration::ZERO, &limits).await;
@@ -132,11 +157,11 @@ async fn pauses_limits_and_caps_are_the_reasons_that_claim_goes_by() {
     assert_eq!(reason, "no money");
     world.queue.pause_lane(LANE, None).await.unwrap();
 
-    world.queue.set_total_cap(Some(MicroUsd(40_000))).await.unwrap();
+    world.cap(CapOf::Total, Some(MicroUsd(40_000))).await;
     let [Why::Budget { cap: MicroUsd(40_000), .. }, ..] = &reasons(&world, "b").await[..] else {
         panic!("no cap")
     };
-    world.queue.set_total_cap(None).await.unwrap();
+    world.cap(CapOf::Total, None).await;
 
     world.queue.hold(&id("b"), Some("proofs first")).await.unwrap();
     assert_eq!(reasons(&world, "b").await[0], Why::Paused { reason: "proofs first".to_owned() });

@@ -16,7 +16,8 @@ use pictor_common::{
     keys::Keys,
     ledger::Spend,
     queue::{
-        Attempt, Begun, Claim, Claimed, Grant, HeldAsset, HeldPhase, LaneLimits, LaneOffer, Queue, Submitted,
+        Attempt, Begun, CapOf, Claim, Claimed, Grant, HeldAsset, HeldPhase, LaneLimits, LaneOffer, Queue,
+        Setter, Submitted,
     },
     spec::Operation,
 };
@@ -152,6 +153,13 @@ impl World {
     }
 
     /// Claims one asset and marks it sent.
+    /// The server's time, µs since 1970.
+    pub(crate) async fn now(&self) -> u64 {
+        let (seconds, micros): (u64, u64) =
+            redis::cmd("TIME").query_async(&mut self.redis.clone()).await.unwrap();
+        seconds * 1_000_000 + micros
+    }
+
     pub(crate) async fn sent(&self) -> Grant {
         let grant = self.one().await;
         assert!(matches!(self.begin(&grant).await, Begun::Go { .. }));
@@ -169,6 +177,11 @@ impl World {
         }
         self.queue.seal(&head.id, rows.len() as u64).await.unwrap();
         all
+    }
+
+    /// Sets a cap by hand, or lifts it.
+    pub(crate) async fn cap(&self, of: CapOf, amount: Option<MicroUsd>) {
+        self.queue.set_caps(Setter::Person, "ann@desk", "a test", &[(of, amount)]).await.unwrap();
     }
 
     pub(crate) async fn phase(&self, key: &AssetKey) -> String {

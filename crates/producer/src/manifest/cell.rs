@@ -36,7 +36,7 @@ pub(super) enum Odd {
 
 /// What a cell was in the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     #[default]
     Text,
     Number,

@@ -38,8 +38,8 @@ pub struct Skipped {
     pub errors: Option<BadInput>,
     /// Titles of the file's own columns.
     pub(crate) titles: Vec<String>,
-    /// Columns that had several values in a cell.
-    pub(crate) listed: Vec<bool>,
+    /// The column of their ids.
+    pub(crate) id: Option<usize>,
     /// Our errors of an earlier submission.
     pub(crate) mended: Option<usize>,
     /// Cells of the longest of them.
@@ -91,7 +91,7 @@ pub fn check(
             checked.columns = rows.columns();
             checked.matrix = rows.matrix();
             checked.skipped.titles = rows.titles().to_vec();
-            checked.skipped.listed = rows.listed().to_vec();
+            checked.skipped.id = rows.id();
             checked.skipped.mended = rows.mended();
             drop(rows);
             if last.broken && rules.skip_bad && format != Format::Xlsx && content.ends_open() {

@@ -46,6 +46,16 @@ const ALIASES: &[(&str, &str)] = &[
     ("variations", "n"),
     ("sku", "id"),
     ("custom_id", "id"),
+    ("artikelnummer", "id"),
+    ("artikel_nr", "id"),
+    ("art_nr", "id"),
+    ("article_number", "id"),
+    ("item_number", "id"),
+    ("product_id", "id"),
+    ("ean", "id"),
+    ("gtin", "id"),
+    ("asin", "id"),
+    ("handle", "id"),
     ("text", "prompt"),
 ];
 
@@ -144,6 +154,7 @@ fn unused(name: &str, template: Option<&Template>) -> &'static str {
 
 fn remedy(name: &str, title: &str, template: Option<&Template>) -> String {
     match nearest(name, template) {
+        Some("id") => format!("if these are the ids, say so with --id-column {:?}", shortened(title)),
         Some(near) if near != name => format!("did you mean {near:?}?"),
         _ => format!(
             "use it in a template, remove it, or leave it out with --ignore-columns {:?}",

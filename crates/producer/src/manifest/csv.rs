@@ -186,7 +186,7 @@ impl<R: Read> CsvRows<R> {
     /// The record just read, as it stands, beside what is wrong with it.
     fn bad(&self, errors: Vec<RowError>) -> BadRow {
         let cells = self.record.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect();
-        BadRow { row: Some(self.row), cells, errors }
+        BadRow { row: Some(self.row), cells, errors, ..BadRow::default() }
     }
 
     /// The column names in the record just read.

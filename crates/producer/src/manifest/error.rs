@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::place::Place;
+use super::{cell::Kind, place::Place};
 
 /// Errors of one file that are kept; the rest are only counted.
 const KEPT: usize = 1_000;
@@ -74,13 +74,15 @@ pub struct BadRow {
     pub row: Option<u64>,
     /// The cells as they stand in the file; none where they cannot be told apart.
     pub cells: Vec<String>,
+    /// What each cell was in the file; shorter than `cells` where all the rest is text.
+    pub(crate) kinds: Vec<Kind>,
     /// What is wrong, at least one.
     pub errors: Vec<RowError>,
 }
 
 impl From<Vec<RowError>> for BadRow {
     fn from(errors: Vec<RowError>) -> Self {
-        Self { row: errors.first().and_then(|error| error.row), cells: Vec::new(), errors }
+        Self { row: errors.first().and_then(|error| error.row), errors, ..Self::default() }
     }
 }
 

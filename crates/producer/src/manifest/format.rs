@@ -12,6 +12,16 @@ pub enum Format {
 }
 
 impl Format {
+    /// How the names of such files end.
+    #[must_use]
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Jsonl => "jsonl",
+            Self::Xlsx => "xlsx",
+        }
+    }
+
     /// Tells the format by the first bytes where they are those of a spreadsheet, else by the
     /// file's name, else by the first character.
     #[must_use]

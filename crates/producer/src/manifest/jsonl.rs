@@ -15,7 +15,7 @@ use serde_json::{error::Category, value::RawValue};
 
 use super::{
     BadRow, Reading, RowError,
-    batch_form::{is_request, request},
+    batch_form::{Pairs, is_request, request},
     cell::{Kind, RawRow},
     columns::{normalized, trimmed},
     encoding::{NO_TEXT, REPLACEMENT, is_binary, not_utf8, undecodable},
@@ -61,6 +61,11 @@ impl<R: Read> JsonlRows<R> {
         &self.columns.titles
     }
 
+    /// The line just read.
+    pub(super) fn line(&self) -> &[u8] {
+        &self.line
+    }
+
     /// Whether the error just told is one after which nothing more can be read.
     pub(super) const fn gave_up(&self) -> bool {
         self.done
@@ -87,7 +92,7 @@ impl<R: Read> JsonlRows<R> {
             if self.line.is_empty() {
                 return None;
             }
-            if self.line.iter().all(u8::is_ascii_whitespace) {
+            if self.line.iter().all(u8::is_ascii_whitespace) || is_remark(&self.line) {
                 continue;
             }
             self.row += 1;
@@ -135,8 +140,14 @@ impl<R: Read> JsonlRows<R> {
             return Ok(raw);
         }
         self.columns.keep_refused(text, &mut raw);
-        Err(BadRow { row: Some(row), cells: raw.cells, errors })
+        Err(BadRow { row: Some(row), cells: raw.cells, kinds: raw.kinds, errors })
     }
+}
+
+/// Whether a line holds nothing but our error of the one behind it, which could not be read.
+fn is_remark(line: &[u8]) -> bool {
+    line.starts_with(b"{\"error\":\"")
+        && serde_json::from_slice(line).is_ok_and(|Pairs(pairs)| pairs.len() == 1)
 }
 
 fn row_object(
@@ -368,9 +379,18 @@ mod tests {
 
     #[test]
     fn numbers_stay_as_they_are_written() {
-        for number in
-            ["0", "-0", "7", "2.50", "2.0", "0.30", "1e3", "1E+400", "18446744073709551616", "-12345678901234567890123"]
-        {
+        for number in [
+            "0",
+            "-0",
+            "7",
+            "2.50",
+            "2.0",
+            "0.30",
+            "1e3",
+            "1E+400",
+            "18446744073709551616",
+            "-12345678901234567890123",
+        ] {
             let (_, rows) = rows(&format!("{{\"a\":{number},\"b\":[\"x\\u00e9\", {number},true,null]}}\n"));
             let row = rows[0].as_ref().unwrap();
             assert_eq!(row.cells, [number.to_owned(), format!("[\"xé\",{number},true,\"\"]")]);

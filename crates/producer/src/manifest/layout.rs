@@ -45,7 +45,7 @@ impl Layout {
     }
 
     /// Works out what columns are for that are new since the last row. In a `table`, unlike in JSON, titles may
-    /// mark lists, and rows may come with our errors beside them.
+    /// mark lists. Rows may come with our errors beside them.
     pub(super) fn learn(
         &mut self,
         titles: &[String],
@@ -61,12 +61,12 @@ impl Layout {
         for (column, title) in titles.iter().enumerate().skip(self.uses.len()) {
             let bare = title.trim().strip_suffix(LIST).filter(|_| table);
             let name = normalized(bare.unwrap_or(title));
-            let ours = table && Some(column) == last && name == ERROR && !uses(rules, ERROR);
+            let ours = (!table || Some(column) == last) && name == ERROR && !uses(rules, ERROR);
             let what = if ours {
                 self.mended = Some(column);
                 Use::Other
             } else {
-                classify(bare.unwrap_or(title), rules.template, &rules.ignore).unwrap_or_else(|error| {
+                what(bare.unwrap_or(title), &name, rules).unwrap_or_else(|error| {
                     errors.push(RowError { row, column: Some(title.clone()), ..error });
                     Use::Other
                 })
@@ -113,6 +113,12 @@ impl Layout {
         Some(RowError { row, column: Some(title.to_owned()), ..RowError::file(message) })
     }
 
+    /// The column of the ids that was named and is not there.
+    pub(super) fn missing_id(&self, rules: &Rules<'_>) -> Option<RowError> {
+        let id = rules.id_column.as_ref().filter(|_| self.id.is_none())?;
+        Some(RowError::file(format!("--id-column: there is no column {id:?}{}", self.hint(id))))
+    }
+
     /// Variables of the template that no column, no default and nothing that varies gives.
     pub(super) fn missing_variables(&self, rules: &Rules<'_>) -> Vec<RowError> {
         let Some(template) = rules.template else { return Vec::new() };
@@ -128,17 +134,38 @@ impl Layout {
     }
 
     fn missing(&self, name: &str) -> RowError {
+        let hint = self.hint(name);
+        RowError::file(format!("the template uses {name:?}, and there is no such column{hint}"))
+    }
+
+    /// Which column was probably meant.
+    fn hint(&self, name: &str) -> String {
         let near = self
             .names
             .iter()
             .map(|column| (strsim::damerau_levenshtein(name, column), column))
             .filter(|(distance, _)| *distance <= (name.chars().count() / 3).clamp(1, 3))
             .min_by_key(|(distance, _)| *distance);
-        let hint = near.map_or_else(
+        near.map_or_else(
             || format!("; the columns are {}", shortened(&self.names.join(", "))),
             |(_, column)| format!("; did you mean {column:?}?"),
-        );
-        RowError::file(format!("the template uses {name:?}, and there is no such column{hint}"))
+        )
+    }
+}
+
+/// What a column is for, where the ids may be in one that is not called so.
+fn what(title: &str, name: &str, rules: &Rules<'_>) -> Result<Use, RowError> {
+    let Some(id) = &rules.id_column else { return classify(title, rules.template, &rules.ignore) };
+    if name == id {
+        return Ok(Use::Id);
+    }
+    match classify(title, rules.template, &rules.ignore)? {
+        Use::Id if rules.ignore == IgnoreColumns::All || uses(rules, name) => Ok(Use::Other),
+        Use::Id => Err(RowError::file(format!(
+            "the ids are in {id:?}, as --id-column says; leave this column out with --ignore-columns {:?}",
+            shortened(title)
+        ))),
+        what => Ok(what),
     }
 }
 

@@ -30,6 +30,8 @@ mod suspect;
 mod variants;
 mod xlsx;
 
+pub(crate) use batch_form::Pairs;
+pub(crate) use cell::Kind;
 pub use check::{Checked, Skipped, check};
 pub use columns::{IgnoreColumns, normalized};
 pub use error::{BadInput, BadRow, Findings, RowError};
@@ -38,4 +40,3 @@ pub use place::Place;
 pub use reading::{ENCODINGS, Reading, Told};
 pub use rows::{RowSpecs, Rows};
 pub use rules::{Hosts, Rules, Setup};
-pub(crate) use variants::as_bars;

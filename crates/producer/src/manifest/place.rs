@@ -21,7 +21,7 @@ impl Place {
     }
 
     /// A cell: its column, from 0, and its row, from 1.
-    pub(super) fn of_cell(column: usize, row: u32) -> Self {
+    pub(crate) fn of_cell(column: usize, row: u32) -> Self {
         let column = u16::try_from(column).ok().and_then(|column| NonZeroU16::MIN.checked_add(column));
         Self { column, ..Self::of_row(row) }
     }

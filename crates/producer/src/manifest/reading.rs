@@ -91,15 +91,15 @@ impl Reading {
         Ok(reading)
     }
 
-    /// Whether its rows are JSON objects.
+    /// Its format.
     #[must_use]
-    pub const fn is_json(&self) -> bool {
-        matches!(self.format, Format::Jsonl)
+    pub const fn format(&self) -> Format {
+        self.format
     }
 
-    /// Whether its cells may be numbers and booleans, and not only texts.
-    pub(crate) const fn is_typed(&self) -> bool {
-        !matches!(self.format, Format::Csv)
+    /// The sheet that was named.
+    pub(crate) fn sheet(&self) -> Option<&str> {
+        self.sheet.as_deref()
     }
 
     /// What of it belongs to the content of a batch: it makes other rows of the same bytes.

@@ -200,7 +200,7 @@ impl<'r> RowWork<'_, 'r> {
         if !self.errors.is_empty() {
             return None;
         }
-        match price::estimate(model, spec) {
+        match price::estimate(model, spec, self.rules.terms) {
             Ok(estimate) => Some((estimate, Route::new(&model.family, spec.operation))),
             Err(error) => {
                 self.problem("model", &spec.model, error.to_string());

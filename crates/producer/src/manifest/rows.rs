@@ -125,6 +125,7 @@ impl<'r, R: Read> Rows<'r, R> {
             let missing = layout.missing_variables(rules);
             layout.lacks_variables = !missing.is_empty();
             pending.extend(missing);
+            pending.extend(layout.missing_id(rules));
         }
         Self {
             rules,
@@ -147,9 +148,14 @@ impl<'r, R: Read> Rows<'r, R> {
         self.source.titles()
     }
 
-    /// Columns of the file that had several values in a cell.
-    pub(crate) fn listed(&self) -> &[bool] {
-        &self.layout.listed
+    /// The line just read, where each row is one.
+    pub(crate) fn line(&self) -> &[u8] {
+        self.source.line()
+    }
+
+    /// The column of the ids, once the rows are read.
+    pub(crate) const fn id(&self) -> Option<usize> {
+        self.layout.id
     }
 
     /// The column of the errors that an earlier submission wrote.
@@ -228,7 +234,8 @@ impl<'r, R: Read> Rows<'r, R> {
                 // What is found only now to be wrong with an earlier row cannot be left out any more.
                 let here = errors.iter().all(|error| error.row == Some(raw.row));
                 let errors = self.source.place(errors);
-                Err(BadRow { row: here.then_some(raw.row), cells: raw.cells, errors })
+                let RawRow { row, cells, kinds, .. } = raw;
+                Err(BadRow { row: here.then_some(row), cells, kinds, errors })
             }
         }
     }
@@ -274,7 +281,8 @@ impl<'r, R: Read> Rows<'r, R> {
 
     /// Gives cells back as they were before we wrote them into a table of rejected rows.
     fn restore(&self, cells: &mut [String]) {
-        if self.layout.mended.is_none() {
+        // A line of JSON is written down as it is.
+        if self.layout.mended.is_none() || !self.source.has_header() {
             return;
         }
         for cell in cells {
@@ -355,11 +363,11 @@ impl<'r, R: Read> Rows<'r, R> {
         self.restore(&mut bad.cells);
         let mut errors = self.learn(bad.row);
         let whole = !errors.is_empty() || self.source.gave_up();
-        errors.extend(bad.errors);
+        errors.append(&mut bad.errors);
         let axes = self.rules.axes.iter().map(|axis| axis.axis.values.len());
         self.moved += product(axes).saturating_sub(1);
         let errors = self.source.place(errors);
-        BadRow { row: bad.row.filter(|_| !whole), cells: bad.cells, errors }
+        BadRow { row: bad.row.filter(|_| !whole), errors, ..bad }
     }
 
     fn learn(&mut self, row: Option<u64>) -> Vec<RowError> {
@@ -416,7 +424,8 @@ impl<R: Read> Iterator for Rows<'_, R> {
                 None if self.ended || self.source.has_header() => return None,
                 None => {
                     self.ended = true;
-                    let missing = self.layout.missing_variables(self.rules);
+                    let mut missing = self.layout.missing_variables(self.rules);
+                    missing.extend(self.layout.missing_id(self.rules));
                     return (!missing.is_empty())
                         .then(|| Err(BadRow { errors: missing, ..BadRow::default() }));
                 }

@@ -6,6 +6,7 @@ use minijinja::Value;
 use pictor_common::{
     Spec,
     catalogue::{Catalogue, Model},
+    price::Terms,
 };
 
 use super::{
@@ -55,6 +56,8 @@ pub struct Rules<'a> {
     pub(super) catalogue: &'a Catalogue,
     pub(super) hosts: &'a Hosts,
     pub(super) today: &'a str,
+    /// At which prices.
+    pub(super) terms: Terms,
     pub(super) template: Option<&'a Template>,
     pub(super) ignore: IgnoreColumns,
     /// A spec with all defaults set.
@@ -65,6 +68,8 @@ pub struct Rules<'a> {
     pub(super) variables: Vec<Value>,
     /// What varies in every row.
     pub(super) axes: Vec<RuleAxis>,
+    /// The column of the ids, where it is not called so.
+    pub(super) id_column: Option<String>,
     /// Whether bad rows are left out instead of refusing the file.
     pub(super) skip_bad: bool,
     defaults: BTreeMap<String, String>,
@@ -81,10 +86,12 @@ impl<'a> Rules<'a> {
     /// Checks what is said for all rows.
     pub fn new(setup: Setup<'a>) -> Result<Self, Vec<RowError>> {
         let model = setup.catalogue.default_model();
+        let terms = setup.today.parse().map_err(|error| vec![RowError::file(format!("today: {error}"))])?;
         let mut rules = Self {
             catalogue: setup.catalogue,
             hosts: setup.hosts,
             today: setup.today,
+            terms,
             template: setup.template,
             ignore: setup.ignore,
             base: Spec { model: model.to_owned(), ..Spec::default() },
@@ -94,6 +101,7 @@ impl<'a> Rules<'a> {
                 setup.template.map_or(0, |template| template.variables().len())
             ],
             axes: Vec::new(),
+            id_column: None,
             skip_bad: false,
             defaults: BTreeMap::from([("model".to_owned(), model.to_owned())]),
         };
@@ -112,6 +120,23 @@ impl<'a> Rules<'a> {
     #[must_use]
     pub fn skipping_bad(self, skip_bad: bool) -> Self {
         Self { skip_bad, ..self }
+    }
+
+    /// The same, with the ids in a column that is not called `id`.
+    pub fn with_ids_in(self, column: Option<&str>) -> Result<Self, String> {
+        let Some(title) = column else { return Ok(self) };
+        let name = normalized(title);
+        let wrong = match name.as_str() {
+            "" => Some("names no column".to_owned()),
+            "n" => Some("says how many images a prompt gets".to_owned()),
+            name => field_named(name).map(|field| format!("is the {field} of an image")),
+        };
+        match wrong {
+            Some(why) => {
+                Err(format!("--id-column {:?}: that {why}; name the column of the ids", shortened(title)))
+            }
+            None => Ok(Self { id_column: Some(name).filter(|name| name != "id"), ..self }),
+        }
     }
 
     /// The same, with things that vary in every row; the last one varies fastest.
@@ -144,6 +169,7 @@ impl<'a> Rules<'a> {
         }
         let field = match (name, field_named(name)) {
             ("n" | "take", _) => return Err("n says how many images a prompt gets; use n".to_owned()),
+            _ if self.id_column.as_deref() == Some(name) => return Err("an id belongs to one row".to_owned()),
             ("id", _) => return Err("an id belongs to one row".to_owned()),
             ("prompt", _) if self.template.is_some() => None,
             (_, field) => field,

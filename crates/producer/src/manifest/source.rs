@@ -47,6 +47,14 @@ impl<R: Read> Source<R> {
         }
     }
 
+    /// The line just read, where each row is one.
+    pub(super) fn line(&self) -> &[u8] {
+        match self {
+            Self::Jsonl(rows) => rows.line(),
+            Self::Csv(_) | Self::Xlsx(_) => &[],
+        }
+    }
+
     /// Whether the error just told is one after which nothing more can be read.
     pub(super) const fn gave_up(&self) -> bool {
         match self {

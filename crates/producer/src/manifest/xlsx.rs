@@ -147,7 +147,8 @@ impl XlsxRows {
         let beyond = Place::of_cell(raw.cells.len() - 1, row.number);
         let message =
             format!("cell {beyond} stands beyond the last named column; name its column or empty it");
-        Err(BadRow { row: Some(raw.row), errors: vec![RowError::row(raw.row, message)], cells: raw.cells })
+        let errors = vec![RowError::row(raw.row, message)];
+        Err(BadRow { row: Some(raw.row), cells: raw.cells, kinds: raw.kinds, errors })
     }
 
     fn cell(&self, value: Value) -> (String, Kind, Option<Odd>) {

@@ -1,8 +1,9 @@
 //! Results as CSV, safe to open in a spreadsheet.
 
-use std::{borrow::Cow, io};
+use std::io;
 
 use super::{ResultRow, Shape, dollars};
+use crate::formula::defused;
 
 /// Writes a header and one row a result; returns how many.
 pub fn write_csv(
@@ -12,12 +13,12 @@ pub fn write_csv(
 ) -> io::Result<u64> {
     let mut writer = ::csv::Writer::from_writer(out);
     for title in shape.titles() {
-        writer.write_field(safe_cell(title).as_bytes())?;
+        writer.write_field(defused(title).as_bytes())?;
     }
     writer.write_record(None::<&[u8]>)?;
     let mut count = 0;
     for row in rows {
-        let mut field = |text: &str| writer.write_field(safe_cell(text).as_bytes());
+        let mut field = |text: &str| writer.write_field(defused(text).as_bytes());
         for i in 0..shape.originals {
             field(row.cells.get(i).map_or("", String::as_str))?;
         }
@@ -41,46 +42,12 @@ pub fn write_csv(
     Ok(count)
 }
 
-/// Keeps a spreadsheet from running a cell as a formula; plain numbers stay numbers.
-#[must_use]
-pub fn safe_cell(text: &str) -> Cow<'_, str> {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) && !is_number(text) {
-        Cow::Owned(format!("'{text}"))
-    } else {
-        Cow::Borrowed(text)
-    }
-}
-
-fn is_number(text: &str) -> bool {
-    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
-    let plain = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    plain(whole) && plain(fraction)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::Place;
     use super::*;
     use pictor_common::{AssetKey, MicroUsd, Spec};
     use proptest::prelude::*;
-
-    #[test]
-    fn formulas_are_defused_and_numbers_are_not() {
-        for (text, expected) in [
-            ("=1+1", "'=1+1"),
-            ("@SUM(A1)", "'@SUM(A1)"),
-            ("-2+3", "'-2+3"),
-            ("\tx", "'\tx"),
-            ("-", "'-"),
-            ("-5", "-5"),
-            ("+49.50", "+49.50"),
-            ("a=b", "a=b"),
-            ("", ""),
-        ] {
-            assert_eq!(safe_cell(text), expected);
-        }
-    }
 
     #[test]
     fn a_row_holds_the_original_cells_and_ours() {
@@ -122,8 +89,8 @@ mod tests {
             let mut reader = ::csv::Reader::from_reader(out.as_slice());
             let record = reader.records().next().unwrap().unwrap();
             for (read, cell) in record.iter().zip(&cells) {
-                prop_assert!(read == cell || read.strip_prefix('\'') == Some(cell.as_str()));
-                prop_assert!(!read.starts_with(['=', '+', '-', '@', '\t', '\r']) || is_number(read));
+                prop_assert_eq!(crate::formula::restored(read), cell.as_str());
+                prop_assert!(!read.starts_with(['=', '+', '-', '@', '\t', '\r']));
             }
         }
     }

@@ -77,7 +77,7 @@ fn ids_that_excel_wrote() {
         case(
             "a.jsonl",
             "{\"id\":1.10,\"prompt\":\"mug\"}\n{\"id\":true,\"prompt\":true}\n",
-            "F: row 1, column \"id\": the id is the number 1.1, which may have lost zeros (1.10); write it as text\n\
+            "F: row 1, column \"id\": the id is the number 1.10, which may have lost zeros (1.100); write it as text\n\
              F: row 2, column \"id\": true is a yes or no, not a text; write it as text\n\
              F: row 2, column \"prompt\": true is a yes or no, not a text; write it as text",
         ),

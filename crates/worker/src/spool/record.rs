@@ -19,6 +19,8 @@ pub(crate) struct Image {
     pub(crate) revised_prompt: Option<String>,
     /// Tokens used.
     pub(crate) usage: Option<Usage>,
+    /// When it came, in ms since 1970: its day decides the price. 0 where that was not written down.
+    pub(crate) at_ms: u64,
 }
 
 /// One line of the journal.

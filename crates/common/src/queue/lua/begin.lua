@@ -28,7 +28,7 @@ end
 
 local b = call('HMGET', key('batch', a[4]), 'state', 'held')
 if b[1] == 'cancelled' then return refuse('cancelled') end
-if set(b[2]) and b[2] ~= 'cap' then return refuse('held') end
+if set(b[2]) and not BY_CAP[b[2]] then return refuse('held') end
 local lane = lane_of(a[3])
 if pause_of(lane) > NOW + 1000000 then return refuse('paused') end
 
@@ -39,7 +39,8 @@ if NOW > slot + 1000000 or pause_of(lane) > NOW or num(a[8]) ~= lane.epoch then
   slot = slot_for(lane, tokens)
   if slot > NOW + 2000000 then
     save(lane)
-    call('HDEL', asset, 'epoch')
+    -- Given back already.
+    call('HSET', asset, 'epoch', '-1')
     return refuse('limit')
   end
   charge(lane, tokens, slot)

@@ -1,5 +1,5 @@
 -- Takes up to `free` assets over all lanes: for each the lease, the permit and the reservation, or none.
--- ARGV[1]  {request, incarnation, sequence, lease, horizon, grace, free, profile?, lanes: [{lane, routes: [..]}]};
+-- ARGV[1]  {request, incarnation, sequence, lease, horizon, grace, free, profile?, days, lanes: [{lane, routes: [..]}]};
 --          times in µs
 -- Returns  JSON {now, grants: [{key, token, lane, slot, spec, ceiling, payer, attempts, unknowns, bad, unsent}], sleep, why, wake,
 --          troubled?: [lane]};
@@ -15,7 +15,13 @@ if other then return cjson.encode({ now = int(NOW), sleep = '1000000', why = 'pr
 
 local newest = call('XREVRANGE', key('wake'), '+', '-', 'COUNT', 1)
 local answer = { now = int(NOW), grants = {}, sleep = '1000000', why = 'empty', wake = newest[1] and newest[1][1] or '0-0' }
+local all, tenants, batches = nil, {}, {}
 local function finish(sleep, why)
+  if #answer.grants > 0 then
+    keep(all)
+    for _, purse in pairs(tenants) do keep(purse) end
+    for _, purse in pairs(batches) do keep(purse) end
+  end
   answer.sleep, answer.why = int(math.max(0, math.min(sleep, 1000000))), why
   if #answer.grants == 0 then
     answer.grants = nil
@@ -41,6 +47,33 @@ local function drop_flow(route, member, batch)
   call('ZREM', key('flows', route, member), batch)
 end
 
+-- Purses are read once a call, and written at its end.
+local function purse_of(batch)
+  local purse = batches[batch]
+  if not purse then
+    purse = purse_of_batch(batch)
+    batches[batch] = purse
+    local tenant = purse.tenant
+    if tenant and not tenants[tenant] then tenants[tenant] = purse_of_tenant(tenant, TODAY) end
+  end
+  return purse, tenants[purse.tenant]
+end
+
+-- Holds a flow whose own or tenant's money does not reach for its next asset.
+local function held_by_cap(batch, own, tenant, ceiling)
+  local over = exceeded(own, ceiling)
+  if over then
+    hold_for(batch, own, 'cap', ceiling)
+    own.held = 'cap'
+    return true
+  end
+  over = tenant and exceeded(tenant, ceiling)
+  if not over then return false end
+  own.held = over.scope .. '_cap'
+  hold_for(batch, tenant, own.held, ceiling)
+  return true
+end
+
 -- Finds the next asset of a route without taking it.
 local function peek(route)
   while stale > 0 and spent_flows > 0 do
@@ -53,8 +86,8 @@ local function peek(route)
       call('ZREM', key('route', route), head[1])
     else
       local asset, row = unpack(call('ZRANGE', key('flow', route, batch), 0, 0, 'WITHSCORES'))
-      local b = call('HMGET', key('batch', batch), 'cap', 'spent', 'reserved', 'state', 'held', 'band')
-      if not asset or b[4] == 'cancelled' or set(b[5]) then
+      local own, tenant = purse_of(batch)
+      if not asset or own.state == 'cancelled' or own.held then
         drop_flow(route, head[1], batch)
       else
         local a = call('HMGET', key('a', asset), 'phase', 'ceiling', 'tokens', 'attempts', 'unknowns', 'bad',
@@ -62,14 +95,13 @@ local function peek(route)
         if a[1] ~= 'ready' or call('ZSCORE', key('later'), asset) then
           call('ZREM', key('flow', route, batch), asset)
           stale = stale - 1
-        elseif b[1] and num(b[2]) + num(b[3]) + num(a[2]) > num(b[1]) then
-          hold(batch, 'cap')
+        elseif held_by_cap(batch, own, tenant, num(a[2])) then
           spent_flows = spent_flows - 1
-            else
+        else
           -- The first asker's row leaves its flow now; it is kept for a retry.
           row = a[9] or a[8] and a[8] ~= batch and row_of(asset, a[8]) or row
           return { key = asset, row = row, route = route, batch = batch, member = head[1], time = num(head[2]), ceiling = num(a[2]),
-            tokens = num(a[3]), attempts = num(a[4]), unknowns = num(a[5]), bad = num(a[6]), unsent = num(a[7]), factor = FACTOR[b[6]] or 4 }
+            tokens = num(a[3]), attempts = num(a[4]), unknowns = num(a[5]), bad = num(a[6]), unsent = num(a[7]), factor = FACTOR[own.band] or 4 }
         end
       end
     end
@@ -78,9 +110,17 @@ local function peek(route)
   return nil
 end
 
-local function over_total(ceiling)
-  local b = call('HMGET', key('budget'), 'cap', 'spent', 'reserved')
-  return b[1] and num(b[2]) + num(b[3]) + ceiling > num(b[1])
+local function over_budget(ceiling)
+  all = all or purse_of_all(TODAY)
+  return exceeded(all, ceiling)
+end
+
+local function set_aside(token, pick, lane)
+  local own, tenant = purse_of(pick.batch)
+  change(all, pick.ceiling, 0)
+  change(own, pick.ceiling, 0)
+  if tenant then change(tenant, pick.ceiling, 0) end
+  note_reservation(token, pick.ceiling, pick.batch, own.tenant, lane)
 end
 
 local function take(lane, pick, slot)
@@ -90,8 +130,9 @@ local function take(lane, pick, slot)
     'slot', int(slot), 'deadline', int(slot + request.lease), 'row', pick.row, 'epoch', int(lane.epoch))
   call('ZADD', key('leases'), int(NOW + request.lease), token .. ' ' .. pick.key)
   call('ZADD', key('inflight', lane.name), int(slot + request.lease + 2000000), token)
-  reserve(token, pick.ceiling, pick.batch, lane.name)
+  set_aside(token, pick, lane.name)
   charge(lane, pick.tokens, slot)
+  if set(lane.broken) then call('HSET', key('lane', lane.name), 'probe', token) end
   local advance = math.max(pick.ceiling, 1000) * pick.factor
   call('ZADD', key('route', pick.route), 'XX', int(pick.time + advance), pick.member)
   call('HSET', key('times'), pick.route, int(pick.time))
@@ -109,11 +150,12 @@ local function serve(spec)
   end
   if set(lane.faults) or set(lane.refused_since) then answer.troubled = answer.troubled or {}; table.insert(answer.troubled, lane.name) end
   local room = request.free - #answer.grants
-  local most = set(lane.broken) and 1 or num(lane.in_flight)
-  if most > 0 then
+  if set(lane.broken) or num(lane.in_flight) > 0 then
     call('ZREMRANGEBYSCORE', key('inflight', lane.name), '-inf', int(NOW))
-    room = math.min(room, most - call('ZCARD', key('inflight', lane.name)))
   end
+  if num(lane.in_flight) > 0 then room = math.min(room, num(lane.in_flight) - call('ZCARD', key('inflight', lane.name))) end
+  -- After a rest one request finds out whether the API works again.
+  if set(lane.broken) then room = set(lane.probe) and call('ZSCORE', key('inflight', lane.name), lane.probe) and 0 or math.min(room, 1) end
   if room <= 0 then
     why = 'in_flight'
     return
@@ -128,10 +170,11 @@ local function serve(spec)
       idle = 0
       local slot = slot_for(lane, pick.tokens)
       if slot > NOW + request.horizon then
-        sleep, why = math.min(sleep, slot - request.horizon - NOW), pause_of(lane) >= slot and 'paused' or 'limit'
+        -- Half a horizon's worth of permits at a time: fewer calls, and still nobody is late.
+        sleep, why = math.min(sleep, math.max(slot - request.horizon - NOW, request.horizon / 2)), pause_of(lane) >= slot and 'paused' or 'limit'
         break
       end
-      if over_total(pick.ceiling) then
+      if over_budget(pick.ceiling) then
         why = 'budget'
         break
       end

@@ -1,5 +1,5 @@
 -- Renews the leases of a worker, token by token, and carries their phases.
--- ARGV[1]  {lease, grace, held: [{key, token, phase, lane, payer, ceiling, attempt, deadline}]}; at most 500
+-- ARGV[1]  {lease, grace, days, held: [{key, token, phase, lane, payer, ceiling, attempt, deadline}]}; at most 500
 -- Returns  a list in the same order: "ok", "restored" (Redis forgot, nobody else has it) or "lost"
 -- Complexity O(held * log(leases))
 

@@ -1,10 +1,10 @@
 -- Ends an attempt that made no image, or whose outcome is unknown. Safe to repeat.
 -- ARGV[1]  {key, token, billed: "no"|"yes"|"unknown", cost, outcome: "retry"|"refused"|"unsent"|"failed"|"parked",
 --           delay, max_unknown, failure, doubt?, attempt, payer, lane, model, request_id?, pause?: {lane, delay?, reason, key?},
---           refusal?: {epoch, dimension?, limit?, used?, requested?, wait?, slow_down}, fault?: reason};
+--           refusal?: {epoch, dimension?, limit?, used?, requested?, wait?, slow_down}, fault?: {reason, epoch}, days};
 --           times in µs; doubt: by a reaper, not by who held it; a pause without a delay lasts until a person lifts it,
 --           or where it names a refused key, until somebody has another
--- Returns  {what became of it: "retry"|"failed"|"parked"|"lost", unknowns}
+-- Returns  {what became of it: "retry"|"failed"|"parked"|"lost", unknowns, alert...}
 -- Complexity O(batches that ask, at most 100) * O(log(queue))
 
 local asset = key('a', request.key)
@@ -28,15 +28,9 @@ if request.pause and request.pause ~= cjson.null then
 end
 
 if request.refusal and request.refusal ~= cjson.null then
-  local lane = lane_of(request.lane)
-  if not refused(lane, request.refusal) then
-    local till = NOW + math.max(1000000, num(request.refusal.wait))
-    if till > num(lane.pause_until) then
-      call('HSET', key('lane', lane.name), 'pause_until', int(till), 'pause_reason', request.refusal.message)
-    end
-  end
-elseif set(request.fault) then
-  faulty(lane_of(request.lane), request.fault)
+  refused(lane_of(request.lane), request.refusal)
+elseif request.fault and request.fault ~= cjson.null then
+  faulty(lane_of(request.lane), request.fault.reason, request.fault.epoch)
 end
 
 local mine = owner == request.token
@@ -47,24 +41,28 @@ local closed = paid or call('HGET', asset, 'free') == request.token
 if request.doubt and mine and phase ~= 'orphan' or request.billed == 'unknown' and closed then
   return { 'lost', int(num(a[3])) }
 end
-free(request.token, request.key)
+local held = let_go(request.token, request.key)
 
 if request.billed == 'no' then
   if phase then call('HSET', asset, 'free', request.token) end
-  local counted = resolve(request)
-  if counted > 0 then spend(request.payer, -counted) end
+  local counted, day = resolve(request)
+  pay(held, request.payer, 0 - counted, day)
 elseif request.billed == 'yes' and not paid then
   call('HSET', asset, 'paid:' .. request.token, request.cost)
-  spend(request.payer, num(request.cost) - resolve(request))
-  ledger('settled', request.key, request.token, num(request.cost), request)
+  local counted, day = resolve(request)
+  day = pay(held, request.payer, num(request.cost) - counted, day)
+  ledger('settled', request.key, request.token, num(request.cost), request, day)
 elseif request.billed == 'unknown' and call('HSETNX', asset, 'unknown:' .. request.token, request.cost) == 1 then
-  spend(request.payer, num(request.cost))
-  call('HINCRBY', key('budget'), 'unknown', int(num(request.cost)))
+  local day = pay(held, request.payer, num(request.cost))
+  if day then call('HSET', asset, 'day:' .. request.token, day) end
+  count_unknown(request.payer, day, num(request.cost))
   call('HINCRBY', asset, 'unknowns', 1)
-  ledger('unknown', request.key, request.token, num(request.cost), request)
+  ledger('unknown', request.key, request.token, num(request.cost), request, day)
+else
+  pay(held, request.payer, 0)
 end
 local unknowns = num(call('HGET', asset, 'unknowns'))
-if not mine or ENDED[phase] then return { 'lost', int(unknowns) } end
+if not mine or ENDED[phase] then return { 'lost', int(unknowns), unpack(alerts) } end
 
 local outcome = request.outcome
 if outcome == 'unsent' then call('HINCRBY', asset, 'unsent', 1) else call('HDEL', asset, 'unsent') end
@@ -78,11 +76,11 @@ call('SET', key('failure', request.key), request.failure)
 if outcome == 'retry' then
   requeue(request.key, NOW + num(request.delay))
   if num(request.delay) < 50000 then wake() end
-  return { 'retry', int(unknowns) }
+  return { 'retry', int(unknowns), unpack(alerts) }
 end
 call('HSET', asset, 'phase', outcome)
 call('HDEL', asset, 'token', 'slot', 'deadline')
 call('ZADD', key('failures'), int(NOW), request.key)
 count(request.key, phase, outcome)
 event(outcome, request.key, request.payer)
-return { outcome, int(unknowns) }
+return { outcome, int(unknowns), unpack(alerts) }

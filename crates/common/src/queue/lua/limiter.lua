@@ -12,7 +12,7 @@
 local MILLION = 1000000
 local DAY = 86400 * MILLION
 local RECOVERY = 0.001 -- of the limit, times the windows since the last refusal squared
-local PROBE_AFTER = 1.5 -- windows without a refusal before a guess is exceeded
+local PROBE_AFTER = 1.5 -- windows used whole, without a refusal, before a guess is exceeded
 local PROBE_IMAGES = 130 -- and so many permits
 local PROBE_GROWTH, PROBE_STEP = 1.5, 0.25 -- then the pace grows by this factor every so many windows
 local MOST_PACE = 64
@@ -24,7 +24,8 @@ local function pace_of(d)
   local pace = d.base
   if pace < 1 then pace = math.min(1, pace + RECOVERY * windows * windows) end
   if d.limit < d.most and not d.stated then
-    local over = windows - math.max(PROBE_AFTER, PROBE_IMAGES / d.limit)
+    -- By use and not by time alone: a lane that was hardly used has found nothing out.
+    local over = math.min(windows, d.given / d.limit) - math.max(PROBE_AFTER, PROBE_IMAGES / d.limit)
     if over > 0 then pace = math.max(pace, 1) * PROBE_GROWTH ^ math.min(over / PROBE_STEP, 20) end
   end
   return math.min(pace, MOST_PACE, d.most / d.limit)

@@ -164,6 +164,18 @@ local function enqueue(asset, route, batch)
   return true
 end
 
+-- Gives up an asset that nobody asks for, unless it was sent. Its hash stays also where it tells of money: an answer
+-- may still come, and by that it is known as charged.
+local function forget(asset)
+  local a = hash(key('a', asset))
+  if num(a.attempts) > 0 then return end
+  for field in pairs(a) do
+    if string.find(field, '^unknown:') or string.find(field, '^paid:') then return end
+  end
+  call('ZREM', key('later'), asset)
+  call('DEL', key('a', asset), key('s', asset), key('failure', asset))
+end
+
 -- Makes an asset ready and a member of every flow that asks for it.
 local function requeue(asset, due)
   local route = call('HGET', key('a', asset), 'route')
@@ -175,10 +187,7 @@ local function requeue(asset, due)
   end
   call('ZREM', key('later'), asset)
   local list = askers(asset)
-  if not list[1] and num(call('HGET', key('a', asset), 'attempts')) == 0 then
-    call('DEL', key('a', asset), key('s', asset), key('failure', asset))
-    return
-  end
+  if not list[1] then return forget(asset) end
   for _, batch in ipairs(list) do enqueue(asset, route, batch) end
   rest(asset, list, { kind = 'enqueue' })
 end
@@ -243,59 +252,15 @@ local function revive(asset, phase)
   requeue(asset)
 end
 
--- Money and permits -------------------------------------------------------
+-- Books -------------------------------------------------------------------
 
-local function reserve(token, amount, payer, lane)
-  call('HSET', key('reservations'), token, cjson.encode({ amount = int(amount), payer = payer, lane = lane }))
-  call('HINCRBY', key('budget'), 'reserved', int(amount))
-  call('HINCRBY', key('batch', payer), 'reserved', int(amount))
-end
-
--- Gives back all that a token holds: reservation, in-flight slot, lease, doubt. What has ended stays ended: a
--- renewal that was under way at the time must not bring it back.
-local function free(token, asset)
-  call('SET', key('ended', token), 1, 'EX', 120)
-  local held = call('HGET', key('reservations'), token)
-  call('ZREM', key('leases'), token .. ' ' .. asset)
-  call('ZREM', key('doubt'), token .. ' ' .. asset)
-  if not held then return nil end
-  held = cjson.decode(held)
-  call('HDEL', key('reservations'), token)
-  call('HINCRBY', key('budget'), 'reserved', minus(held.amount))
-  local payer = key('batch', held.payer)
-  if call('EXISTS', payer) == 1 then
-    call('HINCRBY', payer, 'reserved', minus(held.amount))
-    if call('HGET', payer, 'held') == 'cap' then resume(held.payer) end
-  end
-  call('ZREM', key('inflight', held.lane), token)
-  return held
-end
-
-local function spend(payer, amount)
-  call('HINCRBY', key('budget'), 'spent', int(amount))
-  if set(payer) and call('EXISTS', key('batch', payer)) == 1 then
-    call('HINCRBY', key('batch', payer), 'spent', int(amount))
-  end
-end
-
-local function ledger(kind, asset, token, cost, more)
+-- `day` is the one whose caps the money counts against.
+local function ledger(kind, asset, token, cost, more, day)
   local entry = { kind = kind, key = asset, token = token, attempt = int(num(more.attempt)), cost = int(cost),
     batch = more.payer or '', tenant = more.tenant or '', lane = more.lane or '', model = more.model or '',
-    request_id = set(more.request_id) and more.request_id or '', at = int(NOW) }
+    request_id = set(more.request_id) and more.request_id or '', at = int(NOW), day = day or '' }
   if set(more.payer) and not set(more.tenant) then
     entry.tenant = call('HGET', key('batch', more.payer), 'tenant') or ''
   end
   call('XADD', key('ledger'), '*', 'entry', cjson.encode(entry))
-end
-
--- Takes an unknown that turned out off the books; returns what it had been counted as.
-local function resolve(request)
-  local asset = key('a', request.key)
-  local counted = call('HGET', asset, 'unknown:' .. request.token)
-  if not counted then return 0 end
-  call('HDEL', asset, 'unknown:' .. request.token)
-  call('HINCRBY', asset, 'unknowns', -1)
-  call('HINCRBY', key('budget'), 'unknown', minus(counted))
-  ledger('resolved', request.key, request.token, num(counted), request)
-  return num(counted)
 end

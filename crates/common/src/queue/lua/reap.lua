@@ -1,10 +1,11 @@
 -- Looks after what nobody holds: due retries, expired leases, doubt, work-lists. Bounded; run by every worker.
--- ARGV[1]  {limit, grace, again, profile?}: again is how long another reaper leaves an orphan alone, µs
--- Returns  JSON {look: [{key, token, spec, payer, lane, attempt, ceiling, last}], requeued, orphaned, worked, grace, begun?}:
+-- ARGV[1]  {limit, grace, again, profile?, days}: again is how long another reaper leaves an orphan alone, µs
+-- Returns  JSON {look: [{key, token, spec, payer, lane, attempt, ceiling, last}], requeued, orphaned, worked, resumed, grace,
+--          begun?}:
 --          `look` names orphans to look for in the store; with `last` the send deadline has passed
 -- Complexity O(limit * log(queue))
 
-local report = { requeued = 0, orphaned = 0, worked = 0, promoted = 0, look = {} }
+local report = { requeued = 0, orphaned = 0, worked = 0, promoted = 0, resumed = 0, look = {} }
 local function finish()
   if #report.look == 0 then report.look = nil end
   return cjson.encode(report)
@@ -102,18 +103,15 @@ local function pass_on(asset, shared)
 end
 
 local function unask(asset, batch)
-  local a = call('HMGET', key('a', asset), 'phase', 'batch', 'shared', 'attempts', 'route')
+  local a = call('HMGET', key('a', asset), 'phase', 'batch', 'shared', 'route')
   if a[2] == batch then
     a[2] = pass_on(asset, a[3])
   elseif set(a[3]) then
     call('ZREM', key('askers', asset), batch)
     call('HDEL', key('rows', asset), batch)
   end
-  call('ZREM', key('flow', a[5] or '', batch), asset)
-  if a[1] == 'ready' and not set(a[2]) and num(a[4]) == 0 then
-    call('ZREM', key('later'), asset)
-    call('DEL', key('a', asset), key('s', asset), key('failure', asset))
-  end
+  call('ZREM', key('flow', a[4] or '', batch), asset)
+  if a[1] == 'ready' and not set(a[2]) then forget(asset) end
 end
 
 -- Takes a cancelled batch's references away; an unsent asset that nobody asks for is given up.
@@ -138,6 +136,56 @@ for _ = 1, 4 do
   if w.cursor then call('RPUSH', key('work'), cjson.encode(w)) end
 end
 
+-- What the next asset of a flow may cost; nothing where a claim has to tidy up first.
+local function need_of(batch)
+  local need
+  for _, route in ipairs(routes_of(batch)) do
+    local head = call('ZRANGE', key('flow', route, batch), 0, 0)[1]
+    local a = head and call('HMGET', key('a', head), 'phase', 'ceiling')
+    if a then need = math.min(need or math.huge, a[1] == 'ready' and num(a[2]) or 0) end
+  end
+  return need or 0
+end
+
+-- Looks again at what caps hold; true while something is held.
+local CAPPED = {}
+function CAPPED.b(batch)
+  local own = purse_of_batch(batch)
+  if own.held ~= 'cap' or own.state ~= 'open' then return false end
+  if exceeded(own, need_of(batch)) then return true end
+  resume(batch)
+  report.resumed = report.resumed + 1
+  return false
+end
+function CAPPED.t(tenant)
+  local name, purse = key('capped', tenant), purse_of_tenant(tenant, TODAY)
+  report.resumed = report.resumed + resume_some(purse, request.limit)
+  -- Its next asset may be another by now.
+  local member = call('ZRANDMEMBER', name)
+  local batch = member and string.match(member, '^%d+ (.+)$')
+  if batch then
+    local held, need = call('HGET', key('batch', batch), 'held'), need_of(batch)
+    if not BY_CAP[held or ''] then
+      call('ZREM', name, member)
+    elseif not exceeded(purse, need) then
+      call('ZREM', name, member)
+      resume(batch)
+      report.resumed = report.resumed + 1
+    end
+  end
+  if call('ZCARD', name) > 0 then return true end
+  call('HDEL', purse.name, 'held')
+  return false
+end
+
+for _, member in ipairs(call('ZRANGEBYSCORE', key('capped'), '-inf', int(NOW - 1000000), 'LIMIT', 0, 8)) do
+  if CAPPED[string.sub(member, 1, 1)](string.sub(member, 3)) then
+    call('ZADD', key('capped'), int(NOW), member)
+  else
+    call('ZREM', key('capped'), member)
+  end
+end
+
 report.promoted = promote(request.limit)
-if report.requeued + report.promoted > 0 then wake() end
+if report.requeued + report.promoted + report.resumed > 0 then wake() end
 return finish()

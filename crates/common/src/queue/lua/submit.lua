@@ -36,8 +36,7 @@ if not old[1] then
   call('ZADD', key('batches'), int(NOW), batch)
 end
 if set(request.cap) then
-  call('HSET', name, 'cap', request.cap)
-  if call('HGET', name, 'held') == 'cap' then resume(batch) end
+  recap(purse_of_batch(batch), 1, num(request.cap))
 end
 
 local routes, known = old[6] or '', {}
@@ -99,7 +98,10 @@ local function create(asset, home, row, kind, spec, made)
     return 'done'
   end
   set_spec(asset, spec)
-  call('COPY', sample_of(kind), home)
+  if call('COPY', sample_of(kind), home) == 0 then
+    -- After a wipe, all that is known may be that it was charged.
+    call('HSET', home, 'phase', 'ready', 'route', kind[1], 'ceiling', kind[2], 'tokens', kind[3], 'batch', batch)
+  end
   line_up(kind[1], row, asset)
   return 'ready'
 end

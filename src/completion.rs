@@ -82,6 +82,7 @@ const PLACES: &[(&str, &str, Source)] = &[
     ("template show", "name", Source::Templates),
     ("*", "template_file", Source::TemplateFiles),
     ("*", "file", Source::Manifests),
+    ("ledger reconcile", "invoice", Source::Manifests),
     ("run", "out", Source::Directories),
     ("results", "store", Source::Directories),
     ("results", "to", Source::Directories),

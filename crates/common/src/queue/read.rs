@@ -129,6 +129,9 @@ pub struct LedgerEntry {
     pub request_id: String,
     /// When, µs since 1970.
     pub at: String,
+    /// The day whose caps it counts against: that on which the money was set aside.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub day: String,
 }
 
 /// Money in the namespace.

@@ -33,8 +33,18 @@ pub(crate) use who::who;
 use crate::cli::LogFormat;
 
 const DEFAULTS: &str = include_str!("defaults.toml");
-const SECTIONS: &[&str] =
-    &["redis", "store", "accounts", "worker", "budget", "catalogue", "data_dir", "log", "log_format"];
+const SECTIONS: &[&str] = &[
+    "redis",
+    "store",
+    "accounts",
+    "worker",
+    "budget",
+    "ledger",
+    "catalogue",
+    "data_dir",
+    "log",
+    "log_format",
+];
 
 /// What the command line says of settings.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +66,7 @@ pub(crate) struct Settings {
     pub(crate) accounts: BTreeMap<String, AccountSettings>,
     pub(crate) worker: WorkerSettings,
     pub(crate) budget: BudgetSettings,
+    pub(crate) ledger: LedgerSettings,
     pub(crate) catalogue: Catalogue,
     /// Where the private Redis and the spool live.
     pub(crate) data_dir: PathBuf,
@@ -93,6 +104,19 @@ pub(crate) struct WorkerSettings {
 impl WorkerSettings {
     pub(crate) const fn drain(&self) -> Duration {
         Duration::from_secs(self.drain_seconds)
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LedgerSettings {
+    keep_days: u32,
+}
+
+impl LedgerSettings {
+    /// How long entries stay in Redis once they are in the store.
+    pub(crate) fn keep(&self) -> Duration {
+        Duration::from_secs(u64::from(self.keep_days) * 86_400)
     }
 }
 
@@ -231,6 +255,7 @@ struct Sections {
     store: StoreSettings,
     worker: WorkerSettings,
     budget: BudgetSettings,
+    ledger: LedgerSettings,
     catalogue: CatalogueSettings,
     accounts: BTreeMap<String, account::Fields>,
     log: Option<String>,
@@ -253,6 +278,7 @@ impl Sections {
             store: store(whole)?,
             worker,
             budget: budget::read(whole)?,
+            ledger: section(whole, "ledger")?,
             catalogue: section(whole, "catalogue")?,
             accounts: account::fields(whole)?,
             log: whole.get("log").cloned().and_then(|value| value.into_string().ok()),
@@ -266,7 +292,7 @@ fn assemble(
     profile: Option<String>,
     environment: &BTreeMap<String, String>,
 ) -> anyhow::Result<Settings> {
-    let Sections { redis, store, worker, budget, catalogue, accounts, log, log_format } =
+    let Sections { redis, store, worker, budget, ledger, catalogue, accounts, log, log_format } =
         Sections::read(&layers.values)?;
     let catalogue = catalogue_with(catalogue.file.as_deref())?;
     let data_dir = layers.text(&["data_dir"]).map(PathBuf::from);
@@ -277,6 +303,7 @@ fn assemble(
         accounts: account::all(accounts, &catalogue, environment)?,
         worker,
         budget,
+        ledger,
         catalogue,
         log,
         log_format,

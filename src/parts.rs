@@ -139,6 +139,7 @@ pub(crate) async fn worker(
             caps: settings.budget.caps(),
             who: who(),
             alerts: alerts(settings),
+            keep_ledger: settings.ledger.keep(),
         },
     })
 }

@@ -53,6 +53,9 @@ fn words(why: &Why, now: u64) -> String {
         Why::KeyRefused { lane } => format!(
             "the API key for lane {lane} was refused: give its workers another, or pictor lane resume {lane}"
         ),
+        Why::Books => {
+            "a worker looks up in the store what was spent before; if that lasts, its log says why".to_owned()
+        }
         Why::Grace { until } => {
             format!("nothing starts for {}: workers that live say first what they hold", left(*until, now))
         }

@@ -1,82 +1,148 @@
 //! `pictor ledger`: what was paid, or may have been.
 
-use std::collections::BTreeMap;
+mod export;
+mod invoice;
+mod matching;
+mod period;
+mod reconcile;
+mod show;
+mod totals;
 
-use clap::{Subcommand, ValueEnum};
+use std::{io, path::Path};
+
+use clap::{Args, Subcommand};
 use pictor_common::{
-    MicroUsd,
+    ledger::{Archive, ReadError, read_all},
     queue::{LedgerEntry, Queue},
 };
-use serde::Serialize;
 
 use super::Context;
-use crate::{exit::Exit, table::table};
+use crate::{exit::Exit, parts};
+use export::ExportArgs;
+use period::Period;
+use reconcile::ReconcileArgs;
+use totals::TotalsArgs;
 
 const PAGE: usize = 1_000;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LedgerCommand {
+    /// Every entry of one image or one request
+    Show {
+        /// Key of an image or its first digits, token or id of a request
+        #[arg(value_name = "KEY|TOKEN|REQUEST_ID")]
+        id: String,
+        #[command(flatten)]
+        from: From,
+    },
     /// Sums, to compare with an invoice
     Totals {
-        /// One line for each
-        #[arg(long, default_value = "model")]
-        by: By,
+        #[command(flatten)]
+        args: TotalsArgs,
+        #[command(flatten)]
+        from: From,
     },
     /// Every entry, one JSON object a line
-    List,
+    List {
+        #[command(flatten)]
+        from: From,
+    },
+    /// Every entry of a time as a table, for a spreadsheet or another program
+    Export {
+        #[command(flatten)]
+        args: ExportArgs,
+        #[command(flatten)]
+        from: From,
+    },
+    /// Compare with an invoice, request by request; ends with 1 when they differ
+    #[command(
+        after_help = "The invoice is a CSV file with a line for each image that was charged: the provider's request id and \
+                            an amount in US dollars, or in millionths of one where the column's name ends with micro_usd. Unknown \
+                            outcomes often have no request id; they are found by the id that Pictor gave the request, where the \
+                            invoice has it in a column, else only by number and amount, and the answer says so."
+    )]
+    Reconcile {
+        #[command(flatten)]
+        args: ReconcileArgs,
+        #[command(flatten)]
+        from: From,
+    },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum By {
-    Day,
-    Tenant,
-    Batch,
-    Model,
-    Lane,
+/// Where the ledger is read.
+#[derive(Debug, Args)]
+pub(crate) struct From {
+    /// Read only what is still in Redis, and not what was archived to the store
+    #[arg(long)]
+    no_archive: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-struct Sum {
-    settled: u64,
-    settled_cost: MicroUsd,
-    unknown: u64,
-    unknown_cost: MicroUsd,
-}
-
-#[derive(Debug, Default, Serialize)]
-struct Sums {
-    by: BTreeMap<String, Sum>,
-    total: Sum,
+/// The ledger, in Redis and in the store.
+#[derive(Debug)]
+struct Ledger<'a> {
+    queue: &'a Queue,
+    archive: Option<Archive>,
 }
 
 pub(crate) async fn run(command: LedgerCommand, context: &Context) -> anyhow::Result<Exit> {
+    let (LedgerCommand::Show { from, .. }
+    | LedgerCommand::Totals { from, .. }
+    | LedgerCommand::List { from }
+    | LedgerCommand::Export { from, .. }
+    | LedgerCommand::Reconcile { from, .. }) = &command;
     let opened = context.look().await?;
-    let done = Box::pin(perform(&command, context, &opened.queue)).await;
+    let done = async {
+        let archive = if from.no_archive { None } else { archive(context, &opened.queue).await? };
+        let ledger = Ledger { queue: &opened.queue, archive };
+        match &command {
+            LedgerCommand::Show { id, .. } => show::run(id, &ledger, context).await,
+            LedgerCommand::Totals { args, .. } => totals::run(args, &ledger, context).await,
+            LedgerCommand::List { .. } => list(&ledger, context).await,
+            LedgerCommand::Export { args, .. } => export::run(args, &ledger, context).await,
+            LedgerCommand::Reconcile { args, .. } => reconcile::run(args, &ledger, context).await,
+        }
+    };
+    let done = Box::pin(done).await;
     opened.close().await?;
     done
 }
 
-async fn perform(command: &LedgerCommand, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
-    let mut sums = Sums::default();
-    let mut after = "-".to_owned();
-    loop {
-        let page = queue.ledger(&after, PAGE).await?;
-        let Some((last, _)) = page.last() else { break };
-        after.clone_from(last);
-        for (_, entry) in &page {
-            match command {
-                LedgerCommand::Totals { by } => sums.add(entry, *by),
-                LedgerCommand::List => context.output.line(&serde_json::to_string(entry)?)?,
-            }
-        }
+/// The archive in the store of the settings; a directory that is not there has none.
+async fn archive(context: &Context, queue: &Queue) -> anyhow::Result<Option<Archive>> {
+    let url = parts::store_url(&context.settings, None);
+    if !url.contains("://") && !Path::new(url).exists() {
+        return Ok(None);
     }
-    if let LedgerCommand::Totals { by } = command {
-        context.output.result(&sums, || told(&sums, *by))?;
+    let store = parts::open_store(&context.settings, url).await?;
+    Ok(Some(Archive::new(store, queue.keys().namespace())))
+}
+
+impl Ledger<'_> {
+    /// Shows every entry once, in the order written: with `since`, in µs, at least those from then on.
+    async fn each(
+        &self,
+        since: Option<u64>,
+        visit: impl FnMut(LedgerEntry) -> io::Result<()>,
+    ) -> anyhow::Result<()> {
+        let read = Box::pin(read_all(self.queue, self.archive.as_ref(), since, visit)).await;
+        read.map_err(|error| match error {
+            ReadError::Archive(error) => anyhow::Error::from(error).context(
+                "cannot read the archived ledger in the store; --no-archive reads only what is in Redis",
+            ),
+            ReadError::Queue(error) => error.into(),
+            ReadError::Visit(error) => error.into(),
+        })
     }
+}
+
+async fn list(ledger: &Ledger<'_>, context: &Context) -> anyhow::Result<Exit> {
+    let mut out = context.output.stream();
+    export::ended(ledger.each(None, |entry| export::json_line(&mut out, &entry)).await)?;
+    export::flush(&mut out)?;
     Ok(Exit::Done)
 }
 
-/// All entries after one.
+/// All entries in Redis after one.
 pub(crate) async fn entries_after(queue: &Queue, after: &str) -> anyhow::Result<Vec<LedgerEntry>> {
     let (mut after, mut entries) = (after.to_owned(), Vec::new());
     loop {
@@ -85,65 +151,4 @@ pub(crate) async fn entries_after(queue: &Queue, after: &str) -> anyhow::Result<
         after.clone_from(last);
         entries.extend(page.into_iter().map(|(_, entry)| entry));
     }
-}
-
-impl Sum {
-    /// A resolved entry turns the unknown of the same attempt into what it was.
-    fn add(&mut self, entry: &LedgerEntry) {
-        let cost = MicroUsd(entry.cost.parse().unwrap_or(0));
-        match entry.kind.as_str() {
-            "unknown" => {
-                self.unknown += 1;
-                self.unknown_cost = self.unknown_cost + cost;
-            }
-            kind => {
-                if kind == "resolved" {
-                    self.unknown = self.unknown.saturating_sub(1);
-                }
-                self.settled += 1;
-                self.settled_cost = self.settled_cost + cost;
-            }
-        }
-    }
-}
-
-impl Sums {
-    fn add(&mut self, entry: &LedgerEntry, by: By) {
-        let name = match by {
-            By::Day => day(&entry.at),
-            By::Tenant => entry.tenant.clone(),
-            By::Batch => entry.batch.clone(),
-            By::Model => entry.model.clone(),
-            By::Lane => entry.lane.clone(),
-        };
-        self.by.entry(name).or_default().add(entry);
-        self.total.add(entry);
-    }
-}
-
-fn day(at: &str) -> String {
-    let moment = at.parse().ok().and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok());
-    moment.map_or_else(String::new, |moment| moment.to_zoned(jiff::tz::TimeZone::UTC).date().to_string())
-}
-
-fn told(sums: &Sums, by: By) -> String {
-    let row = |name: &str, sum: &Sum| {
-        vec![
-            name.to_owned(),
-            sum.settled.to_string(),
-            sum.settled_cost.to_string(),
-            sum.unknown.to_string(),
-            sum.unknown_cost.to_string(),
-        ]
-    };
-    let mut rows: Vec<_> = sums.by.iter().map(|(name, sum)| row(name, sum)).collect();
-    rows.push(row("total", &sums.total));
-    let title = match by {
-        By::Day => "day",
-        By::Tenant => "tenant",
-        By::Batch => "batch",
-        By::Model => "model",
-        By::Lane => "lane",
-    };
-    table(&[title, "paid", "cost", "unknown", "perhaps"], &[1, 2, 3, 4], &rows)
 }

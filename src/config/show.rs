@@ -11,8 +11,8 @@ use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
 use super::{
-    BudgetSettings, RedisSettings, Settings, StoreSettings, TenantBudget, WorkerSettings, layers::Layers,
-    mask, origin::Origin,
+    BudgetSettings, LedgerSettings, RedisSettings, Settings, StoreSettings, TenantBudget, WorkerSettings,
+    layers::Layers, mask, origin::Origin,
 };
 use crate::parts::DEFAULT_STORE;
 pub(crate) use rows::Row;
@@ -49,6 +49,7 @@ pub(super) fn show(
         accounts,
         worker,
         budget,
+        ledger: LedgerSettings { keep_days },
         catalogue: _,
         data_dir,
         log,
@@ -76,6 +77,7 @@ pub(super) fn show(
     rows.add("worker", &["max_unknown"], *max_unknown);
     rows.add("worker", &["drain_seconds"], *drain_seconds);
     show_budget(&mut rows, budget);
+    rows.add("ledger", &["keep_days"], *keep_days);
     rows.add("catalogue", &["file"], layers.text(&["catalogue", "file"]));
     let (profile, selected_by) = profile.unzip();
     Shown { profile, selected_by, file: file.map(Path::to_owned), settings: rows.done() }

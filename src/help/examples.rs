@@ -189,10 +189,41 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
         "ledger totals",
         &[
             ("By day, as an invoice has it", "pictor ledger totals --by day"),
+            (
+                "November, as it began and ended in Berlin",
+                "pictor ledger totals --since 2026-11-01 --until 2026-11-30 --time-zone Europe/Berlin",
+            ),
             ("By who asked", "pictor ledger totals --by tenant"),
         ],
     ),
     ("ledger list", &[("Into a file", "pictor ledger list > ledger.jsonl")]),
+    (
+        "ledger show",
+        &[
+            ("Every request for an image that was or may have been paid", "pictor ledger show 3f9a12c4de70"),
+            ("By the request id on an invoice", "pictor ledger show req_8f2c1d"),
+        ],
+    ),
+    (
+        "ledger export",
+        &[
+            (
+                "A month for a spreadsheet",
+                "pictor ledger export --since 2026-11-01 --until 2026-11-30 --to november.csv",
+            ),
+            ("For another program", "pictor ledger export --format jsonl | gzip > ledger.jsonl.gz"),
+        ],
+    ),
+    (
+        "ledger reconcile",
+        &[
+            ("Line by line", "pictor ledger reconcile invoice.csv --since 2026-11-01 --until 2026-11-30"),
+            (
+                "With columns of other names",
+                "pictor ledger reconcile usage.csv --request-column 'Request ID' --amount-column Cost",
+            ),
+        ],
+    ),
     ("budget show", &[("Every cap, and what is left of it", "pictor budget show")]),
     (
         "budget set",
@@ -212,7 +243,18 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
             "pictor lane pause openai.gpt-image --reason 'invoice is being checked'",
         )],
     ),
+    (
+        "lane show",
+        &[("Where a limit is known from, and what is waited for", "pictor lane show openai.gpt-image")],
+    ),
     ("lane resume", &[("Lift the pause", "pictor lane resume openai.gpt-image")]),
+    (
+        "lane limit",
+        &[
+            ("The account was raised to 400 a minute", "pictor lane limit openai.gpt-image images=400"),
+            ("As the settings say, again", "pictor lane limit openai.gpt-image images=settings"),
+        ],
+    ),
     (
         "asset show",
         &[

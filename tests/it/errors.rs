@@ -189,6 +189,7 @@ impl Bench {
                 caps: Vec::new(),
                 who: "test@here".to_owned(),
                 alerts: AlertSettings::default(),
+                keep_ledger: Duration::from_secs(600),
             },
         }
     }

@@ -15,6 +15,7 @@ mod forgotten;
 mod help;
 mod keys;
 mod layering;
+mod ledger;
 mod measures;
 mod openai_python;
 mod own_ids;

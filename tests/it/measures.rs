@@ -11,6 +11,7 @@ use pictor_common::{
     AssetKey, MicroUsd, Spec,
     batch::{Band, BatchHead, NewAsset, Route},
     keys::Keys,
+    ledger::Spend,
     queue::{Claim, LaneLimits, LaneOffer, Queue},
     spec::Operation,
 };
@@ -49,6 +50,7 @@ async fn queue_of(redis: &RedisServer, namespace: &str) -> Queue {
     let queue =
         Queue::connect(client, Keys::new(namespace).unwrap()).await.unwrap().with_grace(Duration::ZERO);
     queue.declare_lane("sim.dall-e-2", &LaneLimits::default()).await.unwrap();
+    queue.restore_spend(&queue.begun().await.unwrap(), &Spend::default()).await.unwrap();
     queue
 }
 

@@ -12,6 +12,7 @@ use pictor_common::{
     AssetKey, MicroUsd, Spec,
     batch::{Band, BatchHead, Line, Made, NewAsset, Route},
     keys::Keys,
+    ledger::Spend,
     queue::{Attempt, Begun, CHUNK, Claim, Grant, LaneLimits, LaneOffer, Queue},
     spec::Operation,
 };
@@ -271,6 +272,8 @@ impl Measured {
     }
 
     async fn make_all(&self, assets: u64) {
+        let begun = self.queue.begun().await.unwrap();
+        self.queue.restore_spend(&begun, &Spend::default()).await.unwrap();
         let (mut made, mut call) = (0, 0);
         while made < assets {
             let claim = Claim {

@@ -6,6 +6,7 @@ use pictor_common::{
     AssetKey, MicroUsd, Spec,
     batch::{Band, BatchHead, Line, Made, NewAsset, Route},
     keys::Keys,
+    ledger::Spend,
     queue::{Attempt, Beat, Begun, Claim, LaneLimits, LaneOffer, Queue},
     spec::Operation,
 };
@@ -84,6 +85,7 @@ async fn work(queue: &Queue) {
         ..Beat::default()
     };
     queue.beat("w", &beat).await.unwrap();
+    queue.restore_spend(&queue.begun().await.unwrap(), &Spend::default()).await.unwrap();
     for call in 0..100 {
         let claim = Claim {
             request: format!("r{call}"),

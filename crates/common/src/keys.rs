@@ -217,6 +217,12 @@ impl Keys {
         self.one("ledger")
     }
 
+    /// Hash: who archives the ledger, until when, and up to which entry it is archived in each store.
+    #[must_use]
+    pub fn archive(&self) -> String {
+        self.one("archive")
+    }
+
     /// Stream: wake-up calls for idle workers.
     #[must_use]
     pub fn wake(&self) -> String {

@@ -6,6 +6,7 @@ pub mod asset_key;
 pub mod batch;
 pub mod catalogue;
 pub mod keys;
+pub mod ledger;
 pub mod money;
 pub mod price;
 pub mod queue;

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 /// A cell with a quote before what a spreadsheet would run; plain numbers stay numbers.
-pub(crate) fn defused(cell: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn defused(cell: &str) -> Cow<'_, str> {
     if is_live(cell) { Cow::Owned(format!("'{cell}")) } else { Cow::Borrowed(cell) }
 }
 

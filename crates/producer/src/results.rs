@@ -6,6 +6,7 @@ mod layout;
 
 use pictor_common::{AssetKey, MicroUsd};
 
+pub use crate::formula::defused;
 use crate::manifest::normalized;
 
 pub use self::{
@@ -105,7 +106,8 @@ impl Shape {
 }
 
 /// Dollars as a plain decimal number, so that a spreadsheet can add them up.
-fn dollars(amount: MicroUsd) -> String {
+#[must_use]
+pub fn dollars(amount: MicroUsd) -> String {
     amount.to_string().trim_start_matches('$').to_owned()
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use pictor_common::{
     MicroUsd,
-    queue::{Attempt, Billed, Claim, Claimed, Failure, LaneOffer, Outcome, QueueError, Setter, Unmade},
+    queue::{Attempt, Billed, Claim, Claimed, Failure, LaneOffer, Outcome, QueueError, Unmade},
 };
 use rand::Rng as _;
 use redis::aio::MultiplexedConnection;
@@ -151,11 +151,11 @@ impl Claimer {
     async fn declare(&self) {
         let queue = &self.engine.queue;
         let said = async {
+            // The caps first: with a lane declared, others may claim.
+            self.engine.say_caps().await?;
             for lane in self.engine.lanes.values() {
                 queue.declare_lane(&lane.name, &lane.limits).await?;
             }
-            let settings = &self.engine.settings;
-            queue.set_caps(Setter::Settings, &settings.who, "Redis was empty", &settings.caps).await?;
             Ok::<(), QueueError>(())
         };
         if let Err(error) = said.await {
@@ -218,8 +218,10 @@ impl Claimer {
 
     /// Sleeps until work may be had: a wake-up call when the queue is empty, a free place, or the time Redis named.
     async fn rest(&mut self, sleep: Duration, why: &str, wake: &str) {
-        if why == "undeclared" {
-            self.declare().await;
+        match why {
+            "undeclared" => self.declare().await,
+            "books" if self.engine.restore_books().await => return,
+            _ => {}
         }
         if why != "empty" {
             tokio::time::sleep(sleep.max(Duration::from_millis(2))).await;

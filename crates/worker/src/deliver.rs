@@ -19,6 +19,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     backoff_delay::retry_delay,
+    books::What,
     engine::{Engine, Settings, wall_ms},
     spool::Image,
     verdict::{FailureClass, Next, Patience, Tries, judge_undecodable},
@@ -233,11 +234,13 @@ impl Engine {
         let mut tries = 0;
         loop {
             match self.queue.settle_used(&stamp.attempt, &stamp.made, tokens).await {
-                Ok(Settled::Duplicate) => {
-                    warn!(key = %stamp.attempt.key, token = stamp.attempt.token, "paid twice: another attempt's image was settled first");
+                Ok(settled) => {
+                    self.books.note(&stamp.attempt, What::Image(Box::new(stamp.made.clone())));
+                    if settled == Settled::Duplicate {
+                        warn!(key = %stamp.attempt.key, token = stamp.attempt.token, "paid twice: another attempt's image was settled first");
+                    }
                     return;
                 }
-                Ok(Settled::Done | Settled::Again) => return,
                 Err(error) => {
                     if tries == 0 {
                         warn!(%error, key = %stamp.attempt.key, "cannot settle yet: waiting for Redis");
@@ -256,6 +259,9 @@ impl Engine {
                 warn!(%error, key = %attempt.key, "cannot record a failed attempt yet: waiting for Redis");
             }
             Self::pause(&mut tries).await;
+        }
+        if unmade.billed != Billed::No {
+            self.books.note(attempt, What::Nothing { billed: unmade.billed, cost: unmade.cost });
         }
     }
 }

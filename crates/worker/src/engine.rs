@@ -10,6 +10,7 @@ use std::{
 use pictor_common::{
     batch::Route,
     catalogue::Catalogue,
+    ledger::Archive,
     queue::{Attempt, Beat, Cap, LaneLimits, LaneOffer, Queue},
     store::Store,
 };
@@ -19,6 +20,7 @@ use tracing::warn;
 
 use crate::{
     alerts::AlertSettings,
+    books::Books,
     held::Held,
     learning::Learnt,
     provider::Provider,
@@ -69,6 +71,8 @@ pub struct Settings {
     pub who: String,
     /// Who is told when a cap is nearly reached.
     pub alerts: AlertSettings,
+    /// How long ledger entries stay in Redis once they are archived.
+    pub keep_ledger: Duration,
 }
 
 /// What a worker is made of.
@@ -91,6 +95,7 @@ pub struct Parts {
 pub(crate) struct Engine {
     pub(crate) queue: Queue,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) archive: Archive,
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) lanes: HashMap<String, Lane>,
     pub(crate) settings: Settings,
@@ -99,6 +104,7 @@ pub(crate) struct Engine {
     pub(crate) journal: Journal,
     pub(crate) held: Held,
     pub(crate) learnt: Learnt,
+    pub(crate) books: Books,
     /// Bounds how many images are decoded at once: each takes its pixels in memory.
     pub(crate) decoders: Semaphore,
     /// Bounds how many images are on their way to the store at once.

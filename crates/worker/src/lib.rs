@@ -1,7 +1,9 @@
 //! What performs Pictor's work.
 
 mod alerts;
+mod archivist;
 pub mod backoff_delay;
+mod books;
 mod certify;
 mod claimer;
 mod deliver;

@@ -11,7 +11,10 @@ use pictor_common::{
 use rand::Rng as _;
 use tracing::{info, warn};
 
-use crate::engine::{Engine, LEASE, wall_ms};
+use crate::{
+    books::What,
+    engine::{Engine, LEASE, wall_ms},
+};
 
 const LIMIT: u32 = 100;
 
@@ -39,6 +42,11 @@ async fn round(engine: &Arc<Engine>) -> Result<(), QueueError> {
     // Our own first: after a sleep of the whole machine we must not take ourselves for dead.
     engine.queue.extend(&engine.held.all(), LEASE).await?;
     let reaped = engine.queue.reap(LIMIT).await?;
+    if let Some(begun) = &reaped.begun
+        && let Err(error) = engine.heed_beginning(begun).await
+    {
+        warn!(error = format!("{error:#}"), "cannot tell Redis yet what it has forgotten");
+    }
     if reaped.requeued + reaped.orphaned > 0 {
         info!(given_back = reaped.requeued, orphaned = reaped.orphaned, "leases ended without their owner");
     }
@@ -113,5 +121,6 @@ pub(crate) async fn declare_unknown(
         doubt,
     };
     engine.queue.fail(attempt, &unmade).await?;
+    engine.books.note(attempt, What::Nothing { billed: Billed::Unknown, cost: ceiling });
     Ok(())
 }

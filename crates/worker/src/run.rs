@@ -8,13 +8,16 @@ use std::{
 
 use anyhow::Context;
 use apalis::prelude::{WorkerBuilder, WorkerBuilderExt};
-use pictor_common::queue::{Attempt, HeldPhase};
+use pictor_common::{
+    ledger::Archive,
+    queue::{Attempt, HeldPhase},
+};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::{
-    alerts, certify,
+    alerts, archivist, certify,
     claimer::Claimer,
     engine::{Engine, Parts, UPLOADS},
     generate::generate,
@@ -56,6 +59,7 @@ pub async fn run(mut parts: Parts, stop: CancellationToken) -> anyhow::Result<()
         tokio::spawn(reaper::run(Arc::clone(&engine))),
         tokio::spawn(certify::run(Arc::clone(&engine))),
         tokio::spawn(key_watch::run(Arc::clone(&engine))),
+        tokio::spawn(archivist::run(Arc::clone(&engine))),
     ];
     let worker = WorkerBuilder::new(format!("pictor-{}", engine.incarnation))
         .backend(Source::new(incoming, Arc::clone(&engine)))
@@ -80,6 +84,7 @@ pub async fn run(mut parts: Parts, stop: CancellationToken) -> anyhow::Result<()
         task.abort();
     }
     word.abort();
+    archivist::last(&engine).await;
     let (queue, incarnation) = (engine.queue.clone(), engine.incarnation.clone());
     let left = leave(engine).await;
     let said = tokio::time::timeout(FAREWELL, queue.depart(&incarnation)).await;
@@ -110,6 +115,7 @@ fn assemble(parts: Parts) -> anyhow::Result<Engine> {
     let journal = Journal::open(&spool.dir()).context("cannot open the journal in the spool")?;
     let lanes: HashMap<_, _> = parts.lanes.into_iter().map(|lane| (lane.name.clone(), lane)).collect();
     Ok(Engine {
+        archive: Archive::new(Arc::clone(&parts.store), parts.queue.keys().namespace()),
         queue: parts.queue,
         store: parts.store,
         catalogue: parts.catalogue,
@@ -120,6 +126,7 @@ fn assemble(parts: Parts) -> anyhow::Result<Engine> {
         journal,
         held: crate::held::Held::default(),
         learnt: crate::learning::Learnt::default(),
+        books: crate::books::Books::default(),
         decoders: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
         uploads: Semaphore::new(UPLOADS),
         other_profile: Mutex::default(),

@@ -87,7 +87,7 @@ pub struct Claimed {
     /// When nothing more can start: how long to sleep at most.
     pub sleep: Duration,
     /// Why nothing more was given: `empty`, `limit`, `paused`, `in_flight`, `budget`, `grace`, `stale`,
-    /// `undeclared`, or `profile` and the name of another that the namespace belongs to.
+    /// `undeclared`, `books` before what was spent is [restored](Queue::restore_spend), or `profile` and the name of another that the namespace belongs to.
     pub why: String,
     /// Last id of the wake stream; an idle worker waits for the next.
     pub wake: String,

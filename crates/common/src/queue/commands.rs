@@ -31,6 +31,7 @@ pub(super) const COMMANDS: &[&[&str]] = &[
     &["XRANGE", KEY, "-", "+"],
     &["XREAD", "STREAMS", KEY, "0"],
     &["XREVRANGE", KEY, "+", "-"],
+    &["XTRIM", KEY, "MINID", "0"],
     &["ZADD", KEY, "1", "m"],
     &["ZCARD", KEY],
     &["ZCOUNT", KEY, "0", "0"],

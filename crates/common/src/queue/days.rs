@@ -1,6 +1,8 @@
 //! When the days begin that caps go by.
 
-use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
+use std::ops::RangeInclusive;
+
+use jiff::{Timestamp, ToSpan as _, civil::Date, tz::TimeZone};
 
 use super::Queue;
 
@@ -13,6 +15,20 @@ impl Queue {
     pub fn in_zone(mut self, zone: TimeZone) -> Self {
         self.zone = zone;
         self
+    }
+
+    /// The time zone whose days the caps of a day go by.
+    #[must_use]
+    pub fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
+    /// The days whose caps may be in force: today's, by clocks that differ by up to an hour.
+    #[must_use]
+    pub fn current_days(&self) -> RangeInclusive<Date> {
+        let day = |at: Timestamp| at.to_zoned(self.zone.clone()).date();
+        let now = Timestamp::now();
+        day(now - 1.hour())..=day(now + 1.hour())
     }
 
     /// Yesterday, today and tomorrow. Redis' clock decides which of them it is.

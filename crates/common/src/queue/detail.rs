@@ -114,7 +114,7 @@ impl Queue {
             let Ok(batch) = id.parse() else { continue };
             let line = match self.row_of(&batch, key).await? {
                 Some(row) => self.lines(&batch, row, 1).await?.pop(),
-                None => None,
+                None => self.line_with(&batch, key).await?,
             };
             asked.push(Asked { batch: id, state, tenant, created, line });
         }

@@ -93,6 +93,14 @@ pub struct LaneState {
     pub in_flight_limit: Option<u64>,
     /// Its pace, by dimension.
     pub pace: Vec<Dimension>,
+    /// Whether its limits are known or guessed.
+    pub kind: LimitKind,
+    /// Failures of the API in a row.
+    pub faults: u64,
+    /// It failed many times in a row: one request at a time finds out whether it works again.
+    pub probing: bool,
+    /// Since when it was refused without an image, µs since 1970.
+    pub refused_since: Option<u64>,
 }
 
 /// One limit of a lane and how far its permits are given out.
@@ -110,8 +118,14 @@ pub struct Dimension {
     pub given_until: u64,
     /// The limit as configured; `None` where only the API has named it.
     pub told: Option<u64>,
+    /// The limit as a person ordered it, whatever is configured.
+    pub ordered: Option<u64>,
     /// The part of the limit that is ours, as found from refusals; 1 is all of it.
     pub part: f64,
+    /// When a refusal last showed how much is used, µs since 1970.
+    pub full_at: Option<u64>,
+    /// The limit stands in the API's headers.
+    pub stated: bool,
 }
 
 impl Dimension {
@@ -153,6 +167,7 @@ impl LaneState {
 
     pub(super) fn of(name: String, fields: &HashMap<String, String>, in_flight: u64) -> Self {
         let number = |name: String| fields.get(&name).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
+        let some = |name: String| Some(number(name)).filter(|number| *number > 0);
         let dims = fields.get("dims").map(String::as_str).unwrap_or("").split_whitespace();
         let pace: Vec<Dimension> = dims
             .map(|d| Dimension {
@@ -161,7 +176,10 @@ impl LaneState {
                 window: number(format!("window:{d}")),
                 burst: number(format!("burst:{d}")),
                 given_until: number(format!("tat:{d}")),
-                told: fields.get(&format!("told:{d}")).and_then(|n| n.parse().ok()),
+                told: some(format!("told:{d}")),
+                ordered: some(format!("ordered:{d}")),
+                full_at: some(format!("full:{d}")),
+                stated: fields.contains_key(&format!("stated:{d}")),
                 part: match number(format!("base:{d}")) {
                     0 => 1.0,
                     millionths => millionths as f64 / 1e6,
@@ -174,7 +192,14 @@ impl LaneState {
             pause_until: fields.get("pause_until").and_then(|at| at.parse().ok()),
             pause_reason: fields.get("pause_reason").cloned(),
             paused: fields.get("paused").cloned(),
-            in_flight_limit: Some(number("in_flight".to_owned())).filter(|limit| *limit > 0),
+            in_flight_limit: some("in_flight".to_owned()),
+            kind: match fields.get("kind").map(String::as_str) {
+                Some("guess") => LimitKind::Guess,
+                _ => LimitKind::Fixed,
+            },
+            faults: number("faults".to_owned()),
+            probing: fields.contains_key("broken"),
+            refused_since: some("refused_since".to_owned()),
             pace: pace.into_iter().filter(|d| d.limit > 0).collect(),
             name,
         }
@@ -223,6 +248,32 @@ impl Queue {
         };
         let taken: u64 = script::DECLARE.run(&self.connection, self.keys.prefix(), &declared).await?;
         Ok(taken == 1)
+    }
+
+    /// Orders a limit, whatever is configured, or with `None` leaves it to the settings again. What was learnt of it is
+    /// forgotten.
+    pub async fn order_limit(
+        &self,
+        lane: &str,
+        dimension: &str,
+        limit: Option<u64>,
+    ) -> Result<(), QueueError> {
+        let name = self.keys.lane(lane);
+        let field = |kind: &str| format!("{kind}:{dimension}");
+        let forgotten = ["base", "since", "full", "given", "stated"].map(field);
+        let mut pipe = redis::pipe();
+        pipe.atomic();
+        match limit {
+            Some(limit) => {
+                let fields = ["ordered", "told", "limit"].map(|kind| (field(kind), limit));
+                pipe.hset_multiple(&name, &fields).hdel(&name, &forgotten[..]);
+            }
+            // The next worker that declares the lane tells it anew.
+            None => {
+                pipe.hdel(&name, field("ordered")).hset(&name, field("told"), 0).hdel(&name, &forgotten[..]);
+            }
+        }
+        Ok(pipe.query_async(&mut self.connection.clone()).await?)
     }
 
     /// Tells all workers what an image's answer said of its lane: that it works, and the limits in its headers, by

@@ -4,6 +4,7 @@
 //! to repeat, so a caller whose reply was lost calls again with the same arguments.
 
 mod attempts;
+mod books;
 mod budget;
 mod caps;
 mod claim;
@@ -32,6 +33,7 @@ mod why;
 mod workers;
 
 pub use attempts::{Attempts, Hints};
+pub use books::{ArchiveTurn, Restored};
 pub use budget::{Budget, Counter, Counters, DaySpent, TenantMoney};
 pub use caps::{Alert, Audited, Cap, CapOf, Setter, WasSet};
 pub use claim::{Begun, Claim, Claimed, Grant, HeldAsset, HeldPhase, Hold, LaneOffer};

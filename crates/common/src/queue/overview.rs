@@ -40,6 +40,8 @@ pub struct Overview {
     pub now: u64,
     /// Until when nothing is claimed, so that live workers re-assert their leases first.
     pub grace_until: Option<u64>,
+    /// Nothing is claimed: it is not known what was spent before the namespace began.
+    pub books_open: bool,
     /// Batches, newest first or as asked for.
     pub batches: Vec<BatchView>,
     /// Every lane ever declared, by name.
@@ -193,7 +195,11 @@ impl Queue {
         let newest = if let Which::Newest(limit) = which { limit } else { 0 };
         let keys = &self.keys;
         let mut pipe = redis::pipe();
-        pipe.cmd("TIME").hget(keys.meta(), "grace_until").hgetall(keys.budget()).hgetall(keys.workers());
+        pipe.cmd("TIME")
+            .hget(keys.meta(), "grace_until")
+            .hexists(keys.meta(), "books")
+            .hgetall(keys.budget())
+            .hgetall(keys.workers());
         pipe.zcard(keys.failures()).zcard(keys.later()).smembers(keys.lanes());
         pipe.zrange_withscores(keys.later(), 0, LOOKED_AT - 1);
         pipe.zrange_withscores(keys.doubt(), 0, LOOKED_AT - 1);
@@ -204,6 +210,7 @@ impl Queue {
         let (seconds, micros): (u64, u64) = replies.take()?;
         let now = seconds * 1_000_000 + micros;
         let grace: Option<u64> = replies.take()?;
+        let books: bool = replies.take()?;
         let purse: HashMap<String, String> = replies.take()?;
         let money = totals_of(&purse);
         let (day, resets_at) = self.today(now);
@@ -225,6 +232,7 @@ impl Queue {
         let overview = Overview {
             now,
             grace_until,
+            books_open: !books,
             workers,
             money,
             today,

@@ -16,6 +16,7 @@ fn lane(per_minute: Option<u64>) -> LaneState {
         given_until: 0,
         told: Some(limit),
         part: 1.0,
+        ..Dimension::default()
     });
     LaneState { name: "acme.dall-e-2".to_owned(), pace: pace.into_iter().collect(), ..LaneState::default() }
 }

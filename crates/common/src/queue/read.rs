@@ -129,6 +129,9 @@ pub struct LedgerEntry {
     pub request_id: String,
     /// When, µs since 1970.
     pub at: String,
+    /// The day whose caps it counts against: that on which the money was set aside.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub day: String,
 }
 
 /// Money in the namespace.
@@ -237,6 +240,25 @@ impl Queue {
             }
         }
         Ok(lines)
+    }
+
+    /// A batch's first line that asks for an asset, among its first two hundred thousand. An asset that is made keeps no
+    /// row of its own.
+    pub(super) async fn line_with(&self, batch: &BatchId, key: &AssetKey) -> Result<Option<Line>, QueueError> {
+        const CHUNKS: u64 = 32;
+        let mut from = 0;
+        for _page in 0..13 {
+            let chunks = self.chunks_from(batch, from, CHUNKS).await?;
+            let Some((last, ..)) = chunks.last() else { return Ok(None) };
+            from = last + 1;
+            for (_, keys, packed) in &chunks {
+                let found = unpack(keys, packed)?.into_iter().find(|line| line.keys.contains(key));
+                if found.is_some() {
+                    return Ok(found);
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// Distinct assets of a batch in row order, from position `first`.

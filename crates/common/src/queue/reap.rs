@@ -36,6 +36,8 @@ pub struct Reaped {
     pub worked: u64,
     /// Flows that caps had held and that go on.
     pub resumed: u64,
+    /// When the namespace began; none where it belongs to another profile.
+    pub begun: Option<String>,
     /// Orphans to look for in the store.
     pub orphans: Vec<Orphan>,
 }
@@ -47,6 +49,7 @@ struct Answer {
     worked: u64,
     resumed: u64,
     promoted: u64,
+    begun: Option<String>,
     #[serde(default)]
     look: Vec<Look>,
 }
@@ -77,6 +80,7 @@ impl Queue {
             promoted: answer.promoted,
             worked: answer.worked,
             resumed: answer.resumed,
+            begun: answer.begun,
             orphans: answer.look.into_iter().map(orphan).collect(),
         })
     }

@@ -52,6 +52,8 @@ lua!(LIFT, "lift", " flags=allow-oom");
 lua!(RETRY, "retry", " flags=allow-oom");
 lua!(PRIORITY, "priority", " flags=allow-oom");
 lua!(BEAT, "beat", " flags=allow-oom");
+lua!(ARCHIVE, "archive", " flags=allow-oom");
+lua!(BOOKS, "books", " flags=allow-oom", "money");
 
 impl Lua {
     /// Runs the script with one JSON request.

@@ -53,6 +53,8 @@ pub enum Why {
         /// One of the lanes.
         lane: String,
     },
+    /// A worker looks up what was spent before Redis was wiped, or put up anew.
+    Books,
     /// Live workers get time to re-assert their leases.
     Grace {
         /// Until when, µs since 1970.
@@ -148,7 +150,8 @@ impl Why {
             | Self::NotServed { .. }
             | Self::KeyRefused { .. }
             | Self::LanePaused { until: None, others: false, .. } => true,
-            Self::Grace { .. }
+            Self::Books
+            | Self::Grace { .. }
             | Self::Budget { .. }
             | Self::LanePaused { .. }
             | Self::Limit { .. }
@@ -188,6 +191,9 @@ pub fn why(view: &BatchView, overview: &Overview) -> Vec<Why> {
         held(view, overview, &mut reasons);
         over_budget(view, overview, &mut reasons);
         nobody(view, overview, &mut reasons);
+        if overview.books_open && !overview.workers.is_empty() {
+            reasons.push(Why::Books);
+        }
         reasons.extend(overview.grace_until.map(|until| Why::Grace { until }));
     }
     for place in view.routes.iter().filter(|place| place.waiting > 0) {

@@ -112,6 +112,7 @@ async fn a_wiped_server_grants_nothing_before_the_limits_are_said_again() {
     let world = World::new().await;
     world.submit("b", "shop", 0..1).await;
     world.wipe().await;
+    world.nothing_spent_before().await;
     world.submit("b", "shop", 0..1).await;
     let claimed = world.claim(5).await;
     assert_eq!((claimed.grants.len(), claimed.why.as_str()), (0, "undeclared"));

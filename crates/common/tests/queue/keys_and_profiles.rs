@@ -104,6 +104,7 @@ async fn a_namespace_that_became_anothers_is_not_worked() {
     world.wipe().await;
     other.belong_to(Some("dev")).await.unwrap();
     other.declare_lane(LANE, &LaneLimits::default()).await.unwrap();
+    world.nothing_spent_before().await;
     world.submit("dev", "shop", 3..4).await;
     let taken = claimed(&other).await.grants.remove(0);
     world.begin(&taken).await;
@@ -124,6 +125,7 @@ async fn a_namespace_that_became_anothers_is_not_worked() {
 
     // Wiped and empty, it belongs to whoever works there first.
     world.wipe().await;
+    world.nothing_spent_before().await;
     assert_eq!(claimed(&worker).await.why, "undeclared");
     assert!(world.queue.belong_to(Some("dev")).await.is_err());
     assert_eq!(claimed(&other).await.why, "profile prod");

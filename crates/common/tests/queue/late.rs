@@ -176,6 +176,7 @@ async fn what_was_paid_for_without_an_image_is_not_charged_again_by_a_replay() {
 async fn an_asset_of_which_redis_knows_only_a_doubt_is_made_all_the_same() {
     let (world, late) = after(&[]).await;
     world.wipe().await;
+    world.nothing_spent_before().await;
     unknown(&world, &late).await;
     world.queue.declare_lane(crate::world::LANE, &Default::default()).await.unwrap();
     take(Submit("again"), &world, &late).await;

@@ -315,3 +315,22 @@ async fn faults_break_a_lane_after_a_while_and_those_sent_before_do_not_count_ag
     }
     assert_eq!(state().await.pause_until, broken.pause_until, "sent before: they say nothing new");
 }
+
+#[tokio::test]
+async fn a_limit_set_by_hand_stands_until_it_is_left_to_the_settings() {
+    let world = World::new().await;
+    let told = LaneLimits { images: Some(250), ..LaneLimits::default() };
+    world.queue.declare_lane("a.x", &told).await.unwrap();
+    let limit = || async {
+        let lanes = world.queue.lanes().await.unwrap();
+        let lane = lanes.into_iter().find(|lane| lane.name == "a.x").unwrap();
+        (lane.pace[0].limit, lane.pace[0].ordered)
+    };
+    world.queue.order_limit("a.x", "images", Some(400)).await.unwrap();
+    world.queue.declare_lane("a.x", &told).await.unwrap();
+    assert_eq!(limit().await, (400, Some(400)), "another worker starts");
+    world.queue.order_limit("a.x", "images", None).await.unwrap();
+    assert_eq!(limit().await, (400, None), "until somebody tells another");
+    world.queue.declare_lane("a.x", &told).await.unwrap();
+    assert_eq!(limit().await, (250, None));
+}

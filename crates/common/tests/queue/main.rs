@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
+mod books;
 mod budget;
 mod claiming;
 mod doubt;
@@ -11,6 +12,7 @@ mod grace;
 mod keys_and_profiles;
 mod late;
 mod limiter;
+mod memory;
 mod steering;
 mod submitting;
 mod world;

@@ -346,3 +346,14 @@ async fn what_only_a_cancelled_batch_asks_for_is_asked_for_by_nobody() {
         "{payers:?}"
     );
 }
+
+#[tokio::test]
+async fn an_asset_that_is_made_is_still_found_at_its_row() {
+    let world = World::new().await;
+    world.submit("b", "shop", 0..700).await;
+    let grant = world.sent().await;
+    crate::ending::settle(&world, &grant, 1).await;
+    let asked = world.queue.asked(&grant.key, &["b".to_owned()]).await.unwrap();
+    let line = asked[0].line.as_ref().expect("its line is there");
+    assert!(line.keys.contains(&grant.key), "{line:?}");
+}

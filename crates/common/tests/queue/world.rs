@@ -14,6 +14,7 @@ use pictor_common::{
     AssetKey, MicroUsd, Spec,
     batch::{Band, BatchHead, BatchId, Line, NewAsset, Route},
     keys::Keys,
+    ledger::Spend,
     queue::{
         Attempt, Begun, CapOf, Claim, Claimed, Grant, HeldAsset, HeldPhase, LaneLimits, LaneOffer, Queue,
         Setter, Submitted,
@@ -111,7 +112,15 @@ impl World {
         let redis = client.get_multiplexed_async_connection().await.unwrap();
         let queue = Queue::connect(client, keys).await.unwrap().with_grace(grace);
         queue.declare_lane(LANE, limits).await.unwrap();
-        Self { queue, redis, calls: AtomicU64::new(0), server }
+        let world = Self { queue, redis, calls: AtomicU64::new(0), server };
+        world.nothing_spent_before().await;
+        world
+    }
+
+    /// Without this nothing is claimed.
+    pub(crate) async fn nothing_spent_before(&self) {
+        let begun = self.queue.begun().await.unwrap();
+        self.queue.restore_spend(&begun, &Spend::default()).await.unwrap();
     }
 
     pub(crate) fn client(&self) -> redis::Client {

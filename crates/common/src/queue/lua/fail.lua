@@ -50,15 +50,14 @@ if request.billed == 'no' then
 elseif request.billed == 'yes' and not paid then
   call('HSET', asset, 'paid:' .. request.token, request.cost)
   local counted, day = resolve(request)
-  pay(held, request.payer, num(request.cost) - counted, day)
-  ledger('settled', request.key, request.token, num(request.cost), request)
+  day = pay(held, request.payer, num(request.cost) - counted, day)
+  ledger('settled', request.key, request.token, num(request.cost), request, day)
 elseif request.billed == 'unknown' and call('HSETNX', asset, 'unknown:' .. request.token, request.cost) == 1 then
-  local day = held and held.day or TODAY
-  pay(held, request.payer, num(request.cost), day)
+  local day = pay(held, request.payer, num(request.cost))
   if day then call('HSET', asset, 'day:' .. request.token, day) end
   count_unknown(request.payer, day, num(request.cost))
   call('HINCRBY', asset, 'unknowns', 1)
-  ledger('unknown', request.key, request.token, num(request.cost), request)
+  ledger('unknown', request.key, request.token, num(request.cost), request, day)
 else
   pay(held, request.payer, 0)
 end

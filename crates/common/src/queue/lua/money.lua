@@ -210,7 +210,8 @@ local function let_go(token, asset)
   return held
 end
 
--- Turns a reservation, if there is one, into what was spent, on the day and under the caps it was made for.
+-- Turns a reservation, if there is one, into what was spent, on the day and under the caps it was made for; returns the
+-- day.
 local function pay(held, payer, amount, day)
   day = day or held and held.day or TODAY
   if held and (held.payer ~= payer or held.day ~= day) then
@@ -222,6 +223,7 @@ local function pay(held, payer, amount, day)
   elseif amount ~= 0 then
     move(payer, nil, day, 0, amount)
   end
+  return day
 end
 
 -- Gives back all that a token holds.
@@ -250,8 +252,16 @@ local function resolve(request)
   -- Those from before a retry are not counted any more.
   if call('HINCRBY', asset, 'unknowns', -1) < 1 then call('HDEL', asset, 'unknowns') end
   count_unknown(request.payer, day, 0 - counted)
-  ledger('resolved', request.key, request.token, counted, request)
+  ledger('resolved', request.key, request.token, counted, request, day)
   return counted, day
+end
+
+-- Enters what was spent before Redis was wiped. The parts of a cap that it reaches were announced at their time.
+local function enter(purse, at, spent)
+  local c = purse.counters[at]
+  c.spent = c.spent + num(spent)
+  c.told, c.announced, purse.changed = math.max(c.told, part_spent(c)), true, true
+  keep(purse)
 end
 
 -- Sets one of a purse's caps, or lifts it. What is spent of it already is not announced: who sets it sees that.

@@ -44,9 +44,13 @@ local function server_id()
   return string.match(call('INFO', 'server'), 'run_id:(%x+)') or ''
 end
 
+-- Since when the namespace is, and whether it knows what was spent before that; once `in_grace` has looked.
+local BEGUN, BOOKS
+
 -- Finds out whether live workers must be given time to re-assert their leases first.
 local function in_grace()
-  local seen = call('HMGET', key('meta'), 'stamp', 'server', 'grace_until')
+  local seen = call('HMGET', key('meta'), 'stamp', 'server', 'grace_until', 'epoch', 'books')
+  BEGUN, BOOKS = seen[4], seen[5]
   local stamp, grace = num(seen[1]), num(seen[3])
   if grace > NOW + request.grace then grace = NOW + request.grace end
   local server = server_id()
@@ -250,14 +254,13 @@ end
 
 -- Books -------------------------------------------------------------------
 
-local function ledger(kind, asset, token, cost, more)
+-- `day` is the one whose caps the money counts against.
+local function ledger(kind, asset, token, cost, more, day)
   local entry = { kind = kind, key = asset, token = token, attempt = int(num(more.attempt)), cost = int(cost),
     batch = more.payer or '', tenant = more.tenant or '', lane = more.lane or '', model = more.model or '',
-    request_id = set(more.request_id) and more.request_id or '', at = int(NOW) }
+    request_id = set(more.request_id) and more.request_id or '', at = int(NOW), day = day or '' }
   if set(more.payer) and not set(more.tenant) then
     entry.tenant = call('HGET', key('batch', more.payer), 'tenant') or ''
   end
   call('XADD', key('ledger'), '*', 'entry', cjson.encode(entry))
-  call('HINCRBY', key('totals'), kind .. ':count', 1)
-  call('HINCRBY', key('totals'), kind .. ':cost', int(cost))
 end

@@ -16,8 +16,8 @@ local function answer(word) return { word, unpack(alerts) } end
 local held = let_go(request.token, request.key)
 call('HSET', asset, paid, request.cost)
 local counted, day = resolve(request)
-pay(held, request.payer, num(request.cost) - counted, day)
-ledger('settled', request.key, request.token, num(request.cost), request)
+day = pay(held, request.payer, num(request.cost) - counted, day)
+ledger('settled', request.key, request.token, num(request.cost), request, day)
 if phase == 'done' then return answer('duplicate') end
 
 if phase == 'claimed' and set(owner) and owner ~= request.token then

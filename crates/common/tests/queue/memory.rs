@@ -1,0 +1,73 @@
+//! A store in memory, for the archive of the ledger.
+
+use std::{
+    collections::BTreeMap,
+    ops::Bound,
+    path::Path,
+    sync::Mutex,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use pictor_common::store::{Body, NewObject, Presigned, Put, Store, StoreError, StoredObject};
+
+#[derive(Debug, Default)]
+pub(crate) struct MemoryStore(Mutex<BTreeMap<String, Bytes>>);
+
+#[async_trait::async_trait]
+impl Store for MemoryStore {
+    async fn put_if_absent(&self, object: NewObject) -> Result<Put, StoreError> {
+        let Body::Bytes(bytes) = object.body else { panic!("segments are small") };
+        let mut objects = self.0.lock().unwrap();
+        if let Some(there) = objects.get(&object.name) {
+            let (name, length) = (object.name, there.len() as u64);
+            return Ok(Put::Exists(StoredObject {
+                name,
+                length,
+                content_type: None,
+                metadata: BTreeMap::new(),
+            }));
+        }
+        objects.insert(object.name, bytes);
+        Ok(Put::Created)
+    }
+
+    async fn get(&self, name: &str) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.0.lock().unwrap().get(name).cloned())
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError> {
+        let objects = self.0.lock().unwrap();
+        let from = Bound::Excluded(after.unwrap_or_default().to_owned());
+        let names = objects.range((from, Bound::Unbounded)).map(|(name, _)| name);
+        Ok(names.filter(|name| name.starts_with(prefix)).take(limit).cloned().collect())
+    }
+
+    fn location(&self, name: &str) -> String {
+        format!("memory:{name}")
+    }
+
+    async fn put(&self, _: NewObject) -> Result<(), StoreError> {
+        panic!("a segment is never replaced")
+    }
+
+    async fn head(&self, _: &str) -> Result<Option<StoredObject>, StoreError> {
+        panic!("an archive does not ask that")
+    }
+
+    async fn delete(&self, _: &str) -> Result<(), StoreError> {
+        panic!("a segment is never removed")
+    }
+
+    async fn save(&self, _: &str, _: &Path) -> Result<bool, StoreError> {
+        panic!("an archive does not ask that")
+    }
+
+    fn body(&self, _: &str) -> Result<Body, StoreError> {
+        panic!("an archive does not ask that")
+    }
+
+    async fn presign(&self, _: &str, _: SystemTime, _: Duration) -> Result<Presigned, StoreError> {
+        panic!("an archive does not ask that")
+    }
+}

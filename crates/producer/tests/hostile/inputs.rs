@@ -55,7 +55,9 @@ fn read(data: &[u8], name: &str, format: Format) {
     let mut first = Vec::new();
     match check(data, name, format, rules, &NO_DEFAULTS, |row| first.push(row)) {
         Ok(checked) => {
-            assert_eq!(checked.rows, first.len() as u64);
+            assert_eq!(checked.lines, first.len() as u64);
+            let rows: BTreeSet<u64> = first.iter().map(|line| line.row).collect();
+            assert_eq!(checked.rows, rows.len() as u64, "a row that lists several prompts is one row");
             let ids: BTreeSet<&str> = first.iter().map(|row| row.id.as_str()).collect();
             assert_eq!(ids.len(), first.len(), "ids differ");
             assert!(first.iter().all(|row| !row.specs.is_empty()), "a row asks for an image");

@@ -283,7 +283,20 @@ async fn the_json_of_watch_has_these_fields() {
     );
     assert_eq!(
         names(&moment["lanes"][0]),
-        ["in_flight", "in_flight_limit", "limits", "name", "pace", "pause_reason", "pause_until", "paused"]
+        [
+            "faults",
+            "in_flight",
+            "in_flight_limit",
+            "kind",
+            "limits",
+            "name",
+            "pace",
+            "pause_reason",
+            "pause_until",
+            "paused",
+            "probing",
+            "refused_since"
+        ]
     );
     drop(worker);
 }

@@ -244,7 +244,11 @@ impl Queue {
 
     /// A batch's first line that asks for an asset, among its first two hundred thousand. An asset that is made keeps no
     /// row of its own.
-    pub(super) async fn line_with(&self, batch: &BatchId, key: &AssetKey) -> Result<Option<Line>, QueueError> {
+    pub(super) async fn line_with(
+        &self,
+        batch: &BatchId,
+        key: &AssetKey,
+    ) -> Result<Option<Line>, QueueError> {
         const CHUNKS: u64 = 32;
         let mut from = 0;
         for _page in 0..13 {

@@ -7,6 +7,7 @@ mod bench;
 mod budget;
 mod cli;
 mod completion;
+mod cost;
 mod death;
 mod demo;
 mod doctor;

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, fs, process::Command, time::Duration};
 
-use crate::{bench, budget, death, measures, producing, watch_speed};
+use crate::{bench, budget, cost, death, measures, producing, watch_speed};
 
 fn output(program: &str, args: &[&str]) -> String {
     let output = Command::new(program).args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
@@ -163,6 +163,33 @@ async fn bytes() {
     );
     record("bytes", "Bytes of an asset in Redis", &lines);
     assert!(waiting <= 725.0 && done <= 330.0, "{waiting:.0} waiting, {done:.0} made");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "full size: make prove-cost"]
+async fn cost() {
+    let steps = cost::of_a_life(10_000).await;
+    let mut lines: Vec<String> = steps
+        .iter()
+        .map(|(name, step)| {
+            format!(
+                "{name}: {:.2} scripts, {:.1} commands in them, {:.0} µs",
+                step.sent, step.called, step.micros
+            )
+        })
+        .collect();
+    let sum = |of: fn(&cost::Step) -> f64| steps.iter().map(|(_, step)| of(step)).sum::<f64>();
+    let (sent, micros) = (sum(|step| step.sent), sum(|step| step.micros));
+    lines.push(format!(
+        "all its life: {sent:.2} scripts, {:.1} commands in them, {micros:.0} µs, of which 30 µs and 10 commands were wanted",
+        sum(|step| step.called),
+    ));
+    lines.push(
+        "each of 10,000 assets, with four limits and three caps; 8 a claim, two renewals while it is out"
+            .to_owned(),
+    );
+    record("cost", "What an asset costs Redis", &lines);
+    assert!(sent <= 10.0 && micros <= 30.0, "{sent:.2} commands, {micros:.0} µs");
 }
 
 #[tokio::test(flavor = "multi_thread")]

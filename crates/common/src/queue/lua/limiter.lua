@@ -44,6 +44,8 @@ local function dimension_of(lane, name)
     stated = set(lane['stated:' .. name]), tat = math.min(field('tat'), NOW + 2 * window),
     most = lane.kind == 'fixed' and told > 0 and told or math.huge }
   if d.limit <= 0 or window <= 0 then return nil end
+  -- Claims change none of these as a rule: what stays as it was is not written again.
+  d.kept = { since = d.since, base = field('base'), full = d.full }
   if d.base <= 0 then d.base = 1 end
   if d.since <= 0 then d.since = NOW end
   pace(d)
@@ -57,6 +59,18 @@ local function lane_of(name)
   for d in string.gmatch(lane.dims or '', '%S+') do
     lane.dimensions[#lane.dimensions + 1] = dimension_of(lane, d)
   end
+  return lane
+end
+
+-- A lane with one of its dimensions, for less than all of it.
+local FIELDS = { 'told', 'limit', 'window', 'burst', 'tat', 'base', 'since', 'full', 'given', 'stated' }
+local function lane_with(name, dimension)
+  local names = { 'kind', 'epoch' }
+  for i, field in ipairs(FIELDS) do names[i + 2] = field .. ':' .. dimension end
+  local values = call('HMGET', key('lane', name), unpack(names))
+  local lane = { name = name, kind = values[1] or nil, epoch = num(values[2]) }
+  for i = 3, #names do lane[names[i]] = values[i] or nil end
+  lane.dimensions = { dimension_of(lane, dimension) }
   return lane
 end
 
@@ -129,9 +143,9 @@ local function save(lane)
     if d.dirty then
       add(d, 'tat', d.tat)
       add(d, 'given', d.given)
-      add(d, 'since', d.since)
-      add(d, 'base', d.base * MILLION)
-      add(d, 'full', d.full)
+      if d.since ~= d.kept.since then add(d, 'since', d.since) end
+      if d.base * MILLION ~= d.kept.base then add(d, 'base', d.base * MILLION) end
+      if d.full ~= d.kept.full then add(d, 'full', d.full) end
     end
     if d.learnt then add(d, 'limit', d.limit) end
   end

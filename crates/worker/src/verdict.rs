@@ -1,5 +1,7 @@
 //! What an answer means: one pure table from an answer to what is paid and what comes next.
 
+#[cfg(test)]
+mod any_text;
 mod class;
 mod rate_limit;
 mod refusal;

@@ -173,6 +173,82 @@ async fn no_window_ever_holds_more_than_limit_and_burst() {
     tokio::task::spawn_blocking(run).await.unwrap();
 }
 
+const SCHEDULE: &str = concat!(
+    "#!lua flags=allow-oom\n",
+    include_str!("../../src/queue/lua/prelude.lua"),
+    include_str!("../../src/queue/lua/limiter.lua"),
+    include_str!("limiter/schedule.lua")
+);
+
+/// The largest sum of tokens with slots in any stretch as long as this.
+fn most_within(window: u64, granted: &[(u64, u64)]) -> u64 {
+    let mut sorted = granted.to_vec();
+    sorted.sort_unstable();
+    let (mut sum, mut most, mut first) = (0, 0, 0);
+    for (slot, tokens) in &sorted {
+        sum += tokens;
+        while slot - sorted[first].0 >= window {
+            sum -= sorted[first].1;
+            first += 1;
+        }
+        most = most.max(sum);
+    }
+    most
+}
+
+async fn granted(
+    world: &World,
+    limit: u64,
+    window: u64,
+    horizon: u64,
+    steps: &[(u64, u64, bool)],
+) -> Vec<(u64, u64)> {
+    let mut redis = world.redis.clone();
+    redis::cmd("DEL").arg(world.queue.keys().lane("schedule")).exec_async(&mut redis).await.unwrap();
+    let limits = LaneLimits {
+        tokens: Some(limit),
+        kind: Some(LimitKind::Fixed),
+        window_seconds: Some(window as f64),
+        ..LaneLimits::default()
+    };
+    world.queue.declare_lane("schedule", &limits).await.unwrap();
+    let answer: String = redis::Script::new(SCHEDULE)
+        .key(world.queue.keys().prefix())
+        .arg("{}")
+        .arg(serde_json::json!({ "horizon": horizon, "steps": steps }).to_string())
+        .invoke_async(&mut redis)
+        .await
+        .unwrap();
+    let slots: Vec<(String, String)> = serde_json::from_str(&answer).unwrap();
+    slots.iter().map(|(slot, tokens)| (slot.parse().unwrap(), tokens.parse().unwrap())).collect()
+}
+
+/// Requests of any size, also larger than the burst and than the limit, at any times, some given back at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_of_any_size_never_exceed_limit_burst_and_the_largest_of_them() {
+    use proptest::prelude::*;
+    let step = (
+        prop_oneof![0_u64..1_000, 0_u64..2_000_000, 0_u64..120_000_000],
+        1_u64..400,
+        prop::bool::weighted(0.1),
+    );
+    let cases = (1_u64..2_000, 1_u64..90, 0_u64..3_000_000, prop::collection::vec(step, 1..400));
+    let world = World::new().await;
+    let handle = tokio::runtime::Handle::current();
+    let run = move || {
+        let config = Config { cases: 128, failure_persistence: None, ..Config::default() };
+        TestRunner::new(config).run(&cases, |(limit, window, horizon, steps)| {
+            let kept = handle.block_on(granted(&world, limit, window, horizon, &steps));
+            let largest = kept.iter().map(|(_, tokens)| *tokens).max().unwrap_or(0);
+            let most = most_within(window * 1_000_000, &kept);
+            let allowed = limit as f64 * (1.0 + 1.0 / 120.0) + largest as f64 + 1.0;
+            prop_assert!(most as f64 <= allowed, "{most} of {allowed}");
+            Ok(())
+        })
+    };
+    tokio::task::spawn_blocking(run).await.unwrap().unwrap();
+}
+
 fn refusal(dimension: Option<&'static str>, limit: u64, used: u64, wait: Duration) -> Refusal {
     Refusal {
         dimension,

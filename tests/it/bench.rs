@@ -53,19 +53,20 @@ pub(crate) const CASES: &[Case] = &[
         ..case("8 processes, 5 a window", "--processes 8 --limit 5 --window 1 --requests 2000", 0.98, 0.01)
     },
     case(
-        "a guess, twice too high",
-        "--limit 250 --window 10 --believed 500 --kind guess --requests 2000",
+        "a guess, twice too high, no headers",
+        "--limit 250 --window 10 --believed 500 --kind guess --headers off --requests 2000",
         0.97,
         0.005,
     ),
     case(
-        "a guess, half of the truth, after 5 windows",
-        "--limit 250 --window 10 --believed 125 --kind guess --settle-windows 5 --requests 2000",
+        "a guess, half of the truth, no headers, after 5 windows",
+        "--limit 250 --window 10 --believed 125 --kind guess --headers off --settle-windows 5 --requests 2000",
         0.97,
         0.005,
     ),
+    case("others take 30 %", "--limit 250 --window 10 --foreign-load 0.3 --requests 2000", 0.97, 0.005),
     case(
-        "others take 30 %, after 5 windows",
+        "others take 30 %, after 5 windows, when the bucket that was full at first is empty",
         "--limit 250 --window 10 --foreign-load 0.3 --settle-windows 5 --requests 2000",
         0.97,
         0.005,
@@ -74,6 +75,12 @@ pub(crate) const CASES: &[Case] = &[
         "quantised to 1 s, 600 in 60 s",
         "--limit 600 --window 60 --quantised 1 --requests 2000",
         0.95,
+        0.01,
+    ),
+    case(
+        "refusals are charged, others take 30 %",
+        "--limit 250 --window 10 --foreign-load 0.3 --charge-refusals --requests 2000",
+        0.93,
         0.01,
     ),
     case(
@@ -120,6 +127,14 @@ pub(crate) fn drain(args: &str) -> Value {
     assert!(left.is_empty(), "{args}: left behind: {left:?}");
     let text = String::from_utf8(output.stdout).unwrap();
     serde_json::from_str(text.lines().last().unwrap()).unwrap()
+}
+
+/// Three runs at the same time, each with servers and workers of its own.
+pub(crate) fn three_times(args: &str) -> [Value; 3] {
+    std::thread::scope(|scope| {
+        let runs = [1, 2, 3].map(|seed| scope.spawn(move || drain(&format!("{args} --seed {seed}"))));
+        runs.map(|run| run.join().unwrap())
+    })
 }
 
 pub(crate) fn number(value: &Value, name: &str) -> f64 {

@@ -10,7 +10,7 @@ use pictor_common::queue::Queue;
 use pictor_simulator::Options;
 use serde_json::Value;
 
-use crate::world::{World, told};
+use crate::world::{Worker, World, told};
 
 /// How large a run is.
 pub(crate) struct Size {
@@ -61,17 +61,35 @@ async fn ceiling(queue: &Queue, batch: &str) -> u64 {
 }
 
 /// Waits until a ceiling does not fit any more and nothing is on its way; what is billed then.
-async fn used_up(world: &World, queue: &Queue, cap: u64, ceiling: u64, patience: Duration) -> Value {
+async fn used_up(
+    world: &World,
+    queue: &Queue,
+    workers: &[Worker],
+    cap: u64,
+    ceiling: u64,
+    patience: Duration,
+) -> Value {
     let deadline = Instant::now() + patience;
     loop {
         let totals = queue.totals().await.unwrap();
-        assert!(totals.spent.0 + totals.reserved.0 <= cap, "{totals:?}");
+        let within = totals.spent.0 + totals.reserved.0 <= cap;
+        assert!(within, "{totals:?} of {cap}\n{}", warnings(workers));
         if totals.reserved.0 == 0 && totals.spent.0 + ceiling > cap {
             return world.sim.totals().await;
         }
         assert!(Instant::now() < deadline, "{totals:?} of {cap}, one takes {ceiling}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// What went wrong, as workers tell it.
+fn warnings(workers: &[Worker]) -> String {
+    let told: Vec<String> = workers.iter().map(|worker| worker.proc.stderr()).collect();
+    told.iter()
+        .flat_map(|text| text.lines())
+        .filter(|line| line.contains("WARN"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Works until a cap is used up, judges by the invoice, and raises it.
@@ -96,7 +114,7 @@ pub(crate) async fn capped(size: &Size, cap_of: &[&str], seed: u64) -> Spent {
     set(&dollars);
     let workers: Vec<_> =
         (0..size.processes).map(|n| world.worker(&format!("worker-{n}"), 12, &[])).collect();
-    let invoice = used_up(&world, &queue, cap, ceiling, size.patience).await;
+    let invoice = used_up(&world, &queue, &workers, cap, ceiling, size.patience).await;
     let (billed, images) = (amount(&invoice, "cost_micro_usd"), amount(&invoice, "images"));
     assert!(billed <= cap, "{billed} was billed, {cap} was allowed");
     assert!(billed + ceiling >= cap, "{billed} was billed of {cap}, though one takes {ceiling} at most");

@@ -432,11 +432,13 @@ fn asset_state(
     let spec: Option<Spec> = parse(text_at(0));
     let made = fields.get("made").or_else(|| text_at(1)).and_then(|text| made_of(key, text));
     let (made, model) = made.map_or((None, None), |(made, model)| (Some(made), Some(model)));
+    // One attempt that made the image is not counted beside it.
+    let paid = u32::from(fields.keys().any(|field| field.starts_with("paid:")));
     Some(AssetState {
         phase: fields.get("phase")?.clone(),
         route: fields.get("route").cloned().unwrap_or_default(),
         lane: fields.get("lane").cloned(),
-        attempts: number(fields, "attempts").and_then(|n| n.try_into().ok()).unwrap_or(0),
+        attempts: number(fields, "attempts").and_then(|n| n.try_into().ok()).unwrap_or(paid),
         unknowns: number(fields, "unknowns").and_then(|n| n.try_into().ok()).unwrap_or(0),
         model: model.or_else(|| Some(spec.as_ref()?.model.clone())).unwrap_or_default(),
         spec,

@@ -248,6 +248,23 @@ async fn what_nobody_knows_counts_where_it_was_set_aside_until_it_turns_out() {
 }
 
 #[tokio::test]
+async fn who_was_away_for_minutes_claims_again_under_the_cap() {
+    let world = World::new().await;
+    world.cap(CapOf::Total, Some(MicroUsd(CEILING))).await;
+    world.submit("b", "shop", 0..2).await;
+    let late = world.one().await;
+    world.expire_leases().await;
+    assert_eq!(world.queue.reap(10).await.unwrap().requeued, 1);
+    // That its token has ended is forgotten after two minutes.
+    let ended = format!("{}ended:{}", world.queue.keys().prefix(), late.token);
+    redis::cmd("DEL").arg(ended).exec_async(&mut world.redis.clone()).await.unwrap();
+    assert_eq!(world.queue.extend(&[held(&late, HeldPhase::Claimed)], LEASE).await.unwrap(), [Hold::Lost]);
+    let grants = world.claim(2).await.grants;
+    assert_eq!((grants.len(), &grants[0].key), (1, &late.key), "it waits in its queue");
+    assert_eq!(world.queue.totals().await.unwrap().reserved, MicroUsd(CEILING));
+}
+
+#[tokio::test]
 async fn what_redis_forgot_is_todays() {
     let world = World::new().await;
     world.submit("b", "shop", 0..1).await;

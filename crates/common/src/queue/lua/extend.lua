@@ -41,9 +41,10 @@ for i, h in ipairs(request.held) do
       mark(h, further and h.phase or phase)
       answers[i] = 'ok'
     end
-  elseif not phase or not set(token) then
+  elseif not phase or not set(token) and h.phase ~= 'claimed' then
     answers[i] = restore(h)
   else
+    -- Also what was not sent and waits in its queue again: there it is claimed under the caps, here it would not be.
     answers[i] = 'lost'
   end
 end

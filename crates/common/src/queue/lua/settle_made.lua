@@ -35,8 +35,10 @@ end
 -- Nobody will send it again. A rival that may be out is looked for by the spec.
 if owner == request.token and num(a[4]) <= 1 and num(a[5]) == 0 then gone[#gone + 1] = key('s', request.key) end
 call('DEL', unpack(gone))
+-- That there was one attempt is known by who was paid.
+local one = a[4] == '1' and 'attempts' or 'epoch'
 call('HDEL', asset, 'token', 'slot', 'deadline', 'lane', 'payer', 'route', 'ceiling', 'tokens', 'batch', 'row',
-  'shared', 'bad', 'unsent', 'epoch')
+  'shared', 'bad', 'unsent', 'epoch', one)
 event('done', request.key, request.payer)
 
 local more = owner == request.token and num(request.tokens) > 0 and num(a[3]) > 0 and num(request.tokens) - num(a[3]) or 0

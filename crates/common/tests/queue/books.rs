@@ -253,3 +253,17 @@ async fn only_what_is_archived_and_old_leaves_redis() {
     world.queue.archived("a", "here", &next, at(1_000), DAY, true).await.unwrap();
     assert!(left().await <= 100);
 }
+
+#[tokio::test]
+async fn what_is_written_after_a_wipe_is_not_archived_as_of_before() {
+    let world = World::new().await;
+    three_entries(&world).await;
+    let old = turn(&world, "a", false).await.unwrap();
+    world.wipe().await;
+    let begun = world.queue.begun().await.unwrap();
+    assert_ne!(begun, old.epoch);
+    world.nothing_spent_before().await;
+    world.queue.declare_lane(crate::world::LANE, &Default::default()).await.unwrap();
+    three_entries(&world).await;
+    assert_eq!(world.queue.unarchived(&old).await.unwrap(), [], "they are of another beginning");
+}

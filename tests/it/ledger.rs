@@ -204,6 +204,8 @@ async fn the_total_cap_holds_when_redis_is_wiped_in_the_midst() {
     assert_eq!(number(&billed, "/cost_micro_usd"), cap, "to the last image, and no further: {billed}");
     let totals = world.json(&["ledger", "totals", "--by", "day"]);
     assert_eq!(number(&totals, "/total/settled_cost"), cap, "nothing is lost or counted twice: {totals}");
+    let tenants = world.json(&["ledger", "totals", "--by", "tenant"]);
+    assert_eq!(number(&tenants, "/by/shop/settled_cost"), cap, "whose it is outlives the batch: {tenants}");
     let (report, code) = reconciled(&world, &invoice(&world).await);
     assert_eq!((code, number(&report, "/matched/count")), (Some(0), 40), "{report}");
 }

@@ -88,6 +88,7 @@ fn held(intent: &Open) -> HeldAsset {
         phase: HeldPhase::Received,
         lane: intent.attempt.lane.clone(),
         payer: intent.attempt.payer.clone(),
+        tenant: intent.attempt.tenant.clone(),
         ceiling: intent.ceiling,
         attempt: intent.attempt.attempt,
         deadline: 0,

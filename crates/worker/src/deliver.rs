@@ -310,6 +310,7 @@ mod tests {
                 token: "token".to_owned(),
                 attempt: 1,
                 payer: "shop".to_owned(),
+                tenant: String::new(),
                 lane: "lane".to_owned(),
                 model: "gpt-image-2".to_owned(),
                 request_id: None,

@@ -94,6 +94,7 @@ fn orphan(look: Look) -> Orphan {
             token: look.token,
             attempt: look.attempt,
             payer: look.payer,
+            tenant: String::new(),
             lane: look.lane,
             model: spec.as_ref().map(|s| s.model.clone()).unwrap_or_default(),
             request_id: None,

@@ -42,8 +42,8 @@ async fn round(engine: &Arc<Engine>) -> Result<(), QueueError> {
     // Our own first: after a sleep of the whole machine we must not take ourselves for dead.
     engine.queue.extend(&engine.held.all(), LEASE).await?;
     let reaped = engine.queue.reap(LIMIT).await?;
-    if let Some(begun) = &reaped.begun
-        && let Err(error) = engine.heed_beginning(begun).await
+    if let Some(epoch) = &reaped.epoch
+        && let Err(error) = engine.heed_epoch(epoch).await
     {
         warn!(error = format!("{error:#}"), "cannot tell Redis yet what it has forgotten");
     }

@@ -296,3 +296,11 @@ async fn what_a_forgotten_batch_pays_counts_for_its_tenant() {
         assert_eq!(entry.tenant, "shop");
     }
 }
+
+#[tokio::test]
+async fn a_reaper_says_in_which_epoch_that_is() {
+    let world = World::new().await;
+    let reaped = world.queue.reap(10).await.unwrap();
+    assert_eq!(reaped.epoch, Some(world.queue.epoch().await.unwrap()));
+    assert_eq!(reaped.epoch.map(|epoch| epoch.begun().to_owned()), reaped.begun);
+}

@@ -77,7 +77,7 @@ async fn judge(engine: &Engine, orphan: &Orphan) -> Result<(), QueueError> {
     let mine = found.as_ref().is_some_and(|stamp| stamp.attempt.token == orphan.attempt.token);
     if let Some(stamp) = &found {
         info!(key = %orphan.attempt.key, "an orphan's image is in the store");
-        engine.queue.settle(&stamp.attempt, &stamp.made).await?;
+        engine.settle_found(stamp).await?;
     }
     if !mine && (orphan.last || found.is_some()) {
         declare_unknown(

@@ -122,10 +122,11 @@ async fn set(queue: &Queue, lane: &LaneState, orders: &[Order]) -> anyhow::Resul
     }
     let mut said = Vec::new();
     for Order { dimension, limit } in orders {
-        queue.order_limit(&lane.name, dimension, *limit).await?;
-        said.push(match limit {
-            Some(limit) => format!("limited to {limit} {dimension}"),
-            None => format!("limited in {dimension} as the settings say, within two minutes"),
+        let now = queue.order_limit(&lane.name, dimension, *limit).await?;
+        said.push(match (limit, now) {
+            (Some(limit), _) => format!("limited to {limit} {dimension}"),
+            (None, Some(told)) => format!("limited to {told} {dimension}, as the settings say"),
+            (None, None) => format!("limited in {dimension} by what the API says"),
         });
     }
     Ok(said.join(", "))

@@ -204,6 +204,39 @@ async fn the_total_cap_holds_when_redis_is_wiped_in_the_midst() {
     assert_eq!(number(&billed, "/cost_micro_usd"), cap, "to the last image, and no further: {billed}");
     let totals = world.json(&["ledger", "totals", "--by", "day"]);
     assert_eq!(number(&totals, "/total/settled_cost"), cap, "nothing is lost or counted twice: {totals}");
+    let tenants = world.json(&["ledger", "totals", "--by", "tenant"]);
+    assert_eq!(number(&tenants, "/by/shop/settled_cost"), cap, "whose it is outlives the batch: {tenants}");
+    let (report, code) = reconciled(&world, &invoice(&world).await);
+    assert_eq!((code, number(&report, "/matched/count")), (Some(0), 40), "{report}");
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_paid_since_is_told_to_a_redis_that_is_started_from_an_older_file() {
+    let mut world = World::start(Options { latency_ms_p50: Some(200), ..Options::default() });
+    let file = world.catalogue("rows.csv", 0..40);
+    world.json(&["submit", file.to_str().unwrap(), "--run-id", "b"]);
+    let worker = world.worker("worker", 2, &[]);
+    until("under way", async || world.sim.billed().await >= 5).await;
+    let (data, older) = (world.redis.folder().join("appendonlydir"), world.path("older"));
+    copy(&data, &older);
+    world.ended("b", PATIENCE).await;
+    world.redis.kill();
+    fs::remove_dir_all(&data).unwrap();
+    copy(&older, &data);
+    world.redis.restart();
+
+    assert_eq!(world.ended("b", PATIENCE).await.counts.done, 40);
+    drain(worker);
+    assert_eq!(world.sim.billed().await, 40, "nothing is bought again");
+    assert_eq!(world.queue().await.totals().await.unwrap().spent, MicroUsd(40 * PRICE));
     let (report, code) = reconciled(&world, &invoice(&world).await);
     assert_eq!((code, number(&report, "/matched/count")), (Some(0), 40), "{report}");
 }

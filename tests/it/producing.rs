@@ -306,6 +306,7 @@ impl Measured {
             token: grant.token.clone(),
             attempt: 1,
             payer: grant.payer.clone(),
+            tenant: grant.tenant.clone(),
             lane: grant.lane.clone(),
             model: grant.spec.model.clone(),
             request_id: request_id.clone(),

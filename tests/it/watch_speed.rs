@@ -109,6 +109,7 @@ async fn work(queue: &Queue) {
                 token: grant.token,
                 attempt: 1,
                 payer: grant.payer,
+                tenant: grant.tenant,
                 lane: grant.lane,
                 model: MODEL.to_owned(),
                 request_id: None,

@@ -39,6 +39,9 @@ impl Stamp {
             ("revised-prompt", &made.revised_prompt, PROMPT_BYTES),
             ("mismatch", &made.mismatch, 200),
         ];
+        if !self.attempt.tenant.is_empty() {
+            fields.insert("tenant".to_owned(), self.attempt.tenant.clone());
+        }
         for (name, value, most) in optional {
             if let Some(text) = value {
                 fields.insert(name.to_owned(), encoded(text, most));
@@ -61,6 +64,7 @@ impl Stamp {
             token: field("token")?,
             attempt: field("attempt")?.parse().ok()?,
             payer: field("payer").unwrap_or_default(),
+            tenant: field("tenant").unwrap_or_default(),
             lane: field("lane").unwrap_or_default(),
             model: field("model").unwrap_or_default(),
             request_id: field("request-id"),
@@ -137,6 +141,7 @@ mod tests {
                 token: "01J-7".into(),
                 attempt: 2,
                 payer: "b-1".into(),
+                tenant: "shop".to_owned(),
                 lane: "openai.gpt-image".into(),
                 model: "gpt-image-2".into(),
                 request_id: Some("req_1".into()),

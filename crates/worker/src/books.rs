@@ -1,7 +1,8 @@
 //! What was spent before a namespace began: nothing is sent until that is known.
 //!
 //! A namespace that was wiped begins anew. What was spent until some seconds before is in the archive; what was paid
-//! since is told by the workers that paid it.
+//! since is told by the workers that paid it. They tell it also to a server that was restarted, perhaps from an older
+//! file: what that has not forgotten is settled once all the same.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -14,7 +15,7 @@ use pictor_common::{
     MicroUsd,
     batch::Made,
     ledger::Kind,
-    queue::{Attempt, Billed, Failure, Outcome, QueueError, Restored, Setter, Unmade},
+    queue::{Attempt, Billed, Epoch, Failure, Outcome, QueueError, Restored, Setter, Settled, Unmade},
 };
 use tracing::{info, warn};
 
@@ -29,8 +30,8 @@ const SKEW: u64 = 120_000;
 /// What this worker knows of the books.
 #[derive(Debug, Default)]
 pub(crate) struct Books {
-    /// The beginning of the namespace that has heard of everything this worker paid.
-    begun: tokio::sync::Mutex<Option<String>>,
+    /// The epoch that has heard of everything this worker paid.
+    heard: tokio::sync::Mutex<Option<Epoch>>,
     paid: Mutex<VecDeque<(Instant, Paid)>>,
     waiting: Mutex<bool>,
 }
@@ -86,34 +87,54 @@ impl Books {
 }
 
 impl Engine {
-    /// Tells a namespace that has begun anew what this worker paid lately and the archive does not have.
-    pub(crate) async fn heed_beginning(&self, begun: &str) -> anyhow::Result<()> {
-        let mut known = self.books.begun.lock().await;
-        if known.as_deref() == Some(begun) {
-            return Ok(());
+    /// Tells another epoch what this worker paid lately and it may not know.
+    pub(crate) async fn heed_epoch(&self, epoch: &Epoch) -> anyhow::Result<()> {
+        let mut heard = self.books.heard.lock().await;
+        match heard.as_ref() {
+            Some(known) if known == epoch => return Ok(()),
+            Some(known) if known.begun() == epoch.begun() => self.tell_older().await?,
+            Some(_) => self.tell_wiped().await?,
+            None => {}
         }
-        if known.is_some() {
-            self.tell_again().await?;
-        }
-        *known = Some(begun.to_owned());
+        *heard = Some(epoch.clone());
         Ok(())
     }
 
-    async fn tell_again(&self) -> anyhow::Result<()> {
+    /// To a namespace that has begun anew: what the archive does not have.
+    async fn tell_wiped(&self) -> anyhow::Result<()> {
         let recent = self.books.recent();
         if recent.is_empty() {
             return Ok(());
         }
         let archived = self.archived_lately().await?;
-        let missing: Vec<&Paid> = recent.iter().filter(|paid| !archived.has(paid)).collect();
+        let missing: Vec<Paid> = recent.into_iter().filter(|paid| !archived.has(paid)).collect();
         warn!(
             requests = missing.len(),
             "Redis was wiped: it is told again what was paid since the ledger was archived"
         );
-        for paid in missing {
+        self.tell(&missing, false).await?;
+        Ok(())
+    }
+
+    /// To a server that was restarted: all, since what it knows is settled already.
+    async fn tell_older(&self) -> anyhow::Result<()> {
+        let forgotten = self.tell(&self.books.recent(), true).await?;
+        if forgotten > 0 {
+            warn!(images = forgotten, "Redis went back in time: it is told again what was paid since");
+        }
+        Ok(())
+    }
+
+    /// Tells what was paid; how many images were news. `doubt` leaves it to the reaper what becomes of an asset that is
+    /// thought to be on its way still and has no image.
+    async fn tell(&self, paid: &[Paid], doubt: bool) -> Result<usize, QueueError> {
+        let mut news = 0;
+        for paid in paid {
             match &paid.what {
                 What::Image(made) => {
-                    self.queue.settle(&paid.attempt, made).await?;
+                    if self.queue.settle(&paid.attempt, made).await? != Settled::Again {
+                        news += 1;
+                    }
                 }
                 What::Nothing { billed, cost } => {
                     let failure =
@@ -121,19 +142,19 @@ impl Engine {
                     let unmade = Unmade {
                         billed: *billed,
                         cost: *cost,
-                        outcome: Outcome::Failed,
+                        outcome: if doubt { Outcome::Retry(Duration::ZERO) } else { Outcome::Failed },
                         max_unknown: self.settings.max_unknown,
                         failure: &failure,
                         pause: None,
                         refusal: None,
                         fault: None,
-                        doubt: false,
+                        doubt,
                     };
                     self.queue.fail(&paid.attempt, &unmade).await?;
                 }
             }
         }
-        Ok(())
+        Ok(news)
     }
 
     /// Tokens in the newest segments of the archive.
@@ -188,12 +209,13 @@ impl Engine {
     }
 
     async fn sum_up(&self) -> anyhow::Result<bool> {
-        let begun = self.queue.begun().await?;
+        let epoch = self.queue.epoch().await?;
+        let begun = epoch.begun();
         // First, so that the cap is not free for what nobody has told yet.
-        self.heed_beginning(&begun).await?;
+        self.heed_epoch(&epoch).await?;
         self.say_caps().await?;
-        let spend = self.archive.spend(&begun, self.queue.current_days(), self.queue.zone()).await?;
-        let restored = self.queue.restore_spend(&begun, &spend).await?;
+        let spend = self.archive.spend(begun, self.queue.current_days(), self.queue.zone()).await?;
+        let restored = self.queue.restore_spend(begun, &spend).await?;
         if restored == Restored::Now && spend.total > MicroUsd::ZERO {
             info!(spent = %spend.total, "Redis did not know what was spent before; the archived ledger says it");
         }

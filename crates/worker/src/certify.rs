@@ -88,6 +88,7 @@ fn held(intent: &Open) -> HeldAsset {
         phase: HeldPhase::Received,
         lane: intent.attempt.lane.clone(),
         payer: intent.attempt.payer.clone(),
+        tenant: intent.attempt.tenant.clone(),
         ceiling: intent.ceiling,
         attempt: intent.attempt.attempt,
         deadline: 0,
@@ -108,7 +109,7 @@ async fn certify(engine: &Engine, intent: &Open) -> anyhow::Result<()> {
     let found = engine.store.head(&image_name(&attempt.key, &intent.spec)).await?;
     let stamp = found.as_ref().and_then(Stamp::of);
     if let Some(stamp) = &stamp {
-        engine.queue.settle(&stamp.attempt, &stamp.made).await?;
+        engine.settle_found(stamp).await?;
     }
     if stamp.is_none_or(|stamp| stamp.attempt.token != attempt.token) {
         declare_unknown(engine, attempt, intent.ceiling, "the worker died before the answer came", false)

@@ -195,6 +195,7 @@ impl Claimer {
                 token,
                 attempt: 0,
                 payer: String::new(),
+                tenant: String::new(),
                 lane: String::new(),
                 model: String::new(),
                 request_id: None,

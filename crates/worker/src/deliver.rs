@@ -11,7 +11,7 @@ use pictor_common::{
     batch::Made,
     catalogue::Catalogue,
     price::{self, Terms, Usage},
-    queue::{Attempt, Billed, Failure, Outcome, Settled, Unmade},
+    queue::{Attempt, Billed, Failure, Outcome, QueueError, Settled, Unmade},
     stamp::Stamp,
     store::{Body, NewObject, Put, StoreError, StoreErrorKind, image_name, rejected_name, sidecar_name},
 };
@@ -235,7 +235,10 @@ impl Engine {
         loop {
             match self.queue.settle_used(&stamp.attempt, &stamp.made, tokens).await {
                 Ok(settled) => {
-                    self.books.note(&stamp.attempt, What::Image(Box::new(stamp.made.clone())));
+                    // What was settled long ago is in the archive. After a lost reply it may be our own word.
+                    if settled != Settled::Again || tries > 0 {
+                        self.books.note(&stamp.attempt, What::Image(Box::new(stamp.made.clone())));
+                    }
                     if settled == Settled::Duplicate {
                         warn!(key = %stamp.attempt.key, token = stamp.attempt.token, "paid twice: another attempt's image was settled first");
                     }
@@ -249,6 +252,14 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Settles an image that was found in the store.
+    pub(crate) async fn settle_found(&self, stamp: &Stamp) -> Result<(), QueueError> {
+        if self.queue.settle(&stamp.attempt, &stamp.made).await? != Settled::Again {
+            self.books.note(&stamp.attempt, What::Image(Box::new(stamp.made.clone())));
+        }
+        Ok(())
     }
 
     /// Records an attempt that made no image, waiting out Redis.
@@ -310,6 +321,7 @@ mod tests {
                 token: "token".to_owned(),
                 attempt: 1,
                 payer: "shop".to_owned(),
+                tenant: String::new(),
                 lane: "lane".to_owned(),
                 model: "gpt-image-2".to_owned(),
                 request_id: None,

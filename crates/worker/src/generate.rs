@@ -68,6 +68,7 @@ fn unsent_attempt(grant: &Grant) -> Attempt {
         token: grant.token.clone(),
         attempt: grant.attempts,
         payer: grant.payer.clone(),
+        tenant: grant.tenant.clone(),
         lane: grant.lane.clone(),
         model: grant.spec.model.clone(),
         request_id: None,

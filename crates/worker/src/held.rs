@@ -29,6 +29,7 @@ impl Held {
             phase: HeldPhase::Claimed,
             lane: grant.lane.clone(),
             payer: grant.payer.clone(),
+            tenant: grant.tenant.clone(),
             ceiling: grant.ceiling,
             attempt: grant.attempts,
             deadline: 0,

@@ -42,8 +42,8 @@ async fn round(engine: &Arc<Engine>) -> Result<(), QueueError> {
     // Our own first: after a sleep of the whole machine we must not take ourselves for dead.
     engine.queue.extend(&engine.held.all(), LEASE).await?;
     let reaped = engine.queue.reap(LIMIT).await?;
-    if let Some(begun) = &reaped.begun
-        && let Err(error) = engine.heed_beginning(begun).await
+    if let Some(epoch) = &reaped.epoch
+        && let Err(error) = engine.heed_epoch(epoch).await
     {
         warn!(error = format!("{error:#}"), "cannot tell Redis yet what it has forgotten");
     }
@@ -77,7 +77,7 @@ async fn judge(engine: &Engine, orphan: &Orphan) -> Result<(), QueueError> {
     let mine = found.as_ref().is_some_and(|stamp| stamp.attempt.token == orphan.attempt.token);
     if let Some(stamp) = &found {
         info!(key = %orphan.attempt.key, "an orphan's image is in the store");
-        engine.queue.settle(&stamp.attempt, &stamp.made).await?;
+        engine.settle_found(stamp).await?;
     }
     if !mine && (orphan.last || found.is_some()) {
         declare_unknown(

@@ -155,6 +155,7 @@ async fn drain<T>(engine: &Engine, working: tokio::task::JoinHandle<T>) {
             token: held.token,
             attempt: held.attempt,
             payer: held.payer,
+            tenant: held.tenant,
             lane: held.lane,
             model: String::new(),
             request_id: None,

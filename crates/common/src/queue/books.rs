@@ -102,9 +102,13 @@ impl Queue {
         })
     }
 
-    /// The entries that a turn archives next.
+    /// The entries that a turn archives next; none where the namespace has begun anew since.
     pub async fn unarchived(&self, turn: &ArchiveTurn) -> Result<Vec<(EntryId, LedgerEntry)>, QueueError> {
         let page = self.ledger(&turn.after.to_string(), SEGMENT).await?;
+        // Asked afterwards: under another beginning these entries would be counted once more.
+        if self.ledger_epoch().await?.as_deref() != Some(turn.epoch.as_str()) {
+            return Ok(Vec::new());
+        }
         Ok(page.into_iter().filter_map(|(id, entry)| Some((id.parse().ok()?, entry))).collect())
     }
 

@@ -67,6 +67,8 @@ pub struct Grant {
     pub ceiling: MicroUsd,
     /// The batch that pays.
     pub payer: String,
+    /// Whose batch that is.
+    pub tenant: String,
     /// Requests already sent for this asset.
     pub attempts: u32,
     /// How many of them ended unknown.
@@ -116,6 +118,8 @@ struct GrantAnswer {
     spec: String,
     ceiling: String,
     payer: String,
+    #[serde(default)]
+    tenant: String,
     attempts: u32,
     unknowns: u32,
     bad: u32,
@@ -147,6 +151,9 @@ pub struct HeldAsset {
     pub lane: String,
     /// The batch that pays.
     pub payer: String,
+    /// Whose batch that is, for a Redis that forgot; empty where nobody knows.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub tenant: String,
     /// Money reserved, for a Redis that forgot.
     pub ceiling: MicroUsd,
     /// Number of the attempt, once sent.
@@ -223,6 +230,7 @@ impl Queue {
                     lane: grant.lane,
                     spec,
                     payer: grant.payer,
+                    tenant: grant.tenant,
                     attempts: grant.attempts,
                     unknowns: grant.unknowns,
                     bad_answers: grant.bad,

@@ -6,6 +6,14 @@ use super::{Queue, QueueError, script};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Epoch(pub(super) String);
 
+impl Epoch {
+    /// When the namespace began, as segments of its ledger name it.
+    #[must_use]
+    pub fn begun(&self) -> &str {
+        self.0.split(' ').next().unwrap_or_default()
+    }
+}
+
 impl Queue {
     /// The epoch now; to be asked before what is relied on later is looked up.
     pub async fn epoch(&self) -> Result<Epoch, QueueError> {

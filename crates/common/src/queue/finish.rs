@@ -18,6 +18,9 @@ pub struct Attempt {
     pub attempt: u32,
     /// The batch that pays.
     pub payer: String,
+    /// Whose batch that is, for a Redis that forgot; empty where nobody knows.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tenant: String,
     /// The lane it was sent on.
     pub lane: String,
     /// The model asked.

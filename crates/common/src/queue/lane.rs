@@ -250,30 +250,37 @@ impl Queue {
         Ok(taken == 1)
     }
 
-    /// Orders a limit, whatever is configured, or with `None` leaves it to the settings again. What was learnt of it is
-    /// forgotten.
+    /// Orders a limit, whatever is configured, or with `None` leaves it to the settings again; what these say, then, where
+    /// they tell of it. What was learnt of it is forgotten.
     pub async fn order_limit(
         &self,
         lane: &str,
         dimension: &str,
         limit: Option<u64>,
-    ) -> Result<(), QueueError> {
+    ) -> Result<Option<u64>, QueueError> {
         let name = self.keys.lane(lane);
+        let mut connection = self.connection.clone();
         let field = |kind: &str| format!("{kind}:{dimension}");
         let forgotten = ["base", "since", "full", "given", "stated"].map(field);
+        let settings: Option<u64> = connection.hget(&name, field("settings")).await?;
         let mut pipe = redis::pipe();
-        pipe.atomic();
-        match limit {
-            Some(limit) => {
+        pipe.atomic().hdel(&name, &forgotten[..]).ignore();
+        match (limit, settings) {
+            (Some(limit), _) => {
                 let fields = ["ordered", "told", "limit"].map(|kind| (field(kind), limit));
-                pipe.hset_multiple(&name, &fields).hdel(&name, &forgotten[..]);
+                pipe.hset_multiple(&name, &fields).ignore();
             }
-            // The next worker that declares the lane tells it anew.
-            None => {
-                pipe.hdel(&name, field("ordered")).hset(&name, field("told"), 0).hdel(&name, &forgotten[..]);
+            // At once: a limit that nobody tells is exceeded to find out, also where it is known.
+            (None, Some(told)) => {
+                let fields = ["told", "limit"].map(|kind| (field(kind), told));
+                pipe.hdel(&name, field("ordered")).ignore().hset_multiple(&name, &fields).ignore();
+            }
+            (None, None) => {
+                pipe.hdel(&name, &[field("ordered"), field("told")]).ignore();
             }
         }
-        Ok(pipe.query_async(&mut self.connection.clone()).await?)
+        pipe.query_async::<()>(&mut connection).await?;
+        Ok(limit.or(settings))
     }
 
     /// Tells all workers what an image's answer said of its lane: that it works, and the limits in its headers, by

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Queue, QueueError, connection::micros, finish::Attempt, script};
+use super::{Epoch, Queue, QueueError, connection::micros, finish::Attempt, script};
 use crate::{AssetKey, MicroUsd, Spec};
 
 /// How long another reaper leaves an orphan alone after one has taken it to look.
@@ -38,6 +38,8 @@ pub struct Reaped {
     pub resumed: u64,
     /// When the namespace began; none where it belongs to another profile.
     pub begun: Option<String>,
+    /// In which epoch that is.
+    pub epoch: Option<Epoch>,
     /// Orphans to look for in the store.
     pub orphans: Vec<Orphan>,
 }
@@ -50,6 +52,7 @@ struct Answer {
     resumed: u64,
     promoted: u64,
     begun: Option<String>,
+    epoch: Option<String>,
     #[serde(default)]
     look: Vec<Look>,
 }
@@ -81,6 +84,7 @@ impl Queue {
             worked: answer.worked,
             resumed: answer.resumed,
             begun: answer.begun,
+            epoch: answer.epoch.map(Epoch),
             orphans: answer.look.into_iter().map(orphan).collect(),
         })
     }
@@ -94,6 +98,7 @@ fn orphan(look: Look) -> Orphan {
             token: look.token,
             attempt: look.attempt,
             payer: look.payer,
+            tenant: String::new(),
             lane: look.lane,
             model: spec.as_ref().map(|s| s.model.clone()).unwrap_or_default(),
             request_id: None,

@@ -6,10 +6,14 @@ use jiff::tz::{Offset, TimeZone};
 use pictor_common::{
     MicroUsd,
     ledger::{Archive, EntryId, Spend},
-    queue::{ArchiveTurn, CapOf, LedgerEntry, Restored},
+    queue::{ArchiveTurn, CapOf, HeldPhase, LedgerEntry, Restored},
 };
 
-use crate::{ending::settle, memory::MemoryStore, world::World};
+use crate::{
+    ending::settle,
+    memory::MemoryStore,
+    world::{LEASE, World, held},
+};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -252,4 +256,51 @@ async fn only_what_is_archived_and_old_leaves_redis() {
     assert!(ids(&world.queue.ledger("-", 1).await.unwrap())[0] <= at(600));
     world.queue.archived("a", "here", &next, at(1_000), DAY, true).await.unwrap();
     assert!(left().await <= 100);
+}
+
+#[tokio::test]
+async fn what_is_written_after_a_wipe_is_not_archived_as_of_before() {
+    let world = World::new().await;
+    three_entries(&world).await;
+    let old = turn(&world, "a", false).await.unwrap();
+    world.wipe().await;
+    let begun = world.queue.begun().await.unwrap();
+    assert_ne!(begun, old.epoch);
+    world.nothing_spent_before().await;
+    world.queue.declare_lane(crate::world::LANE, &Default::default()).await.unwrap();
+    three_entries(&world).await;
+    assert_eq!(world.queue.unarchived(&old).await.unwrap(), [], "they are of another beginning");
+}
+
+#[tokio::test]
+async fn what_a_forgotten_batch_pays_counts_for_its_tenant() {
+    let world = World::new().await;
+    world.submit("b", "shop", 0..3).await;
+    let (paid, renewed) = (world.sent().await, world.sent().await);
+    assert_eq!(paid.tenant, "shop");
+    world.wipe().await;
+    world.nothing_spent_before().await;
+    world.queue.extend(&[held(&renewed, HeldPhase::Sent)], LEASE).await.unwrap();
+    settle(&world, &paid, 16_000).await;
+    let of_shop = async || {
+        let budget = world.queue.budget().await.unwrap();
+        let shop = budget.tenants.iter().find(|of| of.tenant == "shop").expect("it has money");
+        let (total, today) = (&shop.money.total, &shop.money.today);
+        assert_eq!((total.spent, total.reserved), (today.spent, today.reserved));
+        (total.spent.0, total.reserved.0)
+    };
+    assert_eq!(of_shop().await, (16_000, 20_000), "what is on its way is set aside");
+    settle(&world, &renewed, 16_000).await;
+    assert_eq!(of_shop().await, (32_000, 0));
+    for (_, entry) in world.queue.ledger("-", 10).await.unwrap() {
+        assert_eq!(entry.tenant, "shop");
+    }
+}
+
+#[tokio::test]
+async fn a_reaper_says_in_which_epoch_that_is() {
+    let world = World::new().await;
+    let reaped = world.queue.reap(10).await.unwrap();
+    assert_eq!(reaped.epoch, Some(world.queue.epoch().await.unwrap()));
+    assert_eq!(reaped.epoch.map(|epoch| epoch.begun().to_owned()), reaped.begun);
 }

@@ -406,7 +406,70 @@ async fn a_limit_set_by_hand_stands_until_it_is_left_to_the_settings() {
     world.queue.declare_lane("a.x", &told).await.unwrap();
     assert_eq!(limit().await, (400, Some(400)), "another worker starts");
     world.queue.order_limit("a.x", "images", None).await.unwrap();
-    assert_eq!(limit().await, (400, None), "until somebody tells another");
+    assert_eq!(limit().await, (250, None));
     world.queue.declare_lane("a.x", &told).await.unwrap();
     assert_eq!(limit().await, (250, None));
+}
+
+/// Permits that are given in some seconds to who asks again and again.
+async fn given(world: &World, seconds: u64) -> usize {
+    let (begun, mut given) = (std::time::Instant::now(), 0);
+    while begun.elapsed() < Duration::from_secs(seconds) {
+        given += world.claim(64).await.grants.len();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    given
+}
+
+#[tokio::test]
+async fn a_limit_set_by_hand_is_not_exceeded_to_find_out_and_nor_is_a_known_one_after_it() {
+    for kind in [LimitKind::Guess, LimitKind::Fixed] {
+        let told = LaneLimits {
+            images: Some(100),
+            window_seconds: Some(1.0),
+            kind: Some(kind),
+            ..LaneLimits::default()
+        };
+        let world = World::with(Duration::ZERO, &told).await;
+        world.submit("b", "shop", 0..2_000).await;
+        world.queue.order_limit(LANE, "images", Some(100)).await.unwrap();
+        if kind == LimitKind::Fixed {
+            world.queue.order_limit(LANE, "images", None).await.unwrap();
+        }
+        // Claims give the permits of the second to come, too.
+        let given = given(&world, 4).await;
+        assert!((400..=510).contains(&given), "{given} of 100 a second in 4 seconds, {kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_limit_that_only_the_api_named_can_be_set_by_hand() {
+    let world = World::with(Duration::ZERO, &LaneLimits { images: Some(250), ..LaneLimits::default() }).await;
+    world.submit("b", "shop", 0..1).await;
+    let grant = world.sent().await;
+    let refusal = Refusal {
+        epoch: 0,
+        dimension: Some("requests"),
+        limit: Some(50),
+        used: Some(50),
+        requested: Some(1),
+        wait: None,
+        slow_down: false,
+        message: "Limit 50".to_owned(),
+    };
+    crate::ending::refused(&world, &grant, &refusal).await;
+    let requests = || async {
+        let lanes = world.queue.lanes().await.unwrap();
+        let of_requests = |d: &pictor_common::queue::Dimension| d.name == "requests";
+        lanes[0].pace.iter().find(|d| of_requests(d)).map(|d| (d.limit, d.ordered))
+    };
+    let told = LaneLimits { images: Some(250), ..LaneLimits::default() };
+    world.queue.declare_lane(LANE, &told).await.unwrap();
+    assert_eq!(requests().await, Some((50, None)), "learnt");
+    world.queue.order_limit(LANE, "requests", Some(30)).await.unwrap();
+    world.queue.declare_lane(LANE, &told).await.unwrap();
+    assert_eq!(requests().await, Some((30, Some(30))), "settings that do not tell of it leave it alone");
+    world.queue.order_limit(LANE, "requests", None).await.unwrap();
+    world.queue.declare_lane(LANE, &told).await.unwrap();
+    assert_eq!(requests().await, Some((30, None)), "until the API names another");
 }

@@ -164,6 +164,7 @@ mod tests {
                 token: token.into(),
                 attempt: 0,
                 payer: "b".into(),
+                tenant: "t".into(),
                 lane: "l".into(),
                 model: "m".into(),
                 request_id: None,

@@ -1,7 +1,7 @@
 -- Takes up to `free` assets over all lanes: for each the lease, the permit and the reservation, or none.
 -- ARGV[1]  {request, incarnation, sequence, lease, horizon, grace, free, profile?, days, lanes: [{lane, routes: [..]}]};
 --          times in µs
--- Returns  JSON {now, grants: [{key, token, lane, slot, spec, ceiling, payer, attempts, unknowns, bad, unsent}], sleep, why, wake,
+-- Returns  JSON {now, grants: [{key, token, lane, slot, spec, ceiling, payer, tenant, attempts, unknowns, bad, unsent}], sleep, why, wake,
 --          troubled?: [lane]};
 --          the same request id gets the same answer for 30 s
 -- Complexity O(granted * log(queue)); looks at no more than 8 spent flows and 32 stale heads
@@ -138,7 +138,7 @@ local function take(lane, pick, slot)
   call('ZADD', key('route', pick.route), 'XX', int(pick.time + advance), pick.member)
   call('HSET', key('times'), pick.route, int(pick.time))
   answer.grants[#answer.grants + 1] = { key = pick.key, token = token, lane = lane.name, slot = int(slot),
-    spec = call('GET', key('s', pick.key)) or '', ceiling = int(pick.ceiling), payer = pick.batch,
+    spec = call('GET', key('s', pick.key)) or '', ceiling = int(pick.ceiling), payer = pick.batch, tenant = purse_of(pick.batch).tenant or '',
     attempts = pick.attempts, unknowns = pick.unknowns, bad = pick.bad, unsent = pick.unsent }
 end
 

@@ -11,7 +11,7 @@ if request.kind == 'guess' and before.kind == 'fixed' and num(before.fixed_at) >
 local function tell(d)
   local limit = before['ordered:' .. d.name] or d.limit
   dims[#dims + 1], told[d.name] = d.name, true
-  call('HSET', name, 'window:' .. d.name, d.window, 'burst:' .. d.name, d.burst)
+  call('HSET', name, 'window:' .. d.name, d.window, 'burst:' .. d.name, d.burst, 'settings:' .. d.name, d.limit)
   if before['told:' .. d.name] == limit and before.kind == request.kind and before['window:' .. d.name] == d.window then return end
   call('HSET', name, 'told:' .. d.name, limit, 'limit:' .. d.name, limit)
   call('HDEL', name, 'base:' .. d.name, 'since:' .. d.name, 'full:' .. d.name, 'given:' .. d.name, 'stated:' .. d.name)
@@ -20,7 +20,9 @@ end
 for _, d in ipairs(request.dimensions) do tell(d) end
 for d in string.gmatch(before.dims or '', '%S+') do
   if not told[d] then
-    if before['told:' .. d] then
+    call('HDEL', name, 'settings:' .. d)
+    -- What is ordered by hand stands, also where only the API has named such a limit.
+    if before['told:' .. d] and not before['ordered:' .. d] then
       call('HDEL', name, 'told:' .. d, 'limit:' .. d)
     else
       dims[#dims + 1] = d

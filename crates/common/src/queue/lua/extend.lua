@@ -1,5 +1,5 @@
 -- Renews the leases of a worker, token by token, and carries their phases.
--- ARGV[1]  {lease, grace, days, held: [{key, token, phase, lane, payer, ceiling, attempt, deadline}]}; at most 500
+-- ARGV[1]  {lease, grace, days, held: [{key, token, phase, lane, payer, tenant?, ceiling, attempt, deadline}]}; at most 500
 -- Returns  a list in the same order: "ok", "restored" (Redis forgot, nobody else has it) or "lost"
 -- Complexity O(held * log(leases))
 
@@ -20,7 +20,7 @@ local function restore(h)
     'slot', int(NOW))
   mark(h, h.phase)
   call('ZREM', key('later'), h.key)
-  if call('HEXISTS', key('reservations'), h.token) == 0 then reserve(h.token, num(h.ceiling), h.payer, h.lane) end
+  if call('HEXISTS', key('reservations'), h.token) == 0 then reserve(h.token, num(h.ceiling), h.payer, h.lane, h.tenant) end
   local until_at = h.phase == 'claimed' and NOW + request.lease + 2000000 or num(h.deadline)
   call('ZADD', key('inflight', h.lane), int(until_at), h.token)
   return 'restored'

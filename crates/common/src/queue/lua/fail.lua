@@ -1,6 +1,6 @@
 -- Ends an attempt that made no image, or whose outcome is unknown. Safe to repeat.
 -- ARGV[1]  {key, token, billed: "no"|"yes"|"unknown", cost, outcome: "retry"|"refused"|"unsent"|"failed"|"parked",
---           delay, max_unknown, failure, doubt?, attempt, payer, lane, model, request_id?, pause?: {lane, delay?, reason, key?},
+--           delay, max_unknown, failure, doubt?, attempt, payer, tenant?, lane, model, request_id?, pause?: {lane, delay?, reason, key?},
 --           refusal?: {epoch, dimension?, limit?, used?, requested?, wait?, slow_down}, fault?: {reason, epoch}, days};
 --           times in µs; doubt: by a reaper, not by who held it; a pause without a delay lasts until a person lifts it,
 --           or where it names a refused key, until somebody has another

@@ -1,7 +1,8 @@
 
 -- Limiter -----------------------------------------------------------------
 --
--- Per lane and dimension D, in lane:NAME: told:D as configured, limit:D as believed, window:D and burst:D in µs,
+-- Per lane and dimension D, in lane:NAME: told:D as configured or ordered:D by hand, settings:D what to go back to
+-- then, limit:D as believed, window:D and burst:D in µs,
 -- tat:D until when permits are given out, base:D the part of the limit that is ours in millionths, since:D when that
 -- was found, full:D when a refusal last showed the provider's bucket full, given:D permits given since. With
 -- stated:D the limit was read from headers. epoch counts what was learnt: permits of an older one are void.
@@ -42,7 +43,7 @@ local function dimension_of(lane, name)
   local d = { name = name, limit = field('limit'), told = told, window = window, burst = field('burst'),
     base = field('base') / MILLION, since = field('since'), full = field('full'), given = field('given'),
     stated = set(lane['stated:' .. name]), tat = math.min(field('tat'), NOW + 2 * window),
-    most = lane.kind == 'fixed' and told > 0 and told or math.huge }
+    most = (lane.kind == 'fixed' or set(lane['ordered:' .. name])) and told > 0 and told or math.huge }
   if d.limit <= 0 or window <= 0 then return nil end
   -- Claims change none of these as a rule: what stays as it was is not written again.
   d.kept = { since = d.since, base = field('base'), full = d.full }

@@ -39,7 +39,7 @@ local function purse_of_tenant(tenant, day) return purse_with_days(key('tenant',
 local function purse_of_batch(batch)
   local v = call('HMGET', key('batch', batch), 'cap', 'spent', 'reserved', 'told', 'held', 'need', 'state', 'band', 'tenant', 'order')
   return { name = key('batch', batch), of = batch, known = v[2] or v[3], held = set(v[5]) and v[5], need = num(v[6]), state = v[7],
-    band = v[8], tenant = set(v[9]) and v[9], order = num(v[10]), counters = { counter('batch', '', v[1], v[2], v[3], v[4]) } }
+    band = v[8], tenant = set(v[9]) and v[9] or told_tenant(batch), order = num(v[10]), counters = { counter('batch', '', v[1], v[2], v[3], v[4]) } }
 end
 
 -- The first of a purse's caps that an amount would exceed.
@@ -190,8 +190,8 @@ local function note_reservation(token, amount, payer, tenant, lane)
     cjson.encode({ amount = int(amount), payer = payer, lane = lane, tenant = tenant or '', day = TODAY }))
 end
 
-local function reserve(token, amount, payer, lane)
-  local tenant = call('HGET', key('batch', payer), 'tenant') or ''
+local function reserve(token, amount, payer, lane, tenant)
+  tenant = tenant_of(payer) or tenant or ''
   note_reservation(token, amount, payer, tenant, lane)
   move(payer, tenant, TODAY, amount, 0)
 end
@@ -235,7 +235,7 @@ end
 
 -- Counts money of which nobody knows whether it was spent, with its sign.
 local function count_unknown(payer, day, amount)
-  local tenant = set(payer) and call('HGET', key('batch', payer), 'tenant')
+  local tenant = set(payer) and tenant_of(payer)
   for _, name in ipairs({ key('budget'), set(tenant) and key('tenant', tenant) or nil }) do
     call('HINCRBY', name, 'unknown', int(amount))
     if set(day) then call('HINCRBY', name, 'unknown:' .. day, int(amount)) end

@@ -254,13 +254,15 @@ end
 
 -- Books -------------------------------------------------------------------
 
+-- The tenant of a batch that pays, as its worker knows it: the batch itself may be forgotten.
+local function told_tenant(batch) return batch == request.payer and set(request.tenant) and request.tenant or nil end
+local function tenant_of(batch) return call('HGET', key('batch', batch), 'tenant') or told_tenant(batch) end
+
 -- `day` is the one whose caps the money counts against.
 local function ledger(kind, asset, token, cost, more, day)
   local entry = { kind = kind, key = asset, token = token, attempt = int(num(more.attempt)), cost = int(cost),
-    batch = more.payer or '', tenant = more.tenant or '', lane = more.lane or '', model = more.model or '',
+    batch = more.payer or '', tenant = '', lane = more.lane or '', model = more.model or '',
     request_id = set(more.request_id) and more.request_id or '', at = int(NOW), day = day or '' }
-  if set(more.payer) and not set(more.tenant) then
-    entry.tenant = call('HGET', key('batch', more.payer), 'tenant') or ''
-  end
+  if set(more.payer) then entry.tenant = tenant_of(more.payer) or '' end
   call('XADD', key('ledger'), '*', 'entry', cjson.encode(entry))
 end

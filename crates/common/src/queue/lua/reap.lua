@@ -1,7 +1,7 @@
 -- Looks after what nobody holds: due retries, expired leases, doubt, work-lists. Bounded; run by every worker.
 -- ARGV[1]  {limit, grace, again, profile?, days}: again is how long another reaper leaves an orphan alone, µs
 -- Returns  JSON {look: [{key, token, spec, payer, lane, attempt, ceiling, last}], requeued, orphaned, worked, resumed, grace,
---          begun?}:
+--          begun?, epoch?}:
 --          `look` names orphans to look for in the store; with `last` the send deadline has passed
 -- Complexity O(limit * log(queue))
 
@@ -17,7 +17,7 @@ if not BEGUN then
   BEGUN = int(NOW)
   call('HSETNX', key('meta'), 'epoch', BEGUN)
 end
-report.begun = BEGUN
+report.begun, report.epoch = BEGUN, BEGUN .. ' ' .. server_id()
 stamp()
 if grace then
   report.grace = int(grace - NOW)

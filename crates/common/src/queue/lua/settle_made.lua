@@ -1,5 +1,5 @@
 -- Ends an attempt that made an image: asset done, reservation to cost, ledger, counts. Safe to repeat; right when late.
--- ARGV[1]  {key, token, cost, made: short record or JSON, attempt, payer, lane, model, request_id?, tokens?: used, days}
+-- ARGV[1]  {key, token, cost, made: short record or JSON, attempt, payer, tenant?, lane, model, request_id?, tokens?: used, days}
 -- Returns  {"done" | "again" (this token was settled before) | "duplicate" (another token's image stands), alert...}
 -- Complexity O(batches that ask, at most 100) * O(log(queue))
 

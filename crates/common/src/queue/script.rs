@@ -33,16 +33,16 @@ macro_rules! lua {
 }
 
 // What gives back or finishes must work when the server is out of memory.
-lua!(SUBMIT, "submit", "", "money");
+lua!(SUBMIT, "submit", "", "money", "swap");
 lua!(EPOCH, "epoch", " flags=allow-oom");
 lua!(SEAL, "seal", " flags=allow-oom");
 lua!(CLAIM, "claim", "", "money", "limiter");
 lua!(BEGIN, "begin", " flags=allow-oom", "money", "limiter");
 lua!(EXTEND, "extend", " flags=allow-oom", "money");
 lua!(SETTLE, "settle", " flags=allow-oom", "money", "limiter");
-lua!(FAIL, "fail", " flags=allow-oom", "money", "limiter", "learning");
+lua!(FAIL, "fail", " flags=allow-oom", "money", "limiter", "learning", "swap");
 lua!(RELEASE, "release", " flags=allow-oom", "money", "limiter");
-lua!(REAP, "reap", " flags=allow-oom", "money", "limiter");
+lua!(REAP, "reap", " flags=allow-oom", "money", "limiter", "swap");
 lua!(CANCEL, "cancel", " flags=allow-oom");
 lua!(LEARN, "learn", " flags=allow-oom", "money", "limiter", "learning");
 lua!(DECLARE, "declare", " flags=allow-oom");

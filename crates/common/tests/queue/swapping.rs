@@ -12,8 +12,10 @@ use pictor_common::{
     spec::Operation,
 };
 
+use redis::AsyncCommands as _;
+
 use crate::{
-    ending::{settle, unknown},
+    ending::{refuse, settle, unknown},
     world::{World, asset, attempt, head, id, key, line, route},
 };
 
@@ -428,31 +430,29 @@ async fn a_crowd_of_one_mind_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn another_account_takes_what_a_paused_or_broken_one_cannot() {
-    let world = World::new().await;
-    world.submit("b", "shop", 0..4).await;
-    world.queue.declare_lane("second.dall-e-2", &LaneLimits::default()).await.unwrap();
-    let grant = world.sent().await;
-    world.queue.pause_lane(&grant.lane, Some("a person")).await.unwrap();
-    let failed = Failure { class: "rate_limit".into(), ..Failure::default() };
-    let unmade = Unmade {
-        billed: Billed::No,
-        cost: MicroUsd::ZERO,
-        outcome: Outcome::Refused(Duration::ZERO),
-        max_unknown: 1,
-        failure: &failed,
-        pause: None,
-        refusal: None,
-        fault: None,
-        doubt: false,
-    };
-    assert_eq!(world.queue.fail(&attempt(&grant), &unmade).await.unwrap(), Ended::Retry);
-    assert!(world.claim(1).await.grants.is_empty());
-    let both = [grant.lane.as_str(), "second.dall-e-2"]
-        .map(|lane| LaneOffer { lane: lane.into(), routes: vec![route().to_string()] });
-    let claim = Claim { lanes: both.to_vec(), ..world.claim_request(9) };
-    let grants = world.queue.claim(&claim).await.unwrap().grants;
-    assert_eq!(grants.len(), 4);
-    assert!(grants.iter().all(|grant| grant.lane == "second.dall-e-2"));
-    assert!(grants.iter().any(|other| other.key == grant.key), "the same asset, under the same key");
+async fn another_account_takes_what_a_paused_or_resting_one_cannot() {
+    for resting in [false, true] {
+        let world = World::new().await;
+        world.submit("b", "shop", 0..4).await;
+        world.queue.declare_lane("second.dall-e-2", &LaneLimits::default()).await.unwrap();
+        let grant = world.sent().await;
+        assert_eq!(refuse(&world, &grant).await, Ended::Retry);
+        if resting {
+            let later = world.now().await + 60_000_000;
+            let lane = world.queue.keys().lane(&grant.lane);
+            let rest =
+                [("pause_until", later.to_string()), ("pause_reason", "failed 5 times in a row".into())];
+            let _: () = world.redis.clone().hset_multiple(lane, &rest).await.unwrap();
+        } else {
+            world.queue.pause_lane(&grant.lane, Some("a person")).await.unwrap();
+        }
+        assert!(world.claim(1).await.grants.is_empty());
+        let both = [grant.lane.as_str(), "second.dall-e-2"]
+            .map(|lane| LaneOffer { lane: lane.into(), routes: vec![route().to_string()] });
+        let claim = Claim { lanes: both.to_vec(), ..world.claim_request(9) };
+        let grants = world.queue.claim(&claim).await.unwrap().grants;
+        assert_eq!(grants.len(), 4);
+        assert!(grants.iter().all(|grant| grant.lane == "second.dall-e-2"));
+        assert!(grants.iter().any(|other| other.key == grant.key), "the same asset, under the same key");
+    }
 }

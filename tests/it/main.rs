@@ -11,6 +11,7 @@ mod death;
 mod demo;
 mod doctor;
 mod errors;
+mod fallback;
 mod forgotten;
 mod help;
 mod keys;

@@ -70,6 +70,7 @@ const PLACES: &[(&str, &str, Source)] = &[
     ("*", "class", Source::FailureClasses),
     ("*", "tenant", Source::Tenants),
     ("*", "model", Source::Models),
+    ("*", "fallback", Source::Models),
     ("*", "size", Source::Sizes),
     ("*", "quality", Source::Qualities),
     ("*", "format", Source::Formats),

@@ -173,6 +173,10 @@ pub(crate) struct BatchArgs {
     /// `pictor budget set batch` raises it
     #[arg(long, value_name = "USD")]
     pub(crate) cap: Option<String>,
+    /// Let another model make, at its own price, what the model asked for cannot: because it does not exist any more, or
+    /// fails again and again. Never after an outcome that is unknown or a refusal of the content. Every row must suit both
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) fallback: Option<String>,
     /// Say what is new and what it would cost, and stop
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -225,6 +229,9 @@ impl BatchArgs {
         if let Some(column) = &self.read.id_column {
             options.insert("id_column".to_owned(), normalized(column));
         }
+        if let Some(model) = &self.fallback {
+            options.insert("fallback".to_owned(), model.clone());
+        }
         if !axes.is_empty() {
             options.insert("vary".to_owned(), vary::canonical(&axes));
         }
@@ -236,6 +243,7 @@ impl BatchArgs {
             skip_bad: self.skip_bad,
             rejected: None,
             id_column: self.read.id_column.clone(),
+            fallback: self.fallback.clone(),
             hosts: crate::accounts::hosts(settings, today),
             today: today.to_owned(),
             options,
@@ -259,6 +267,7 @@ pub(crate) struct Prepared {
     axes: Vec<Axis>,
     skip_bad: bool,
     id_column: Option<String>,
+    fallback: Option<String>,
     /// Where bad rows go, if they are to be kept.
     rejected: Option<PathBuf>,
     hosts: Hosts,
@@ -293,6 +302,7 @@ impl Prepared {
             ignore: self.ignore.clone(),
         };
         let rules = Rules::new(setup).map_err(|errors| bad_defaults(&errors))?;
+        let rules = rules.falling_back_to(self.fallback.as_deref()).map_err(refused)?;
         let rules = rules.with_ids_in(self.id_column.as_deref()).map_err(refused)?.varied(self.axes.clone());
         rules.map(|rules| rules.skipping_bad(self.skip_bad)).map_err(|errors| bad_defaults(&errors))
     }

@@ -51,6 +51,9 @@ fn facts(key: &AssetKey, state: &AssetState) -> Vec<(&'static str, String)> {
         ("lane", state.lane.clone().unwrap_or_default()),
         ("attempts", format!("{} ({} unknown)", state.attempts, state.unknowns)),
     ];
+    for other in &state.stand_ins {
+        facts.push(("instead", format!("{} by {}, where a batch allows it", other.key, other.model)));
+    }
     if let Some(spec) = &state.spec {
         facts.push(("spec", serde_json::to_string(spec).unwrap_or_default()));
     }

@@ -132,6 +132,7 @@ pub(crate) fn state_of(batch: &BatchState) -> String {
         }
         (Some(reason), _) if !batch.ended() => format!("paused: {reason}"),
         (None, None) if !batch.ended() => "being submitted".to_owned(),
+        _ if batch.substituted > 0 => format!("{}, {} substituted", batch.state, batch.substituted),
         _ => batch.state.clone(),
     }
 }
@@ -192,6 +193,14 @@ pub(super) fn facts(batch: &BatchState) -> Vec<(&'static str, String)> {
     ];
     if batch.counts.parked > 0 {
         facts.push(("parked", format!("{} with unknown outcome", batch.counts.parked)));
+    }
+    if let Some(model) = &batch.fallback {
+        let so_far = if batch.substituted > 0 {
+            format!(": {} substituted", batch.substituted)
+        } else {
+            String::new()
+        };
+        facts.push(("fallback", format!("{model}{so_far}")));
     }
     facts.extend([
         ("open", if batch.ended() { 0 } else { batch.open_assets() }.to_string()),

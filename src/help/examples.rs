@@ -61,6 +61,7 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
                 "Behind everything else, and never for more than $50",
                 "pictor submit backlog.jsonl --band bulk --max-cost 50",
             ),
+            ("What gpt-image-2 cannot make, dall-e-3 may", "pictor submit nightly.csv --fallback dall-e-3"),
             (
                 "Article numbers in a column of their own name; asset show and results know rows by them",
                 "pictor submit export.xlsx --template listing.j2 --id-column Artikelnummer",

@@ -209,6 +209,7 @@ fn head() -> BatchHead {
         source: "-".to_owned(),
         columns: vec![],
         cap: None,
+        fallback: None,
     }
 }
 

@@ -76,6 +76,7 @@ async fn submit(world: &World, batch: &str, prompts: std::ops::Range<u64>) {
         source: "-".to_owned(),
         columns: vec![],
         cap: None,
+        fallback: None,
     };
     let assets: Vec<_> = prompts.map(asset).collect();
     world.queue().await.submit(&head, &assets, &[], false).await.unwrap();

@@ -12,6 +12,7 @@ mod death;
 mod demo;
 mod doctor;
 mod errors;
+mod fallback;
 mod forgotten;
 mod help;
 mod keys;

@@ -42,6 +42,7 @@ fn head(id: &str) -> BatchHead {
         source: "-".to_owned(),
         columns: vec![],
         cap: None,
+        fallback: None,
     }
 }
 

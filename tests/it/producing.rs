@@ -261,6 +261,7 @@ impl Measured {
             source: "export.csv".to_owned(),
             columns: ["id", "title", "material", "colour"].map(str::to_owned).to_vec(),
             cap: None,
+            fallback: None,
         };
         for from in (1..=assets).step_by(CHUNK) {
             let rows = from..=assets.min(from + CHUNK as u64 - 1);

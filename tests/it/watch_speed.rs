@@ -46,6 +46,7 @@ fn head(batch: u64) -> BatchHead {
         source: "large.csv".to_owned(),
         columns: ["id", "prompt", "model", "size"].map(str::to_owned).into(),
         cap: None,
+        fallback: None,
     }
 }
 

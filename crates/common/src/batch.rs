@@ -133,6 +133,8 @@ pub struct BatchHead {
     pub columns: Vec<String>,
     /// What the batch may cost in all; assets over it wait.
     pub cap: Option<MicroUsd>,
+    /// The model that makes what the one that was asked cannot.
+    pub fallback: Option<String>,
 }
 
 /// One row of a batch.

@@ -139,6 +139,12 @@ impl Keys {
         self.two("chunks", batch.as_str())
     }
 
+    /// Hash: of a batch, the asset that stands in for another one it asked for.
+    #[must_use]
+    pub fn swaps(&self, batch: &BatchId) -> String {
+        self.two("swaps", batch.as_str())
+    }
+
     /// Hash: the row of each further batch that asks for an asset.
     #[must_use]
     pub fn rows(&self, key: &AssetKey) -> String {

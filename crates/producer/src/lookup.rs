@@ -93,13 +93,14 @@ impl Places<'_> {
         let unknown = assets.iter().zip(&known).filter(|(_, known)| known.is_none());
         let unknown: Vec<&PlannedAsset> = unknown.map(|(planned, _)| planned).collect();
         let stored = self.stored(&unknown, of_all).await?;
+        let known = self.followed(&assets, known).await?;
         let standing = |planned: PlannedAsset, known: Option<Known>| {
             let only_stored = known.is_none() && stored.contains(&planned.asset.key.bytes());
             let phase = known.as_ref().map(|known| (known.phase.as_str(), known.unasked));
             let standing = match phase {
                 None if only_stored => Standing::Made,
-                Some(("done" | "substituted", _)) => Standing::Made,
-                Some(("failed" | "parked", _)) => Standing::Failed,
+                Some(("done", _)) => Standing::Made,
+                Some(("failed" | "parked" | "substituted", _)) => Standing::Failed,
                 // What a cancelled batch left behind is paid for by whoever asks next.
                 None | Some((_, true)) => Standing::New,
                 Some((_, false)) => Standing::Queued,
@@ -107,6 +108,29 @@ impl Places<'_> {
             (planned, standing, only_stored)
         };
         Ok(assets.into_iter().zip(known).map(|(planned, known)| standing(planned, known)).collect())
+    }
+
+    /// How those stand that take the place of what failed, where they may.
+    async fn followed(
+        &self,
+        assets: &[PlannedAsset],
+        mut known: Vec<Option<Known>>,
+    ) -> Result<Vec<Option<Known>>, SubmitError> {
+        let failed = |(n, known): (usize, &Option<Known>)| {
+            let phase = known.as_ref()?.phase.as_str();
+            let other = assets[n].fallback.as_ref().filter(|_| matches!(phase, "failed" | "substituted"))?;
+            Some((n, other.model.as_str()))
+        };
+        let failed: Vec<(usize, &str)> = known.iter().enumerate().filter_map(failed).collect();
+        let Some(&(_, model)) = failed.first() else { return Ok(known) };
+        let keys: Vec<&AssetKey> = failed.iter().map(|(n, _)| &assets[*n].asset.key).collect();
+        let phases = self.queue.stand_in_phases(&keys, model).await?;
+        for ((n, _), phase) in failed.into_iter().zip(phases) {
+            if let Some(phase) = phase {
+                known[n] = Some(Known { phase, unasked: false });
+            }
+        }
+        Ok(known)
     }
 
     /// Those of some assets that the store holds an image of, written by Pictor.

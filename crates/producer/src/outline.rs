@@ -9,7 +9,7 @@ use pictor_common::{
     price::Estimate,
 };
 
-use crate::plan::PlannedAsset;
+use crate::{manifest::Fallback, plan::PlannedAsset};
 
 /// Entries of one piece; growing moves none of the others.
 const PIECE: usize = 64 * 1024;
@@ -29,14 +29,15 @@ struct Kind {
     spec: Spec,
     route: Route,
     estimate: Estimate,
+    fallback: Option<Fallback>,
 }
 
 impl Outline {
     /// Notes an asset that stands in the manifest for the first time.
     pub(crate) fn note(&mut self, planned: PlannedAsset) {
-        let PlannedAsset { asset: NewAsset { key, mut spec, route, .. }, estimate } = planned;
+        let PlannedAsset { asset: NewAsset { key, mut spec, route, .. }, estimate, fallback } = planned;
         (spec.prompt, spec.take) = (None, 0);
-        let kind = Kind { spec, route, estimate };
+        let kind = Kind { spec, route, estimate, fallback };
         if self.kinds.get(self.last) != Some(&kind) {
             self.last = self.place_of(kind);
         }
@@ -60,19 +61,21 @@ impl Outline {
         self.kinds.len() - 1
     }
 
-    /// Where the assets wait.
+    /// Where the assets wait, or those of the other model where theirs cannot make them.
     pub(crate) fn routes(&self) -> BTreeSet<Route> {
-        self.kinds.iter().map(|kind| kind.route.clone()).collect()
+        let others = self.kinds.iter().filter_map(|kind| kind.fallback.as_ref());
+        let others = others.map(|other| other.route.clone());
+        self.kinds.iter().map(|kind| kind.route.clone()).chain(others).collect()
     }
 
     /// The assets in order, without their prompts and takes.
     pub(crate) fn assets(&self) -> impl Iterator<Item = PlannedAsset> {
         self.pieces.iter().flatten().map(|(key, place)| {
-            let Kind { spec, route, estimate } = &self.kinds[*place as usize];
+            let Kind { spec, route, estimate, fallback } = &self.kinds[*place as usize];
             let Estimate { ceiling, tokens, .. } = *estimate;
             let (key, spec, route) = (AssetKey::of_bytes(*key), spec.clone(), route.clone());
             let asset = NewAsset { key, spec, route, ceiling, tokens, made: None };
-            PlannedAsset { asset, estimate: *estimate }
+            PlannedAsset { asset, estimate: *estimate, fallback: fallback.clone() }
         })
     }
 }
@@ -98,7 +101,7 @@ mod tests {
             let route = Route::new("m", Operation::Generate);
             let key = AssetKey::of(&spec);
             let asset = NewAsset { key, spec, route, ceiling: estimate.ceiling, tokens: 0, made: None };
-            PlannedAsset { asset, estimate }
+            PlannedAsset { asset, estimate, fallback: None }
         };
         let mut outline = Outline::default();
         for n in 0..100_000 {

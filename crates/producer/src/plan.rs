@@ -9,7 +9,11 @@ use pictor_common::{
 };
 use serde::Serialize;
 
-use crate::{manifest::RowSpecs, seen::Seen, vary::Matrix};
+use crate::{
+    manifest::{Fallback, RowSpecs},
+    seen::Seen,
+    vary::Matrix,
+};
 
 /// Kinds of image listed one by one; what is left goes to one more.
 const MOST_KINDS: usize = 100;
@@ -43,6 +47,8 @@ pub struct PlannedAsset {
     pub asset: NewAsset,
     /// What it costs.
     pub estimate: Estimate,
+    /// The other model that makes it where its own cannot.
+    pub fallback: Option<Fallback>,
 }
 
 /// The sums of a submission.
@@ -77,8 +83,11 @@ pub struct Plan {
     pub to_make: u64,
     /// What they will most likely cost, in micro-USD.
     pub expected: MicroUsd,
-    /// The most they can cost, in micro-USD, one request each.
+    /// The most they can cost, in micro-USD, one request each: by the dearer of their models.
     pub ceiling: MicroUsd,
+    /// The other model that makes what their own cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<String>,
     /// The same by model, quality and size, in the order of the manifest.
     pub kinds: Vec<Kind>,
     #[serde(skip)]
@@ -119,7 +128,10 @@ impl Plan {
 
     /// Takes a line in: computes keys and tells its first-seen assets, to be looked up and [added](Self::add).
     pub fn row(&mut self, row: RowSpecs) -> PlannedRow {
-        let RowSpecs { row, line, id, cells, specs, route, estimate } = row;
+        let RowSpecs { row, line, id, cells, specs, route, estimate, fallback } = row;
+        if self.fallback.is_none() {
+            self.fallback = fallback.as_ref().map(|other| other.model.clone());
+        }
         let mut keys = Vec::with_capacity(specs.len());
         let mut assets = Vec::new();
         self.rows += u64::from(row != self.last_row);
@@ -136,7 +148,7 @@ impl Plan {
             self.assets += 1;
             let Estimate { ceiling, tokens, .. } = estimate;
             let asset = NewAsset { key, spec, route: route.clone(), ceiling, tokens, made: None };
-            assets.push(PlannedAsset { asset, estimate });
+            assets.push(PlannedAsset { asset, estimate, fallback: fallback.clone() });
         }
         PlannedRow { line: Line { row: line, id, keys, cells }, assets }
     }
@@ -180,6 +192,7 @@ impl Plan {
 
     fn count_cost(&mut self, planned: &PlannedAsset) {
         let Estimate { expected, ceiling, .. } = planned.estimate;
+        let ceiling = planned.fallback.as_ref().map_or(ceiling, |other| ceiling.max(other.ceiling));
         self.to_make += 1;
         self.expected = self.expected + expected;
         self.ceiling = self.ceiling + ceiling;
@@ -220,7 +233,7 @@ mod tests {
         let estimate = Estimate { expected: MicroUsd(40_000), ceiling: MicroUsd(50_000), tokens: 0 };
         let route = Route::new("dall-e-3", Operation::Generate);
         let id = number.to_string();
-        RowSpecs { row: number, line: number, id, cells: Vec::new(), specs, route, estimate }
+        RowSpecs { row: number, line: number, id, cells: Vec::new(), specs, route, estimate, fallback: None }
     }
 
     fn spec(prompt: &str, take: u32) -> Spec {
@@ -255,6 +268,25 @@ mod tests {
             );
             assert_eq!(plan.refuses(MicroUsd(50_000 * to_make)), None);
             assert!(plan.refuses(MicroUsd(50_000 * to_make - 1)).is_some());
+        }
+    }
+
+    #[test]
+    fn the_dearer_model_is_the_most_it_can_cost() {
+        for (other, most) in [(70_000, 70_000), (30_000, 50_000)] {
+            let route = Route::new("gpt-image", Operation::Generate);
+            let fallback = Fallback { model: "gpt-image-2".to_owned(), route, ceiling: MicroUsd(other) };
+            let mut plan = Plan::new(false);
+            let planned = plan.row(RowSpecs { fallback: Some(fallback), ..row(1, vec![spec("mug", 0)]) });
+            assert_eq!(
+                planned.assets[0].asset.ceiling,
+                MicroUsd(50_000),
+                "that of its own model is reserved"
+            );
+            plan.add(planned.assets.iter().map(|asset| (asset, Standing::New)));
+            assert_eq!((plan.expected, plan.ceiling), (MicroUsd(40_000), MicroUsd(most)));
+            assert_eq!(plan.kinds[0].ceiling, MicroUsd(most));
+            assert!(plan.text().contains("fallback         gpt-image-2"), "{}", plan.text());
         }
     }
 

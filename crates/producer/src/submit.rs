@@ -171,6 +171,7 @@ impl Request<'_> {
             source: self.manifest.name.clone(),
             columns: found.columns,
             cap: None,
+            fallback: self.rules.fallback().map(str::to_owned),
         };
         Ok(Checked {
             head,

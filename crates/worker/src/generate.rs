@@ -264,7 +264,14 @@ async fn no_image(engine: &Engine, grant: &Grant, attempt: Attempt, verdict: &Ve
             .map(|_| Fault { reason: &verdict.message, epoch: seen.epoch }),
         doubt: false,
     };
-    engine.fail_until_done(&attempt, &unmade).await;
+    if outcome == Outcome::Failed
+        && unmade.billed == Billed::No
+        && verdict.class.is_some_and(FailureClass::is_of_the_model)
+    {
+        engine.part_until_done(&attempt, &unmade, &grant.spec).await;
+    } else {
+        engine.fail_until_done(&attempt, &unmade).await;
+    }
     engine.journal.note(Record::Ended { token: attempt.token });
     // It took the trouble to judge the request: it works.
     if matches!(verdict.class, Some(FailureClass::Moderation | FailureClass::BadSpec)) {

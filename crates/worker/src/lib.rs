@@ -9,6 +9,7 @@ mod claimer;
 mod deliver;
 mod duration_text;
 mod engine;
+mod fallback;
 mod generate;
 mod held;
 mod key_watch;

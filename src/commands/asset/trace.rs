@@ -116,6 +116,7 @@ fn since(detail: &AssetDetail, asked: &[Asked], context: &Context) -> Option<u64
     match state.phase.as_str() {
         "done" => state.made.as_ref().map(|made| made.at_ms * 1_000).filter(|at| *at > 0),
         "failed" | "parked" => detail.ended_at.or(stumbled),
+        "substituted" => stumbled,
         "ready" => stumbled.max(asked.iter().map(|asked| asked.created).min()),
         "sent" | "orphan" => {
             let model = context.settings.catalogue.model(&state.spec.as_ref()?.model)?;
@@ -156,6 +157,10 @@ fn waits_of(detail: &AssetDetail, overview: &Overview) -> Vec<Waits> {
             let judged = detail.judged_at.or(detail.deadline).map(until).unwrap_or_default();
             told("orphan", format!("{} is gone; its outcome is judged from {judged} on", owner(detail, overview)))
         }
+        "substituted" => told(
+            "substituted",
+            "its model cannot make it, and every batch that asked has another model's instead".to_owned(),
+        ),
         "failed" => told("failed", "it failed for good: pictor failed retry tries it again".to_owned()),
         "parked" => told(
             "parked",

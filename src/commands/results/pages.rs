@@ -20,6 +20,8 @@ pub(super) struct Item {
     pub(super) line: Arc<Line>,
     pub(super) take: u32,
     pub(super) key: AssetKey,
+    /// The model that was asked first and could not make it.
+    pub(super) instead_of: Option<String>,
     pub(super) state: AssetState,
 }
 
@@ -62,16 +64,35 @@ impl<'a> Pages<'a> {
     /// The next page, an item for each image.
     pub(super) async fn items(&mut self) -> anyhow::Result<Option<Vec<Item>>> {
         let Some(lines) = self.next().await? else { return Ok(None) };
-        let keys: Vec<_> = lines.iter().flat_map(|line| line.keys.iter().cloned()).collect();
+        let mut keys: Vec<_> = lines.iter().flat_map(|line| line.keys.iter().cloned()).collect();
+        let first_models = self.follow(&mut keys).await?;
         let mut states = self.queue.assets(&keys).await?.into_iter();
-        let mut items = Vec::with_capacity(keys.len());
+        let mut found = keys.into_iter().zip(first_models);
+        let mut items = Vec::with_capacity(found.len());
         for line in lines {
             let line = Arc::new(line);
-            for (take, key) in (0..).zip(&line.keys) {
+            for (take, (key, instead_of)) in (0..).zip(found.by_ref().take(line.keys.len())) {
                 let state = states.next().flatten().unwrap_or_default();
-                items.push(Item { line: Arc::clone(&line), take, key: key.clone(), state });
+                items.push(Item { line: Arc::clone(&line), take, key, instead_of, state });
             }
         }
         Ok(Some(items))
+    }
+
+    /// Puts what stands in for assets into their place; tells the models of those it replaces.
+    async fn follow(&self, keys: &mut [AssetKey]) -> anyhow::Result<Vec<Option<String>>> {
+        let others = self.queue.stand_ins(self.batch, keys).await?;
+        let of = keys.iter().zip(&others).filter(|(_, other)| other.is_some());
+        let replaced: Vec<AssetKey> = of.map(|(key, _)| key.clone()).collect();
+        let mut states = self.queue.assets(&replaced).await?.into_iter();
+        let mut models = Vec::with_capacity(keys.len());
+        for (key, other) in keys.iter_mut().zip(others) {
+            models.push(other.map(|other| {
+                *key = other;
+                let model = states.next().flatten().map(|state| state.model);
+                model.filter(|model| !model.is_empty()).unwrap_or_else(|| "its own model".to_owned())
+            }));
+        }
+        Ok(models)
     }
 }

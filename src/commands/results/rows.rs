@@ -60,9 +60,17 @@ fn row(item: &Item, made: Option<&Made>) -> ResultRow {
         model: state.model.clone(),
         revised_prompt: made.and_then(|made| made.revised_prompt.clone()),
         error: made.is_none().then(|| unmade(state)),
-        note: made.and_then(|made| made.mismatch.clone()),
+        note: note(item, made),
         ..ResultRow::default()
     }
+}
+
+/// In what an image differs from what was asked.
+fn note(item: &Item, made: Option<&Made>) -> Option<String> {
+    let other = item.instead_of.as_ref().map(|model| format!("substituted: {model} could not make it"));
+    let mismatch = made.and_then(|made| made.mismatch.clone());
+    let parts: Vec<String> = other.into_iter().chain(mismatch).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 fn unmade(state: &AssetState) -> String {

@@ -82,11 +82,14 @@ impl Report<'_> {
         let few = self.few(batch.assets).await?;
         let mut summary = json!({
             "batch": batch.id, "rows": self.checked.rows, "assets": batch.assets, "made": made, "reused": reused,
-            "failed": failed, "left": left, "spent": self.spent, "queued_before": self.sums.queued,
+            "failed": failed, "substituted": batch.substituted, "left": left, "spent": self.spent, "queued_before": self.sums.queued,
             "stuck": stuck, "images": images, "results": table,
         });
         rejected::add_to(&mut summary, self.rejected);
         let mut text = format!("{made} made, {reused} there before, {failed} failed");
+        if let Some(model) = batch.fallback.as_ref().filter(|_| batch.substituted > 0) {
+            text += &format!(", {} of all left to {model}", batch.substituted);
+        }
         if left > 0 {
             text += &format!(", {left} still to make: run the same command again");
         }

@@ -46,6 +46,8 @@ pub(crate) struct Frame {
     pub(crate) done: u64,
     pub(crate) failed: u64,
     pub(crate) parked: u64,
+    /// Left to the batch's fallback; counted among the others as it ends.
+    pub(crate) substituted: u64,
     pub(crate) open: u64,
     pub(crate) waiting: u64,
     pub(crate) per_minute: Option<f64>,
@@ -100,6 +102,7 @@ impl Frame {
             done: state.counts.done,
             failed: state.counts.failed,
             parked: state.counts.parked,
+            substituted: state.substituted,
             open: if state.ended() { 0 } else { state.open_assets() },
             waiting: view.waiting(),
             per_minute: recent.and_then(Recent::per_minute),

@@ -77,7 +77,12 @@ pub(super) fn line(frame: &Frame) -> String {
 }
 
 fn ends(frame: &Frame) -> String {
-    let named = [(frame.failed, "failed"), (frame.parked, "parked"), (frame.open, "open")];
+    let named = [
+        (frame.failed, "failed"),
+        (frame.parked, "parked"),
+        (frame.open, "open"),
+        (frame.substituted, "substituted"),
+    ];
     named
         .into_iter()
         .filter(|(count, _)| *count > 0)

@@ -95,7 +95,7 @@ impl Queue {
         Ok(None)
     }
 
-    /// Lines with an id, among the first `most` lines of some batches.
+    /// Lines with an id, among the first `most` lines of some batches, with the assets they have.
     pub async fn lines_named(
         &self,
         id: &str,
@@ -117,8 +117,10 @@ impl Queue {
                 seen += page.len() as u64;
                 empty = if page.is_empty() { empty + 1 } else { 0 };
                 left = left.saturating_sub(page.len());
-                let named = page.into_iter().filter(|line| line.id == id);
-                found.extend(named.map(|line| NamedLine { batch: batch.clone(), line }));
+                for mut line in page.into_iter().filter(|line| line.id == id) {
+                    self.follow(&name, &mut line.keys).await?;
+                    found.push(NamedLine { batch: batch.clone(), line });
+                }
             }
         }
         Ok(Bounded { found, bounded: false })

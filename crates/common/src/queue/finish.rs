@@ -4,8 +4,17 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Queue, QueueError, connection::micros, days::Day, packed, script};
+use super::{
+    Queue, QueueError,
+    connection::micros,
+    days::Day,
+    packed, script,
+    swap::{self, OfferArgs},
+};
 use crate::{AssetKey, MicroUsd, batch::Made};
+
+/// Class of a failure that is about what an image shows: nobody else is asked for it.
+pub const MODERATION: &str = "moderation";
 
 /// One attempt, as its end is recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -173,6 +182,8 @@ pub enum Ended {
     Failed,
     /// Too many unknown outcomes: a person decides.
     Parked,
+    /// Another model's asset stands in for it, in every batch that asked.
+    Substituted,
     /// It was not ours any more; money was recorded all the same.
     Lost,
 }
@@ -215,6 +226,9 @@ struct FailRequest<'a> {
     refusal: Option<&'a Refusal>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<Fault<'a>>,
+    content: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offers: Option<&'a [OfferArgs]>,
     days: Vec<Day>,
 }
 
@@ -254,6 +268,17 @@ impl Queue {
 
     /// Records an attempt that made no image.
     pub async fn fail(&self, attempt: &Attempt, unmade: &Unmade<'_>) -> Result<Ended, QueueError> {
+        let answer = self.end_attempt(attempt, unmade, None).await?;
+        Ok(ended(answer.first().map_or("", String::as_str)))
+    }
+
+    /// What [`Self::fail`] does; returns the script's words.
+    pub(super) async fn end_attempt(
+        &self,
+        attempt: &Attempt,
+        unmade: &Unmade<'_>,
+        offers: Option<&[OfferArgs]>,
+    ) -> Result<Vec<String>, QueueError> {
         let (word, delay) = match unmade.outcome {
             Outcome::Retry(delay) => ("retry", delay),
             Outcome::Refused(delay) => ("refused", delay),
@@ -278,15 +303,25 @@ impl Queue {
             }),
             refusal: unmade.refusal,
             fault: unmade.fault,
+            content: unmade.failure.class == MODERATION,
+            offers,
             days: self.days(),
         };
         let answer: Vec<String> = script::FAIL.run(&self.connection, self.keys.prefix(), &request).await?;
-        self.pass_on(answer.get(2..).unwrap_or_default());
-        Ok(match answer.first().map_or("", String::as_str) {
-            "retry" => Ended::Retry,
-            "failed" => Ended::Failed,
-            "parked" => Ended::Parked,
-            _ => Ended::Lost,
-        })
+        if answer.first().is_some_and(|word| word != swap::WANTS) {
+            self.pass_on(answer.get(2..).unwrap_or_default());
+        }
+        Ok(answer)
+    }
+}
+
+/// What became of an asset, as the script says it.
+pub(super) fn ended(word: &str) -> Ended {
+    match word {
+        "retry" => Ended::Retry,
+        "failed" => Ended::Failed,
+        "parked" => Ended::Parked,
+        "substituted" => Ended::Substituted,
+        _ => Ended::Lost,
     }
 }

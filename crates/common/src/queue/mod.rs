@@ -29,6 +29,7 @@ mod script;
 pub mod server;
 mod steer;
 mod submit;
+mod swap;
 mod why;
 mod workers;
 
@@ -42,7 +43,9 @@ pub use connection::{Connection, Queue};
 pub use detail::{Asked, AssetDetail};
 pub use epoch::Epoch;
 pub use find::{Bounded, NamedLine};
-pub use finish::{Attempt, Billed, Ended, Failure, Fault, LanePause, Outcome, Refusal, Settled, Unmade};
+pub use finish::{
+    Attempt, Billed, Ended, Failure, Fault, LanePause, MODERATION, Outcome, Refusal, Settled, Unmade,
+};
 pub use known::Known;
 pub use lane::{Dimension, LaneLimits, LaneState, LimitKind};
 pub use overview::{BatchView, Head, Overview, RouteView, Sample, Which};
@@ -51,6 +54,7 @@ pub use reap::{Orphan, Reaped};
 pub use recent::Recent;
 pub use steer::{FailureAction, Moved};
 pub use submit::{Chunk, SealError, Submitted};
+pub use swap::{Offer, Parted, StandIn};
 pub use why::{Why, why};
 pub use workers::{Beat, WorkerState};
 

@@ -9,6 +9,7 @@ use super::{
     CHUNK, Failure, Queue, QueueError,
     packed::{asset_keys, made_of, unpack},
     replies::Replies,
+    swap::{StandIn, stand_ins},
 };
 use crate::{
     AssetKey, MicroUsd, Spec,
@@ -36,6 +37,8 @@ pub struct AssetState {
     pub made: Option<Made>,
     /// Why it failed, or last stumbled.
     pub failure: Option<Failure>,
+    /// What stands in for it in batches that allow that.
+    pub stand_ins: Vec<StandIn>,
 }
 
 /// A batch as Redis knows it.
@@ -67,6 +70,10 @@ pub struct BatchState {
     pub reserved: MicroUsd,
     /// What it may cost in all.
     pub cap: Option<MicroUsd>,
+    /// The model that makes what the one that was asked cannot.
+    pub fallback: Option<String>,
+    /// Assets that were left to that model.
+    pub substituted: u64,
     /// When it was opened, µs since 1970.
     pub created: u64,
     /// When it was complete or cancelled, µs since 1970.
@@ -225,7 +232,8 @@ impl Queue {
         Ok(self.rows_of(key, std::slice::from_ref(batch)).await?.pop().flatten())
     }
 
-    /// Lines of a batch by row, from `first`, at most `limit` rows further.
+    /// Lines of a batch by row, from `first`, at most `limit` rows further, with what they asked for:
+    /// [`Self::stand_ins`] knows what they have.
     pub async fn lines(&self, batch: &BatchId, first: u64, limit: u64) -> Result<Vec<Line>, QueueError> {
         let mut lines = Vec::new();
         let end = first.saturating_add(limit);
@@ -256,7 +264,12 @@ impl Queue {
             let Some((last, ..)) = chunks.last() else { return Ok(None) };
             from = last + 1;
             for (_, keys, packed) in &chunks {
-                let found = unpack(keys, packed)?.into_iter().find(|line| line.keys.contains(key));
+                let lines = unpack(keys, packed)?;
+                let asked: Vec<AssetKey> = lines.iter().flat_map(|line| line.keys.clone()).collect();
+                let others = self.stand_ins(batch, &asked).await?;
+                let instead = others.iter().position(|other| other.as_ref() == Some(key));
+                let wanted = instead.map_or(key, |place| &asked[place]);
+                let found = lines.into_iter().find(|line| line.keys.contains(wanted));
                 if found.is_some() {
                     return Ok(found);
                 }
@@ -265,7 +278,7 @@ impl Queue {
         Ok(None)
     }
 
-    /// Distinct assets of a batch in row order, from position `first`.
+    /// Distinct assets of a batch in row order, from position `first`; those that stand in where others were asked for.
     pub async fn members(
         &self,
         batch: &BatchId,
@@ -294,6 +307,7 @@ impl Queue {
             }
         }
         members.truncate(limit);
+        self.follow(batch, &mut members).await?;
         Ok(members)
     }
 
@@ -406,7 +420,7 @@ fn batch_state(id: &BatchId, fields: &HashMap<String, String>) -> Option<BatchSt
         source: text("source"),
         columns: parse(fields.get("columns")).unwrap_or_default(),
         sealed: number(fields, "sealed"),
-        assets: number(fields, "assets").unwrap_or(0),
+        assets: number(fields, "assets").unwrap_or(0).saturating_sub(number(fields, "doubled").unwrap_or(0)),
         counts: Counts {
             done: number(fields, "done").unwrap_or(0),
             failed: number(fields, "failed").unwrap_or(0),
@@ -415,6 +429,8 @@ fn batch_state(id: &BatchId, fields: &HashMap<String, String>) -> Option<BatchSt
         spent: MicroUsd(number(fields, "spent").unwrap_or(0)),
         reserved: MicroUsd(number(fields, "reserved").unwrap_or(0)),
         cap: number(fields, "cap").map(MicroUsd),
+        fallback: fields.get("fallback").cloned(),
+        substituted: number(fields, "substituted").unwrap_or(0),
         created: number(fields, "created").unwrap_or(0),
         completed: number(fields, "completed"),
         routes: text("routes").split_whitespace().map(str::to_owned).collect(),
@@ -444,5 +460,6 @@ fn asset_state(
         spec,
         made,
         failure: parse(text_at(2)),
+        stand_ins: stand_ins(fields),
     })
 }

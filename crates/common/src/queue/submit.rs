@@ -63,6 +63,8 @@ struct Header<'a> {
     columns: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     cap: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fallback: Option<&'a str>,
     retry_failed: bool,
     first: u64,
     upto: u64,
@@ -138,6 +140,7 @@ impl Queue {
             source: &head.source,
             columns: json(&head.columns)?,
             cap: head.cap.map(|cap| cap.0),
+            fallback: head.fallback.as_deref(),
             retry_failed,
             first: rows().min().unwrap_or(0),
             upto: rows().max().unwrap_or(0),
@@ -219,7 +222,7 @@ fn place_of<'a>(asset: &'a NewAsset, kinds: &mut Vec<Kind<'a>>) -> usize {
 }
 
 /// A spec as JSON without what is at its default; a reader fills that in.
-fn short_spec(spec: &Spec) -> Result<String, QueueError> {
+pub(super) fn short_spec(spec: &Spec) -> Result<String, QueueError> {
     let whole = json(spec)?;
     let short = whole.strip_prefix("{\"operation\":\"generate\",").unwrap_or(&whole[1..]);
     let short = short.strip_suffix(",\"take\":0}").unwrap_or_else(|| &short[..short.len() - 1]);

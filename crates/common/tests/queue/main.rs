@@ -15,4 +15,5 @@ mod limiter;
 mod memory;
 mod steering;
 mod submitting;
+mod swapping;
 mod world;

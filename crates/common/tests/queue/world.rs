@@ -247,6 +247,7 @@ pub(crate) fn head(batch: &str, tenant: &str) -> BatchHead {
         source: "-".into(),
         columns: vec![],
         cap: None,
+        fallback: None,
     }
 }
 

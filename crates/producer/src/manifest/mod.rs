@@ -38,5 +38,6 @@ pub use error::{BadInput, BadRow, Findings, RowError};
 pub use format::Format;
 pub use place::Place;
 pub use reading::{ENCODINGS, Reading, Told};
+pub use row::Fallback;
 pub use rows::{RowSpecs, Rows};
 pub use rules::{Hosts, Rules, Setup};

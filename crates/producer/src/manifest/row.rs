@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use minijinja::Value;
 use pictor_common::{
-    Spec,
+    MicroUsd, Spec,
     batch::Route,
     catalogue::Model,
     price::{self, Estimate},
@@ -36,6 +36,18 @@ pub(super) struct Asked {
     pub(super) count: u32,
     pub(super) estimate: Estimate,
     pub(super) route: Route,
+    pub(super) fallback: Option<Fallback>,
+}
+
+/// Another model that makes what a row asks for, where its own cannot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fallback {
+    /// The model.
+    pub model: String,
+    /// Where its assets wait.
+    pub route: Route,
+    /// The most each can cost.
+    pub ceiling: MicroUsd,
 }
 
 /// The work on one row.
@@ -64,8 +76,9 @@ impl<'r> RowWork<'_, 'r> {
         }
         self.prompt_given(&spec);
         let Some((estimate, route)) = self.judged(&mut spec) else { return Err(self.errors) };
+        let fallback = self.fallback(&spec);
         if self.errors.is_empty() {
-            Ok(Asked { id, line_id: None, spec, count, estimate, route })
+            Ok(Asked { id, line_id: None, spec, count, estimate, route, fallback })
         } else {
             Err(self.errors)
         }
@@ -204,6 +217,28 @@ impl<'r> RowWork<'_, 'r> {
             Ok(estimate) => Some((estimate, Route::new(&model.family, spec.operation))),
             Err(error) => {
                 self.problem("model", &spec.model, error.to_string());
+                None
+            }
+        }
+    }
+
+    /// What the fallback would make of a good spec; refuses what it would refuse.
+    fn fallback(&mut self, spec: &Spec) -> Option<Fallback> {
+        let model = self.rules.fallback.filter(|model| model.id != spec.model)?;
+        let spec = Spec { model: model.id.clone(), ..spec.clone() };
+        for problem in model.check(&spec) {
+            let message = format!("{}; or choose another --fallback", problem.message);
+            self.problem(problem.field, &value_of(&spec, problem.field), message);
+        }
+        match price::estimate(model, &spec, self.rules.terms) {
+            Ok(Estimate { ceiling, .. }) => {
+                let route = Route::new(&model.family, spec.operation);
+                Some(Fallback { model: spec.model, route, ceiling })
+            }
+            Err(error) => {
+                if self.errors.is_empty() {
+                    self.problem("model", &spec.model, format!("--fallback: {error}"));
+                }
                 None
             }
         }

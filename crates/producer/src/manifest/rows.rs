@@ -9,7 +9,7 @@ use super::{
     cell::RawRow,
     ids::Ids,
     layout::Layout,
-    row::{Asked, Models, RowWork},
+    row::{Asked, Fallback, Models, RowWork},
     rules::Rules,
     shared::Shared,
     source::Source,
@@ -38,6 +38,8 @@ pub struct RowSpecs {
     pub route: Route,
     /// What each take costs.
     pub estimate: Estimate,
+    /// The other model that makes them where theirs cannot.
+    pub fallback: Option<Fallback>,
 }
 
 /// The good rows of a manifest, and what is wrong with the others.
@@ -78,7 +80,8 @@ impl From<Waiting> for RowSpecs {
             count => (0..count).map(|take| Spec { take, ..asked.spec.clone() }).collect(),
         };
         let id = asked.line_id.unwrap_or(asked.id);
-        Self { row, line, id, cells, specs, route: asked.route, estimate: asked.estimate }
+        let Asked { route, estimate, fallback, .. } = asked;
+        Self { row, line, id, cells, specs, route, estimate, fallback }
     }
 }
 

@@ -72,6 +72,8 @@ pub struct Rules<'a> {
     pub(super) id_column: Option<String>,
     /// Whether bad rows are left out instead of refusing the file.
     pub(super) skip_bad: bool,
+    /// The model that makes what the one that was asked cannot.
+    pub(super) fallback: Option<&'a Model>,
     defaults: BTreeMap<String, String>,
 }
 
@@ -103,6 +105,7 @@ impl<'a> Rules<'a> {
             axes: Vec::new(),
             id_column: None,
             skip_bad: false,
+            fallback: None,
             defaults: BTreeMap::from([("model".to_owned(), model.to_owned())]),
         };
         let mut errors = Vec::new();
@@ -120,6 +123,19 @@ impl<'a> Rules<'a> {
     #[must_use]
     pub fn skipping_bad(self, skip_bad: bool) -> Self {
         Self { skip_bad, ..self }
+    }
+
+    /// The same, with a model that makes what the one that was asked cannot: every row must suit both.
+    pub fn falling_back_to(self, model: Option<&str>) -> Result<Self, String> {
+        let Some(id) = model else { return Ok(self) };
+        let model = usable(self.catalogue, self.hosts, self.today, id);
+        Ok(Self { fallback: Some(model.map_err(|why| format!("--fallback: {why}"))?), ..self })
+    }
+
+    /// That model's name.
+    #[must_use]
+    pub fn fallback(&self) -> Option<&str> {
+        self.fallback.map(|model| model.id.as_str())
     }
 
     /// The same, with the ids in a column that is not called `id`.

@@ -35,6 +35,13 @@ pub(super) fn of(plan: &Plan) -> String {
         line("failed before", plan.failed_before, note);
     }
     line("to make", plan.to_make, &cost(plan.expected, plan.ceiling));
+    if let Some(model) = &plan.fallback {
+        let _infallible = writeln!(
+            out,
+            "{:<17}{model} makes what its own model cannot; the dearer counts as the most",
+            "fallback"
+        );
+    }
     if plan.kinds.len() > 1 || plan.kinds.iter().any(|kind| kind.quality.is_some() || kind.size.is_some()) {
         kinds(&mut out, &plan.kinds);
     }

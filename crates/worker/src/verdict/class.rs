@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use pictor_common::queue::MODERATION;
 use serde::{Deserialize, Serialize};
 
 /// What kind of failure it was.
@@ -84,11 +85,22 @@ impl FailureClass {
         matches!(self, Self::Overloaded | Self::ServerError | Self::Gateway | Self::Transport | Self::Timeout)
     }
 
+    /// Whether another model may make what failed for good so: it is about the model, and free.
+    ///
+    /// Not where the content was refused or the spec was wrong, nor what is wrong with the account, the way or this host.
+    #[must_use]
+    pub const fn is_of_the_model(self) -> bool {
+        matches!(
+            self,
+            Self::ModelNotFound | Self::ModelRetired | Self::OverLimit | Self::Overloaded | Self::ServerError
+        )
+    }
+
     /// Its stable name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Moderation => "moderation",
+            Self::Moderation => MODERATION,
             Self::BadSpec => "bad_spec",
             Self::AccountBilling => "account_billing",
             Self::Auth => "auth",

@@ -1,15 +1,27 @@
 -- Ends an attempt that made no image, or whose outcome is unknown. Safe to repeat.
 -- ARGV[1]  {key, token, billed: "no"|"yes"|"unknown", cost, outcome: "retry"|"refused"|"unsent"|"failed"|"parked",
 --           delay, max_unknown, failure, doubt?, attempt, payer, tenant?, lane, model, request_id?, pause?: {lane, delay?, reason, key?},
---           refusal?: {epoch, dimension?, limit?, used?, requested?, wait?, slow_down}, fault?: {reason, epoch}, days};
+--           refusal?: {epoch, dimension?, limit?, used?, requested?, wait?, slow_down}, fault?: {reason, epoch}, days,
+--           content, offers?: [{model, key?, spec, route, ceiling, tokens, made?}]};
 --           times in µs; doubt: by a reaper, not by who held it; a pause without a delay lasts until a person lifts it,
---           or where it names a refused key, until somebody has another
--- Returns  {what became of it: "retry"|"failed"|"parked"|"lost", unknowns, alert...}
+--           or where it names a refused key, until somebody has another; content: refused for what it shows; offers:
+--           other models may make it, and what stands in for it then; without a key, nothing does
+-- Returns  {what became of it: "retry"|"failed"|"parked"|"substituted"|"lost", unknowns, alert...}, or
+--          {"wants", 0, model...} and nothing is written: who asks has a fallback that is not among the offers
 -- Complexity O(batches that ask, at most 100) * O(log(queue))
 
 local asset = key('a', request.key)
 local a = call('HMGET', asset, 'phase', 'token', 'unknowns', 'ceiling')
 local phase, owner = a[1], a[2]
+
+local offers = request.offers
+if not offers or offers == cjson.null or owner ~= request.token or ENDED[phase] or request.billed ~= 'no'
+  or request.outcome ~= 'failed' or spoken_for(request.key, request.token) then
+  offers = nil
+else
+  local models = wanted(request.key, request.model, offers)
+  if #models > 0 then return { 'wants', 0, unpack(models) } end
+end
 
 if request.pause and request.pause ~= cjson.null then
   local lane = key('lane', request.pause.lane)
@@ -42,6 +54,7 @@ if request.doubt and mine and phase ~= 'orphan' or request.billed == 'unknown' a
   return { 'lost', int(num(a[3])) }
 end
 local held = let_go(request.token, request.key)
+if request.content and phase then call('HSET', asset, 'refused', 'content') end
 
 if request.billed == 'no' then
   if phase then call('HSET', asset, 'free', request.token) end
@@ -81,6 +94,11 @@ end
 call('HSET', asset, 'phase', outcome)
 call('HDEL', asset, 'token', 'slot', 'deadline')
 call('ZADD', key('failures'), int(NOW), request.key)
-count(request.key, phase, outcome)
+if offers then
+  outcome = substitute(request.key, offers)
+  wake()
+else
+  count(request.key, phase, outcome)
+end
 event(outcome, request.key, request.payer)
 return { outcome, int(unknowns), unpack(alerts) }

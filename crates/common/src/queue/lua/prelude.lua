@@ -204,9 +204,9 @@ end
 -- Counting ----------------------------------------------------------------
 
 local function close_if_complete(batch)
-  local b = call('HMGET', key('batch', batch), 'sealed', 'done', 'failed', 'parked', 'state', 'assets')
+  local b = call('HMGET', key('batch', batch), 'sealed', 'done', 'failed', 'parked', 'state', 'assets', 'doubled')
   if not set(b[1]) or b[5] ~= 'open' then return end
-  if num(b[2]) + num(b[3]) + num(b[4]) >= num(b[6]) then
+  if num(b[2]) + num(b[3]) + num(b[4]) + num(b[7]) >= num(b[6]) then
     call('HSET', key('batch', batch), 'state', 'complete', 'completed', int(NOW))
     event('complete', '', batch)
   end

@@ -90,28 +90,17 @@ local function hex(bytes)
   return (string.gsub(bytes, '.', function(byte) return string.format('%02x', string.byte(byte)) end))
 end
 
--- Another batch that asks for an asset takes the place of the first; none leaves it empty.
-local function pass_on(asset, shared)
-  local heir = set(shared) and call('ZPOPMIN', key('askers', asset))[1]
-  if not heir then
-    call('HDEL', key('a', asset), 'batch', 'row')
-    return nil
-  end
-  call('HSET', key('a', asset), 'batch', heir, 'row', call('HGET', key('rows', asset), heir) or 0)
-  call('HDEL', key('rows', asset), heir)
-  return heir
+function WORK.substitute(w)
+  local by = by_model(w.offers)
+  local upto = page_of(w, function(batch) w.swapped = part_with(w.asset, batch, by) or w.swapped end)
+  if not upto and w.swapped then parted(w.asset) end
+  return upto
 end
 
 local function unask(asset, batch)
-  local a = call('HMGET', key('a', asset), 'phase', 'batch', 'shared', 'route')
-  if a[2] == batch then
-    a[2] = pass_on(asset, a[3])
-  elseif set(a[3]) then
-    call('ZREM', key('askers', asset), batch)
-    call('HDEL', key('rows', asset), batch)
-  end
-  call('ZREM', key('flow', a[4] or '', batch), asset)
-  if a[1] == 'ready' and not set(a[2]) then forget(asset) end
+  leave(asset, batch)
+  local first = first_asker(asset)
+  if not first and call('HGET', key('a', asset), 'phase') == 'ready' then forget(asset) end
 end
 
 -- Takes a cancelled batch's references away; an unsent asset that nobody asks for is given up.
@@ -120,7 +109,11 @@ function WORK.cancel(w)
   if not chunk then return nil end
   local keys = chunk[2][2]
   local upto = math.min(num(w.from) + request.limit, #keys / 32)
-  for at = num(w.from), upto - 1 do unask(hex(string.sub(keys, at * 32 + 1, at * 32 + 32)), w.batch) end
+  local swaps = call('EXISTS', key('swaps', w.batch)) == 1
+  for at = num(w.from), upto - 1 do
+    local asset = hex(string.sub(keys, at * 32 + 1, at * 32 + 32))
+    unask(swaps and call('HGET', key('swaps', w.batch), asset) or asset, w.batch)
+  end
   w.from = upto
   if upto < #keys / 32 then return chunk[1] end
   w.from = 0

@@ -1,6 +1,6 @@
 -- Puts a chunk of a batch into the queue; safe to repeat, adds only what is missing. Chunks come in the order of
 -- their rows; one that comes before its turn is refused whole.
--- ARGV[1]  {batch, tenant, band, content, source, columns, cap?, retry_failed, first, upto, after?, epoch?, lines,
+-- ARGV[1]  {batch, tenant, band, content, source, columns, cap?, fallback?, retry_failed, first, upto, after?, epoch?, lines,
 --          kinds: [[route, ceiling, tokens]], made: {number of an asset: short record or JSON}}: the first and last
 --          row, the last row of the chunk before (0 for none), the epoch in which its assets were looked up, how many
 --          lines
@@ -15,7 +15,7 @@ if set(request.epoch) and request.epoch ~= epoch() then return cjson.encode({ st
 
 local batch = request.batch
 local name = key('batch', batch)
-local old = call('HMGET', name, 'content', 'state', 'last', 'assets', 'lines', 'routes')
+local old = call('HMGET', name, 'content', 'state', 'last', 'assets', 'lines', 'routes', 'substituted')
 if old[1] and old[1] ~= request.content then return cjson.encode({ status = 'other_content' }) end
 if old[2] == 'cancelled' then return cjson.encode({ status = 'cancelled' }) end
 
@@ -31,6 +31,7 @@ if not old[1] then
   call('HSET', name, 'tenant', request.tenant, 'band', request.band, 'content', request.content,
     'source', request.source, 'columns', request.columns, 'state', 'open', 'created', int(NOW),
     'order', order, 'done', 0, 'failed', 0, 'parked', 0)
+  if set(request.fallback) then call('HSET', name, 'fallback', request.fallback) end
   call('HSETNX', name, 'spent', 0)
   call('HSETNX', name, 'reserved', 0)
   call('ZADD', key('batches'), int(NOW), batch)
@@ -106,23 +107,39 @@ local function create(asset, home, row, kind, spec, made)
   return 'ready'
 end
 
-local function share(asset, first, row)
-  if not set(first) then
-    call('HSET', key('a', asset), 'batch', batch, 'row', row)
-  elseif first ~= batch then
-    call('ZADD', key('askers', asset), 'NX', call('HINCRBY', key('meta'), 'joined', 1), batch)
-    call('HSET', key('rows', asset), batch, row)
-    call('HSET', key('a', asset), 'shared', 1)
-  end
-end
-
 local retries = call('EXISTS', key('later')) == 1
 local counts = { new = 0, made = 0, queued = 0, failed = 0 }
 local ended = {}
 
--- An asset that Redis knows; returns its phase.
+-- What stands in for an asset of this batch, or would by what others found out.
+local function other_than(asset, phase)
+  if not fresh then return num(old[7]) > 0 and call('HGET', key('swaps', batch), asset) end
+  if phase ~= 'failed' and phase ~= 'substituted' or not set(request.fallback) then return nil end
+  local other = call('HGET', key('a', asset), 'sub:' .. request.fallback)
+  return other and call('HEXISTS', key('a', other), 'phase') == 1 and other
+end
+
+-- The batch has counted what stands in for an asset.
+local function join_other(asset, other, row)
+  if fresh then stand_in(batch, row, asset, other) end
+  local phase = call('HGET', key('a', other), 'phase')
+  local how = 'queued'
+  if phase == 'done' then
+    how = 'made'
+  elseif ENDED[phase] and not request.retry_failed then
+    how = 'failed'
+  elseif ENDED[phase] then
+    revive(other, phase)
+  end
+  counts[how] = counts[how] + 1
+  return nil
+end
+
+-- An asset that Redis knows; returns its phase, where this call is to count it.
 local function join(asset, a, row, kind, spec)
   local phase = a[1]
+  local other = other_than(asset, phase)
+  if other then return join_other(asset, other, row) end
   if phase == 'done' then
     counts.made = counts.made + 1
     return phase
@@ -132,17 +149,24 @@ local function join(asset, a, row, kind, spec)
     set_spec(asset, spec)
     call('HSET', key('a', asset), 'route', kind[1], 'ceiling', kind[2], 'tokens', kind[3])
   end
-  if fresh then share(asset, a[2], row) end
+  if phase == 'substituted' then
+    expose(asset)
+    phase = 'failed'
+  end
+  -- The batch may ask for it already, in the place of another.
+  local asks = fresh and share(asset, a[2], batch, row)
+  if fresh and not asks then call('HINCRBY', name, 'doubled', 1) end
   if ENDED[phase] and not request.retry_failed then
     counts.failed = counts.failed + 1
-    return phase
+    return asks and phase
   end
   counts.queued = counts.queued + 1
   if ENDED[phase] then
-    if fresh then count_in(batch, nil, phase) end
+    if asks then count_in(batch, nil, phase) end
     revive(asset, phase)
     return 'revived'
   end
+  if fresh and not asks then return phase end
   if phase == 'ready' and not (retries and call('ZSCORE', key('later'), asset)) then line_up(kind[1], row, asset) end
   return phase
 end
@@ -164,7 +188,7 @@ for n, home in ipairs(names) do
     local how = phase == 'done' and 'made' or 'new'
     counts[how] = counts[how] + 1
   end
-  if fresh and ENDED[phase] then ended[phase] = (ended[phase] or 0) + 1 end
+  if fresh and phase and ENDED[phase] then ended[phase] = (ended[phase] or 0) + 1 end
 end
 
 for _, kind in ipairs(request.kinds) do

@@ -12,10 +12,14 @@ use pictor_producer::{
 };
 use serde_json::json;
 
-use crate::output::Output;
+use crate::{output::Output, table::shortened};
 
 /// So many rows with one cause are told one by one, more of them together.
 const ONE_BY_ONE: usize = 5;
+/// So many columns with one cause are told one by one, more of them together.
+const COLUMNS_ONE_BY_ONE: usize = 2;
+/// Leaves out columns that nothing uses: without names, all of them.
+const IGNORE: &str = " --ignore-columns";
 
 /// How a command that was carried out ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,10 +73,17 @@ fn grouped(bad: &BadInput) -> String {
         rows.entry(cause(error)).or_default().extend(error.row);
     }
     let mut lines = Vec::new();
+    let columns = columns(bad);
     for error in &bad.errors {
+        if let Some(alike) = columns.get(of_columns(error)).filter(|alike| alike.len() > COLUMNS_ONE_BY_ONE) {
+            if alike.first() == error.column.as_ref() {
+                lines.push(format!("{}: {}", bad.source_name, columns_together(error, alike)));
+            }
+            continue;
+        }
         let alike = rows.get(&cause(error)).filter(|rows| error.row.is_some() && rows.len() > ONE_BY_ONE);
         match alike {
-            None => lines.push(format!("{}: {error}", bad.source_name)),
+            None => lines.push(format!("{}: {}", bad.source_name, error.told())),
             Some(rows) if rows.first() == error.row.as_ref() => {
                 lines.push(format!("{}: {}", bad.source_name, together(error, rows)));
             }
@@ -84,6 +95,33 @@ fn grouped(bad: &BadInput) -> String {
         lines.push(format!("{}: and {more} more errors", bad.source_name));
     }
     lines.join("\n")
+}
+
+/// Columns of a file, by what is wrong with each as a whole.
+fn columns(bad: &BadInput) -> BTreeMap<&str, Vec<String>> {
+    let mut columns: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for error in bad.errors.iter().filter(|error| !of_columns(error).is_empty()) {
+        columns.entry(of_columns(error)).or_default().extend(error.column.clone());
+    }
+    columns
+}
+
+/// What is said of a column that nothing uses, without its name; empty of all else.
+fn of_columns(error: &RowError) -> &str {
+    let whole = error.row.is_none() && error.column.is_some();
+    let cause = whole.then(|| error.message.rfind(IGNORE)).flatten();
+    cause.map_or("", |at| &error.message[..at + IGNORE.len()])
+}
+
+/// The error of the first of some columns, in the name of all.
+fn columns_together(error: &RowError, columns: &[String]) -> String {
+    const NAMED: usize = 20;
+    let mut names: Vec<String> =
+        columns.iter().take(NAMED).map(|name| shortened(&format!("{name:?}"), 60)).collect();
+    if columns.len() > NAMED {
+        names.push(format!("and {} more", columns.len() - NAMED));
+    }
+    format!("columns {}: {}", names.join(", "), of_columns(error))
 }
 
 /// The error of the first of some rows, in the name of all.
@@ -159,6 +197,32 @@ mod tests {
         assert_eq!(grouped(&bad), told);
         let few = BadInput { errors: bad.errors[1..].to_vec(), ..bad };
         assert!(grouped(&few).starts_with("a.csv: row 3, column \"size\": too large\na.csv: row 4"));
+    }
+
+    #[test]
+    fn columns_that_nothing_uses_are_told_together() {
+        let error = |title: &str, why: &str| RowError {
+            column: Some(title.to_owned()),
+            message: why.to_owned(),
+            ..RowError::default()
+        };
+        let unused = |title: &str| {
+            error(title, &format!("not a spec field; leave it out with --ignore-columns {title:?}"))
+        };
+        let errors = vec![
+            unused("Tags"),
+            error("qualty", "did you mean \"quality\"?"),
+            unused("Say \"Hi\""),
+            unused("Type"),
+        ];
+        let bad = BadInput { source_name: "a.csv".to_owned(), errors, total: 4 };
+        let told = "a.csv: columns \"Tags\", \"Say \\\"Hi\\\"\", \"Type\": not a spec field; leave it out with --ignore-columns\n\
+            a.csv: column \"qualty\": did you mean \"quality\"?";
+        assert_eq!(grouped(&bad), told);
+        let few = BadInput { errors: bad.errors[..2].to_vec(), total: 2, ..bad };
+        assert!(grouped(&few).starts_with(
+            "a.csv: column \"Tags\": not a spec field; leave it out with --ignore-columns \"Tags\"\n"
+        ));
     }
 
     #[test]

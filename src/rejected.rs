@@ -85,7 +85,7 @@ pub(crate) fn keep(
     output: &Output,
 ) -> anyhow::Result<Option<Rejected>> {
     if let Some(path) = place {
-        request.write_rejected(checked, path).map_err(|error| {
+        let kept = request.write_rejected(checked, path).map_err(|error| {
             let told = format!("cannot write the rejected rows to {}: {error}", path.display());
             match error.kind() {
                 std::io::ErrorKind::AlreadyExists => {
@@ -96,12 +96,18 @@ pub(crate) fn keep(
                 )),
             }
         })?;
+        if let Some(kept) = kept {
+            let (path, kept) = (path.display(), kept.display());
+            output.note(&format!(
+                "{path} was there, and is kept as {kept}: if you mended rows in it, submit that file"
+            ));
+        }
     }
     let Some(errors) = &checked.skipped.errors else { return Ok(None) };
     let rejected = Rejected { file: place.map(Path::to_owned), rows: checked.skipped.rows.len() };
     if checked.rows > 0 {
         for error in errors.errors.iter().take(TOLD) {
-            output.note(&format!("{}: {error}", errors.source_name));
+            output.note(&format!("{}: {}", errors.source_name, error.told()));
         }
         if errors.total > TOLD as u64 {
             output.note(&format!("{}: and {} more errors", errors.source_name, errors.total - TOLD as u64));

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Read as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
@@ -198,6 +198,12 @@ impl BatchArgs {
         }
     }
 
+    /// A file that `--ignore-columns` took for a column, as it does with what stands behind it.
+    pub(crate) fn swallowed(&self) -> Option<&str> {
+        let names = self.ignore_columns.iter().flatten();
+        names.map(String::as_str).find(|name| Path::new(name).is_file())
+    }
+
     /// Reads everything that does not depend on the manifest.
     pub(crate) fn prepare(
         &self,
@@ -314,7 +320,12 @@ impl Prepared {
         output: &Output,
     ) -> anyhow::Result<(Checked, Option<Rejected>)> {
         tokio::task::block_in_place(|| {
-            let mut checked = request.check()?;
+            let mut checked = request.check().inspect_err(|error| {
+                if self.skip_bad && !output.json && matches!(error, SubmitError::BadInput(_)) {
+                    output
+                        .note("--skip-bad leaves rows out, and something is wrong with the file as a whole:");
+                }
+            })?;
             checked.head.cap = self.cap;
             let rejected = rejected::keep(request, &checked, self.rejected.as_deref(), output)?;
             match checked.skipped.errors.clone().filter(|_| checked.rows == 0) {
@@ -364,6 +375,13 @@ impl Prepared {
         }
         Ok(planned)
     }
+}
+
+/// Refuses a file that stands where `--ignore-columns` has its columns.
+pub(crate) fn names_a_file(file: &str) -> anyhow::Error {
+    refused(format!(
+        "--ignore-columns {file}: this is a file, and no column; name it before --ignore-columns"
+    ))
 }
 
 /// What varies, as the flags say it.

@@ -15,7 +15,7 @@ pub(crate) enum AssetCommand {
     Show {
         /// The id of a line, or the asset key, or at least 8 of its first digits
         asset: String,
-        /// Look for the id in this batch alone [default: the newest]
+        /// Look for the id in this batch alone [default: the newest twenty]
         #[arg(long)]
         batch: Option<String>,
         /// Which of several images of the line: 0, 1, 2, …

@@ -28,7 +28,7 @@ use crate::{
     exit::Exit,
     parts::{self, OpenQueue},
     private_redis::Use,
-    submission::{BatchArgs, RejectedArgs, manifest},
+    submission::{self, BatchArgs, RejectedArgs, manifest},
 };
 
 const CATALOGUE: &str = include_str!("../../examples/listings.csv");
@@ -113,6 +113,9 @@ fn configure(context: &mut Context, base_url: &str) {
 
 /// The sample catalogue with its template, or the file that was named as it is asked for.
 fn wanted(args: DemoArgs) -> anyhow::Result<(Manifest, BatchArgs)> {
+    if let Some(file) = args.batch.swallowed().filter(|_| args.file.is_none()) {
+        return Err(submission::names_a_file(file));
+    }
     if let Some(file) = &args.file {
         return Ok((manifest(file, &args.batch.read)?, args.batch));
     }
@@ -157,19 +160,27 @@ async fn against(context: &Context, args: DemoArgs, invoice: &str) -> anyhow::Re
     summary["invoice"] = serde_json::json!({ "images": totals.images, "cost": totals.cost_micro_usd });
     summary["ledger"] = serde_json::json!({ "entries": ledger.len(), "cost": paid });
     let text = format!(
-        "{}invoice  {} images, {} (by the simulator)\nledger   {} images, {} (by Pictor){}\n\n\
-         look around: pictor status --data-dir {}\n",
+        "{}invoice  {} images, {} (by the simulator)\nledger   {} images, {} (by Pictor){}\n\n{}",
         ran.text,
         totals.images,
         MicroUsd(totals.cost_micro_usd),
         ledger.len(),
         MicroUsd(paid),
         if agrees { ": they agree" } else { ": THEY DIFFER" },
-        context.settings.data_dir.display(),
+        look_around(&summary["batch"], &context.settings.data_dir),
     );
     context.output.result(&summary, || text)?;
     anyhow::ensure!(agrees || context.signals.stop.is_cancelled(), "the invoice and the ledger differ");
     Ok(ran.exit)
+}
+
+/// How to look at what was made.
+fn look_around(batch: &serde_json::Value, data_dir: &Path) -> String {
+    let (batch, at) = (batch.as_str().unwrap_or_default(), data_dir.display());
+    format!(
+        "look around\n  pictor status --data-dir {at}\n  pictor batch show {batch} --data-dir {at}\n  \
+         pictor results {batch} --layout '{{id}}/{{take}}.{{ext}}' --to demo-images --table --data-dir {at}\n"
+    )
 }
 
 async fn own_ledger(context: &Context, out: &str, after: &str) -> anyhow::Result<Vec<LedgerEntry>> {

@@ -36,6 +36,7 @@ use crate::{
     parts::{self, OpenQueue},
     private_redis::{self, Use},
     signals::Signals,
+    table,
 };
 
 /// What every command gets.
@@ -109,10 +110,28 @@ pub(crate) async fn known_batch(
     text: &str,
 ) -> anyhow::Result<pictor_common::queue::BatchState> {
     let id = batch_id(text)?;
-    queue
-        .batch(&id)
-        .await?
-        .ok_or_else(|| refused(format!("batch {id} is unknown; pictor batch list names those there are")))
+    match queue.batch(&id).await? {
+        Some(batch) => Ok(batch),
+        None => Err(refused(format!("batch {id} is unknown{}", newest(queue).await?))),
+    }
+}
+
+/// Names the newest batches, behind what was wrong.
+pub(crate) async fn newest(queue: &Queue) -> anyhow::Result<String> {
+    const NAMED: usize = 5;
+    let batches = queue.batches(NAMED).await?;
+    if batches.is_empty() {
+        return Ok("; there is none yet: pictor run FILE or pictor submit FILE makes one".to_owned());
+    }
+    let rows: Vec<Vec<String>> = batches
+        .iter()
+        .map(|batch| {
+            let done = format!("{} of {} made", batch.counts.done, batch.assets);
+            vec![format!("  {}", batch.id), done, when(batch.created), table::shortened(&batch.source, 40)]
+        })
+        .collect();
+    let listed = table::table(&["  the newest", "", "created", "source"], &[], &rows);
+    Ok(format!("; pictor batch list names all\n{}", listed.trim_end()))
 }
 
 /// Local time of a moment in µs since 1970, for people.

@@ -10,7 +10,7 @@ mod survey;
 mod table;
 mod target;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
@@ -18,10 +18,10 @@ use pictor_common::{
     queue::{BatchState, Queue},
     store::{Body, NewObject},
 };
-use pictor_producer::results::Layout;
+use pictor_producer::{fresh::Fresh, results::Layout};
 use serde_json::json;
 
-use super::{Context, known_batch};
+use super::{Context, known_batch, newest};
 use crate::{
     exit::{Exit, refused},
     output::heard,
@@ -39,7 +39,7 @@ pub(crate) use table::Telling;
 )]
 pub(crate) struct ResultsArgs {
     /// The batch
-    batch: String,
+    batch: Option<String>,
     /// Write the table to this file instead of stdout
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -67,7 +67,8 @@ pub(crate) struct ResultsArgs {
     /// Let --layout replace files that differ
     #[arg(long, requires = "layout")]
     overwrite: bool,
-    /// Put the table beside the images, as results.csv or results.jsonl, replacing what is there
+    /// Put the table beside the images, as results.csv or results.jsonl, replacing what is there, and as
+    /// results-BATCH.csv or .jsonl, which the table of no other batch replaces
     #[arg(long, requires = "layout", conflicts_with = "out")]
     table: bool,
 }
@@ -79,11 +80,13 @@ pub(crate) enum TableFormat {
 }
 
 impl TableFormat {
-    const fn file_name(self) -> &'static str {
-        match self {
-            Self::Csv => "results.csv",
-            Self::Jsonl => "results.jsonl",
-        }
+    /// Names of the table among the images: that of the last batch, and that of this one for good.
+    fn file_names(self, batch: &str) -> [String; 2] {
+        let extension = match self {
+            Self::Csv => "csv",
+            Self::Jsonl => "jsonl",
+        };
+        [format!("results-{batch}.{extension}"), format!("results.{extension}")]
     }
 }
 
@@ -95,7 +98,10 @@ pub(crate) async fn run(args: ResultsArgs, context: &Context) -> anyhow::Result<
 }
 
 async fn write(args: &ResultsArgs, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
-    let batch = known_batch(queue, &args.batch).await?;
+    let batch = match &args.batch {
+        Some(name) => known_batch(queue, name).await?,
+        None => return Err(refused(format!("name a batch{}", newest(queue).await?))),
+    };
     let failed = batch.counts.failed + batch.counts.parked > 0;
     let all = match &args.layout {
         Some(pattern) => Box::pin(lay(args, context, queue, &batch, pattern)).await?,
@@ -157,7 +163,7 @@ async fn lay(
     let url = parts::store_url(&context.settings, args.store.as_deref());
     let mut guard = Guard::new(url, &to)?;
     if args.table {
-        guard.keep(format(args, context).file_name());
+        guard.keep(format(args, context).file_names(&batch.id));
     }
     let store = parts::open_store(&context.settings, url).await?;
     let target = Target::open(&context.settings, url, &to, args.link).await?;
@@ -198,30 +204,46 @@ async fn put_table(
     laying: &Laying,
 ) -> anyhow::Result<()> {
     let format = format(args, context);
-    let name = format.file_name();
+    let [own, last] = format.file_names(telling.batch());
     let bucket = match &laying.target {
-        Target::Folder(folder) => return telling.write_file(format, &folder.path(name)).await,
+        Target::Folder(folder) => {
+            telling.write_file(format, &folder.path(&own)).await?;
+            return keep(&folder.path(&own), &folder.path(&last));
+        }
         Target::Bucket(bucket) => bucket,
     };
     let told = || format!("cannot write {}", context.settings.data_dir.display());
     std::fs::create_dir_all(&context.settings.data_dir).with_context(told)?;
-    let file = context.settings.data_dir.join(format!("{}.{}", ulid::Ulid::generate(), name));
+    let file = context.settings.data_dir.join(format!("{}.{last}", ulid::Ulid::generate()));
     let content_type = match format {
         TableFormat::Csv => "text/csv; charset=utf-8",
         TableFormat::Jsonl => "application/jsonl",
     };
-    let object = NewObject {
-        name: name.to_owned(),
-        body: Body::File(file.clone()),
-        content_type: content_type.to_owned(),
-        metadata: std::collections::BTreeMap::new(),
+    let put = async {
+        telling.write_file(format, &file).await?;
+        for name in [own, last] {
+            let object = NewObject {
+                name,
+                body: Body::File(file.clone()),
+                content_type: content_type.to_owned(),
+                metadata: std::collections::BTreeMap::new(),
+            };
+            bucket.put(object).await?;
+        }
+        anyhow::Ok(())
     };
-    let written = telling.write_file(format, &file).await;
-    let put = match written {
-        Ok(()) => bucket.put(object).await.map_err(anyhow::Error::from),
-        Err(error) => Err(error),
-    };
+    let put = put.await;
     // It was only on its way.
     let _gone = std::fs::remove_file(&file);
     put
+}
+
+/// Copies the table of a batch, to keep it or to make it the last one.
+pub(crate) fn keep(table: &Path, copy: &Path) -> anyhow::Result<()> {
+    let copied = || {
+        let fresh = Fresh::of(copy)?;
+        std::io::copy(&mut std::fs::File::open(table)?, &mut fresh.file()?)?;
+        fresh.arrive()
+    };
+    copied().with_context(|| format!("cannot write {}", copy.display()))
 }

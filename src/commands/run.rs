@@ -30,7 +30,6 @@ const MOST_BATCHES: usize = 1_000;
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     /// CSV, JSONL or XLSX; - is stdin
-    #[arg(required_unless_present = "prompt")]
     file: Option<String>,
     /// Make an image of this prompt, without a file
     #[arg(long, value_name = "TEXT", conflicts_with = "file")]
@@ -51,7 +50,12 @@ pub(crate) async fn run(args: RunArgs, context: &Context) -> anyhow::Result<Exit
     let manifest = match (&args.prompt, &args.file) {
         (Some(prompt), _) => one_prompt(prompt)?,
         (None, Some(file)) => manifest(file, &args.batch.read)?,
-        (None, None) => return Err(refused("give a FILE or --prompt")),
+        (None, None) => match args.batch.swallowed() {
+            Some(file) => return Err(submission::names_a_file(file)),
+            None => {
+                return Err(refused("name a FILE, or give --prompt TEXT; pictor run --help has examples"));
+            }
+        },
     };
     let concurrency = args.concurrency.unwrap_or(context.settings.worker.concurrency).max(1);
     let out = args.out.as_deref();
@@ -110,6 +114,7 @@ impl Work<'_> {
                 return Ok(Ran { exit: Rejected::exit(rejected, Exit::Done), summary, text });
             }
             context.output.note(&outlook(&planned.plan));
+            planned.plan.far_apart().iter().for_each(|why| context.output.note(why));
             let parts = parts::worker(settings, queue, &store, lanes, self.concurrency).await?;
             if settings.redis.url.is_none() {
                 try_again(context, queue, &parts).await?;

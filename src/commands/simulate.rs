@@ -58,6 +58,7 @@ pub(crate) struct SimulateArgs {
 
 pub(crate) async fn run(args: SimulateArgs, context: &Context) -> anyhow::Result<Exit> {
     let options = args.options()?;
+    let key = if args.api_key.is_empty() && args.options.is_none() { "sim-key" } else { "…" };
     let listener =
         TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let address = listener.local_addr()?;
@@ -65,9 +66,20 @@ pub(crate) async fn run(args: SimulateArgs, context: &Context) -> anyhow::Result
         &serde_json::json!({ "address": address, "base_url": format!("http://{address}/v1") }),
         || format!("http://{address}/v1"),
     )?;
+    if !context.output.json {
+        context.output.note(&usage(address, key));
+    }
     let stop = context.signals.stop.clone();
     serve(listener, options, stop.cancelled_owned()).await?;
     Ok(Exit::Done)
+}
+
+/// How another shell works with it.
+fn usage(address: SocketAddr, key: &str) -> String {
+    format!(
+        "work with it, in another shell: export PICTOR_ACCOUNTS__OPENAI__BASE_URL=http://{address}/v1 \
+         PICTOR_ACCOUNTS__OPENAI__API_KEY_ENV=SIM_KEY SIM_KEY={key}"
+    )
 }
 
 impl SimulateArgs {

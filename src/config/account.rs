@@ -57,7 +57,10 @@ impl AccountSettings {
             Key::Variable(name) => Some(format!("set the environment variable {name}")),
             Key::File(_) => self.account.read_key().err().map(|error| error.to_string()),
             Key::Command(_) => None,
-            Key::Settings => Some("set api_key_env to the name of the variable that holds it".to_owned()),
+            Key::Settings => {
+                let variable = format!("PICTOR_ACCOUNTS__{}__API_KEY_ENV", self.account.name.to_uppercase());
+                Some(format!("set its api_key_env, or {variable}, to the name of the variable that holds it"))
+            }
         }
     }
 

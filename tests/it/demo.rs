@@ -109,5 +109,24 @@ fn a_file_of_ones_own_is_rehearsed_apart_from_real_work() {
     assert_eq!(left, ["demo"], "nothing of a rehearsal is where real work is kept");
     let text = demo(&["--retry-failed"]);
     let hint = String::from_utf8_lossy(&text.stdout).into_owned();
-    assert!(hint.contains("pictor status --data-dir .pictor/demo"), "{}", told(&text));
+    let batch = summary["batch"].as_str().unwrap();
+    for part in [
+        format!("batch    {batch}\n"),
+        "  pictor status --data-dir .pictor/demo\n".to_owned(),
+        format!("  pictor batch show {batch} --data-dir .pictor/demo\n"),
+        format!(
+            "  pictor results {batch} --layout '{{id}}/{{take}}.{{ext}}' --to demo-images --table --data-dir .pictor/demo\n"
+        ),
+    ] {
+        assert!(hint.contains(&part), "{part} in {}", told(&text));
+    }
+    // Not the sample catalogue in place of the file.
+    for command in ["demo", "run"] {
+        let mut pictor = Command::new(env!("CARGO_BIN_EXE_pictor"));
+        pictor.env_clear().env("HOME", dir.path()).env("PATH", search_path()).current_dir(dir.path());
+        let refused = pictor.args([command, "--ignore-columns", "mine.csv"]).output().unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{}", told(&refused));
+        let why = "--ignore-columns mine.csv: this is a file, and no column; name it before --ignore-columns";
+        assert_eq!(String::from_utf8_lossy(&refused.stderr).trim(), why);
+    }
 }

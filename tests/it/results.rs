@@ -176,7 +176,15 @@ async fn files_can_be_linked_and_are_copied_where_they_cannot() {
     let root = world.path("linked");
     assert_eq!(
         names(&root),
-        ["cup-1.png", "lamp-1.png", "lamp-2.png", "lamp-3.png", "mug-1.png", "results.jsonl"]
+        [
+            "cup-1.png",
+            "lamp-1.png",
+            "lamp-2.png",
+            "lamp-3.png",
+            "mug-1.png",
+            "results-b.jsonl",
+            "results.jsonl"
+        ]
     );
     let inode = |name: &str| fs::metadata(root.join(name)).unwrap().ino();
     let stored: Vec<u64> =
@@ -401,8 +409,9 @@ async fn a_layout_goes_from_bucket_to_bucket_and_to_files() {
     assert!(String::from_utf8_lossy(&again.stdout).contains("1 copied, 4 there already"), "{}", told(&again));
     let mut there = target.list("", None, 100).await.unwrap();
     there.sort();
-    let expected = ["cup/0.png", "lamp/0.png", "lamp/1.png", "lamp/2.png", "mug/0.png", "results.csv"];
-    assert_eq!(there, expected);
+    let expected = ["cup/0.png", "lamp/0.png", "lamp/1.png", "lamp/2.png", "mug/0.png"];
+    assert_eq!(there, [&expected[..], &["results-b.csv", "results.csv"]].concat());
+    assert_eq!(target.get("results-b.csv").await.unwrap(), target.get("results.csv").await.unwrap());
     let found = target.head("lamp/2.png").await.unwrap().unwrap();
     assert_eq!(found.content_type.as_deref(), Some("image/png"));
     assert_eq!(found.metadata.keys().collect::<Vec<_>>(), ["digest", "key"], "nothing else is for customers");
@@ -416,7 +425,7 @@ async fn a_layout_goes_from_bucket_to_bucket_and_to_files() {
 
     let files = world.run(&["results", "b", "--layout", "{id}/{take}.{ext}", "--to", "local"]);
     assert_eq!(code(&files), 0, "{}", told(&files));
-    assert_eq!(names(&world.path("local")), expected[..5]);
+    assert_eq!(names(&world.path("local")), expected);
     let local = fs::read(world.path("local/lamp/2.png")).unwrap();
     assert!(target.get("lamp/2.png").await.unwrap().unwrap() == local);
     let resumed = world.run(&["results", "b", "--layout", "{id}/{take}.{ext}", "--to", "local"]);
@@ -429,6 +438,36 @@ async fn a_layout_goes_from_bucket_to_bucket_and_to_files() {
     ] {
         let output = world.run(&[&["results", "b", "--layout", "{id}/{take}.{ext}"], flags].concat());
         assert_eq!(code(&output), expected, "{flags:?}: {}", told(&output));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_share_a_folder_and_each_keeps_its_table() {
+    let world = made(Images::Directory, SHOP).await;
+    fs::write(world.path("more.csv"), "id,prompt,model,size\njug,a jug,dall-e-2,256x256\n").unwrap();
+    assert_eq!(code(&world.run(&["submit", "more.csv", "--run-id", "c"])), 0);
+    let worker = world.worker("another", 8, &[]);
+    world.ended("c", Duration::from_secs(60)).await;
+    drop(worker);
+    let table = |name: &str| fs::read(world.path("shop").join(name)).unwrap();
+    let ids = |name: &str| column(&rows(&table(name)), "id");
+    for (batch, last) in [("b", &["lamp", "lamp", "lamp", "cup", "mug"][..]), ("c", &["jug"])] {
+        let lay = ["results", batch, "--layout", "{id}/{take}.{ext}", "--to", "shop", "--table"];
+        let laid = world.run(&lay);
+        assert_eq!(code(&laid), 0, "{}", told(&laid));
+        assert_eq!(ids("results.csv"), last);
+        assert_eq!(table("results.csv"), table(&format!("results-{batch}.csv")));
+    }
+    assert_eq!(ids("results-b.csv").len(), 5, "that of the first batch is still there");
+
+    for (args, why) in [(&["results"][..], "name a batch; "), (&["results", "d"], "batch d is unknown; ")] {
+        let refused = world.run(args);
+        assert_eq!(code(&refused), 2, "{}", told(&refused));
+        let text = stderr(&refused);
+        assert!(text.starts_with(why), "{text}");
+        let (newer, older) = (text.find("\n  c  "), text.find("\n  b  "));
+        assert!(newer.is_some() && newer < older, "the newest first: {text}");
+        assert!(text.contains("1 of 1 made") && text.contains("more.csv"), "{text}");
     }
 }
 

@@ -55,7 +55,7 @@ async fn good_rows_are_made_and_bad_ones_mended_and_made_too() {
     let text = stderr(&run);
     assert!(
         text.contains(
-            "shop.csv: row 2, column \"size\": dall-e-2 makes 256x256, 512x512 or 1024x1024, not 255x255"
+            "shop.csv: row 2 (b), column \"size\": dall-e-2 makes 256x256, 512x512 or 1024x1024, not 255x255"
         ),
         "{text}"
     );
@@ -105,8 +105,13 @@ async fn the_batch_is_the_same_with_and_without_and_the_old_file_goes() {
 
     let good = "id,prompt,model,size\na,a lamp,dall-e-2,256x256\n";
     fs::write(world.path("a.csv"), good).unwrap();
+    let mended = "id,prompt,model,size,n,error\nb,a cup,dall-e-2,256x256,1,\n";
+    fs::write(world.path("a.csv.rejected.csv"), mended).unwrap();
     let skipping = world.run(&["submit", "a.csv", "--skip-bad", "--json"]);
     assert_eq!(code(&skipping), 0, "{}", told(&skipping));
+    let kept = "a.csv.rejected.csv was there, and is kept as a.csv.rejected.csv.old: if you mended rows in it, submit that file";
+    assert!(stderr(&skipping).contains(kept), "{}", told(&skipping));
+    assert_eq!(fs::read_to_string(world.path("a.csv.rejected.csv.old")).unwrap(), mended);
     assert!(!world.path("a.csv.rejected.csv").exists(), "nothing is bad any more");
     let plain = world.run(&["submit", "a.csv", "--json"]);
     assert_eq!(result(&plain)["batch"], result(&skipping)["batch"]);
@@ -144,6 +149,8 @@ async fn a_file_that_is_wrong_as_a_whole_is_refused_and_so_is_one_without_a_good
         let refused = world.run(&["submit", name, "--skip-bad"]);
         assert_eq!(code(&refused), 2, "{name}: {}", told(&refused));
         assert!(stderr(&refused).contains(why), "{name}: {}", told(&refused));
+        let heading = "--skip-bad leaves rows out, and something is wrong with the file as a whole:\n";
+        assert!(stderr(&refused).starts_with(heading), "{name}: {}", told(&refused));
         assert!(!world.path(&format!("{name}.rejected.csv")).exists(), "{name}");
     }
     fs::write(world.path("all.csv"), "id,prompt\na,\nb,\n").unwrap();
@@ -206,6 +213,7 @@ async fn json_rows_come_back_as_they_were() {
     assert!(rejected.starts_with(kept), "{rejected}");
     let again = world.run(&["submit", "a.jsonl", "--template", template, "--skip-bad"]);
     assert_eq!(code(&again), 1, "{}", told(&again));
+    assert!(!stderr(&again).contains("is kept as"), "the same again takes nothing away: {}", told(&again));
     fs::write(world.path("a.jsonl.rejected.jsonl"), rejected.replace("\"big\"", "\"1024x1024\"")).unwrap();
     let shown = world.json(&["template", "preview", "a.jsonl.rejected.jsonl", "--template", template]);
     let lines: Vec<_> = shown.as_array().unwrap().iter().collect();

@@ -212,6 +212,14 @@ async fn an_asset_is_found_by_its_line_with_both_its_attempts() {
         lamp["asked"].as_array().unwrap().iter().map(|a| a["batch"].as_str().unwrap()).collect();
     assert_eq!(asked, ["first", "second"]);
     assert!(fs::metadata(lamp["place"].as_str().unwrap()).unwrap().len() > 0);
+    // Who asks for it once it is made is kept nowhere but in the lines.
+    assert_eq!(code(&world.run(&["submit", "a.csv", "--run-id", "third"])), 0);
+    world.catalogue("else.csv", 0..3);
+    assert_eq!(code(&world.run(&["submit", "else.csv", "--run-id", "else"])), 0);
+    let late = world.json(&["asset", "show", lamp["key"].as_str().unwrap()]);
+    let asked: Vec<_> =
+        late["asked"].as_array().unwrap().iter().map(|a| a["batch"].as_str().unwrap()).collect();
+    assert_eq!(asked, ["first", "second", "third"], "{late}");
     let request = entries[1]["request_id"].as_str().unwrap();
     let invoice = world.sim.invoice().await;
     assert!(invoice.to_string().contains(request), "the request id is the invoice's");
@@ -232,7 +240,7 @@ async fn an_asset_is_found_by_its_line_with_both_its_attempts() {
     let none = world.run(&["asset", "show", "cup"]);
     assert_eq!(code(&none), 2);
     let text = String::from_utf8_lossy(&none.stderr).into_owned();
-    assert_eq!(text.trim(), "no line in the newest 2 batches has the id cup");
+    assert_eq!(text.trim(), "no line in the newest 4 batches has the id cup");
 }
 
 #[tokio::test(flavor = "multi_thread")]

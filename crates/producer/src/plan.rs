@@ -190,6 +190,12 @@ impl Plan {
         text::of(self)
     }
 
+    /// Says, where the most it can cost is far from what is expected, what is left to the models.
+    #[must_use]
+    pub fn far_apart(&self) -> Option<String> {
+        text::far_apart(self)
+    }
+
     fn count_cost(&mut self, planned: &PlannedAsset) {
         let Estimate { expected, ceiling, .. } = planned.estimate;
         let ceiling = planned.fallback.as_ref().map_or(ceiling, |other| ceiling.max(other.ceiling));

@@ -11,7 +11,7 @@ mod table;
 use std::{
     fs::File,
     io::{self, BufRead as _, BufReader, BufWriter, Read as _, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use self::{book::Book, table::Table};
@@ -27,25 +27,27 @@ const UTF8_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 impl Request<'_> {
     /// Writes the rows that a check left out, beside their name and then there. With none left out, an older file
-    /// is removed. A file that is no such table is not touched.
-    pub fn write_rejected(&self, checked: &Checked, path: &Path) -> io::Result<()> {
+    /// is set aside. A file that is no such table is not touched. Tells where what stood there is kept, if anything
+    /// did that is not written again.
+    pub fn write_rejected(&self, checked: &Checked, path: &Path) -> io::Result<Option<PathBuf>> {
         let none = checked.skipped.rows.is_empty();
         match self.is_ours(path, &checked.skipped)? {
-            Some(false) if none => return Ok(()),
+            Some(false) if none => return Ok(None),
             Some(false) => {
                 let why = "it is there, and is no table of rejected rows of this manifest";
                 return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
             }
             Some(true) if none => return set_aside(path),
-            None if none => return Ok(()),
+            None if none => return Ok(None),
             Some(true) | None => {}
         }
         let fresh = Fresh::of(path)?;
         self.fill(&checked.skipped, fresh.file()?)?;
-        if std::fs::read(path).is_ok_and(|old| std::fs::read(fresh.path()).is_ok_and(|new| old != new)) {
-            set_aside(path)?;
-        }
-        fresh.arrive()
+        let differs =
+            std::fs::read(path).is_ok_and(|old| std::fs::read(fresh.path()).is_ok_and(|new| old != new));
+        let kept = if differs { set_aside(path)? } else { None };
+        fresh.arrive()?;
+        Ok(kept)
     }
 
     fn fill(&self, skipped: &Skipped, file: File) -> io::Result<()> {
@@ -129,10 +131,11 @@ impl Request<'_> {
 }
 
 /// Keeps a table that is replaced or no longer wanted: somebody may have mended rows in it.
-fn set_aside(path: &Path) -> io::Result<()> {
-    match std::fs::rename(path, path.with_added_extension("old")) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        renamed => renamed,
+fn set_aside(path: &Path) -> io::Result<Option<PathBuf>> {
+    let kept = path.with_added_extension("old");
+    match std::fs::rename(path, &kept) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        renamed => renamed.map(|()| Some(kept)),
     }
 }
 

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value, value::Object};
 
-use crate::written;
+use crate::{manifest::normalized, written};
 
 const NAME: &str = "prompt";
 /// Instructions one rendering may take; a template of a page needs a few hundred.
@@ -37,7 +37,8 @@ impl Object for Row {
         if name == written::NUMBERS {
             return written::numbers(&self.values);
         }
-        let at = self.variables.iter().position(|variable| variable == name)?;
+        let same = |name: &str| self.variables.iter().position(|variable| variable == name);
+        let at = same(name).or_else(|| same(&normalized(name)))?;
         self.values.get(at).filter(|value| !value.is_undefined()).map(written::plain)
     }
 }
@@ -66,7 +67,8 @@ impl Template {
         let compiled = engine.get_template(NAME).map_err(|error| explained(&error, &[]))?;
         let globals: BTreeSet<_> = engine.globals().map(|(name, _)| name.to_owned()).collect();
         let used: BTreeSet<_> = compiled.undeclared_variables(false).into_iter().collect();
-        let variables = used.difference(&globals).cloned().collect();
+        let named: BTreeSet<_> = used.difference(&globals).map(|name| normalized(name)).collect();
+        let variables = named.into_iter().collect();
         Ok(Self { source: source.to_owned(), engine, variables, optional: BTreeSet::new() })
     }
 
@@ -76,7 +78,7 @@ impl Template {
         &self.source
     }
 
-    /// Names of the columns it uses, in order of the alphabet.
+    /// Names of the columns it uses, as they are [compared](normalized), in order of the alphabet.
     #[must_use]
     pub fn variables(&self) -> &[String] {
         &self.variables
@@ -109,7 +111,8 @@ fn explained(error: &minijinja::Error, empty: &[&str]) -> TemplateError {
     let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
     let message = match (error.kind(), empty) {
         (ErrorKind::UndefinedError, [first, ..]) => {
-            let name = empty.iter().find(|name| detail.contains(&format!("`{name}`"))).unwrap_or(first);
+            let said = detail.to_lowercase();
+            let name = empty.iter().find(|name| said.contains(&format!("`{name}`"))).unwrap_or(first);
             format!(
                 "it needs {name}, which is empty in this row; fill the cell, \
                  or write {{{{ {name} or \"…\" }}}} or {{% if {name} %}}"
@@ -138,6 +141,17 @@ mod tests {
         )
         .unwrap();
         assert_eq!(template.variables(), ["colour", "title"]);
+    }
+
+    #[test]
+    fn names_are_those_of_the_columns_in_any_case() {
+        let template =
+            Template::new("{{ Title }} in {{ Variant_SKU }}, {{ title }}{% set X = 1 %}{{ X }}").unwrap();
+        assert_eq!(template.variables(), ["title", "variant_sku"]);
+        let values = || vec![Value::from("Mug"), written::number("2.50")];
+        assert_eq!(template.render(values()), Ok("Mug in 2.50, Mug1".to_owned()));
+        let error = template.render(vec![Value::from("Mug"), Value::UNDEFINED]).unwrap_err().message;
+        assert!(error.starts_with("it needs variant_sku, which is empty in this row"), "{error}");
     }
 
     #[test]

@@ -100,6 +100,16 @@ fn json_and_csv_of_one_catalogue_give_the_same_keys() {
 }
 
 #[test]
+fn a_template_may_name_columns_as_the_file_does() {
+    let shop = Shop::new(Some("{{ Title }} in {{ Colour }}, {{ Variant_SKU }}"), &[("Colour", "sage")]);
+    let (_, rows) = shop.read(Format::Csv, "Title,COLOUR,Variant SKU\nmug,,A1\n");
+    assert_eq!(rows[0].specs[0].prompt.as_deref(), Some("mug in sage, A1"));
+    let (_, rows) =
+        shop.read(Format::Jsonl, "{\"Title\":\"mug\",\"colour\":\"red\",\"variant-sku\":\"A1\"}\n");
+    assert_eq!(rows[0].specs[0].prompt.as_deref(), Some("mug in red, A1"));
+}
+
+#[test]
 fn columns_asked_to_be_ignored_are_kept_for_the_results() {
     let shop = Shop { ignore: IgnoreColumns::All, ..Shop::new(None, &[]) };
     let (checked, rows) = shop.read(Format::Csv, "prompt,stock,qualty\nmug,5,high\n");

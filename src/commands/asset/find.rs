@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Batches that are looked through, the newest.
-const BATCHES: usize = 20;
+pub(super) const BATCHES: usize = 20;
 /// Lines, or assets, of them that are looked through.
 const LINES: usize = 100_000;
 /// Fewer digits fit too many assets.

@@ -14,7 +14,7 @@ use pictor_worker::SEND_MARGIN;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{facts, lines};
+use super::{facts, find, lines};
 use crate::{
     commands::{Context, when},
     exit::refused,
@@ -41,11 +41,7 @@ pub(super) async fn show(key: &AssetKey, context: &Context, queue: &Queue) -> an
     let place = place(key, &mut detail, context).await;
     let mut asked = queue.asked(key, &detail.batches).await?;
     let attempts = queue.attempts(key, &hints(&detail, &asked)).await?;
-    if asked.is_empty() {
-        // Once it is made, Redis keeps no more of who asked than who paid.
-        let payers: BTreeSet<String> = attempts.entries.iter().map(|entry| entry.batch.clone()).collect();
-        asked = queue.asked(key, &Vec::from_iter(payers)).await?;
-    }
+    further(key, &attempts, &mut asked, queue).await?;
     let ids: Vec<_> = asked.iter().rev().take(BATCHES).filter_map(|asked| asked.batch.parse().ok()).collect();
     let overview = queue.overview(Which::These(&ids)).await?;
     let waits = waits_of(&detail, &overview);
@@ -70,6 +66,25 @@ pub(super) async fn show(key: &AssetKey, context: &Context, queue: &Queue) -> an
         }
         text + "\n" + &attempts_told(&attempts, &detail.state) + "\n" + &asked_told(&asked)
     })
+}
+
+/// Adds who else asked. Once an asset is made, Redis keeps no more of that than who paid: the lines of the newest
+/// batches are looked through.
+async fn further(
+    key: &AssetKey,
+    attempts: &Attempts,
+    asked: &mut Vec<Asked>,
+    queue: &Queue,
+) -> anyhow::Result<()> {
+    let payers: BTreeSet<String> = attempts.entries.iter().map(|entry| entry.batch.clone()).collect();
+    let newest = queue.batches(find::BATCHES).await?;
+    let newest = newest.into_iter().map(|batch| batch.id).filter(|id| !payers.contains(id));
+    let known: BTreeSet<String> = asked.iter().map(|asked| asked.batch.clone()).collect();
+    let others = payers.iter().cloned().chain(newest).filter(|id| !known.contains(id));
+    let others = queue.asked(key, &Vec::from_iter(others)).await?;
+    asked.extend(others.into_iter().filter(|other| other.line.is_some() || payers.contains(&other.batch)));
+    asked.sort_by_key(|asked| asked.created);
+    Ok(())
 }
 
 /// Where the image is. A spec that the queue no longer has is taken from the JSON beside the image.

@@ -8,11 +8,12 @@ use crate::exit::refused;
 const OWN: &[&str] = &["assets", "rejected", ".pictor"];
 
 /// Names that no image may take.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Guard {
     /// Where the store lies below the place, with a slash at the end.
     store: Option<String>,
-    kept: Option<&'static str>,
+    /// The names of the table.
+    kept: Vec<String>,
 }
 
 impl Guard {
@@ -26,25 +27,23 @@ impl Guard {
         let (own, theirs) = match (bucket_parts(store), bucket_parts(to)) {
             (Some(own), Some(theirs)) => (own, theirs),
             (None, None) => (path_parts(store), path_parts(to)),
-            _ => return Ok(Self { store: None, kept: None }),
+            _ => return Ok(Self::default()),
         };
         if theirs.starts_with(&own) {
             // A store at the root of a bucket leaves room beside its own names.
             let beside = bucket_parts(to).is_some() && own.len() == 1;
             return match theirs.get(1) {
-                Some(first) if beside && !OWN.contains(&first.as_str()) => {
-                    Ok(Self { store: None, kept: None })
-                }
+                Some(first) if beside && !OWN.contains(&first.as_str()) => Ok(Self::default()),
                 _ => Err(inside()),
             };
         }
         let below = own.strip_prefix(theirs.as_slice()).map(|rest| rest.join("/") + "/");
-        Ok(Self { store: below, kept: None })
+        Ok(Self { store: below, kept: Vec::new() })
     }
 
-    /// Keeps one more name free.
-    pub(super) const fn keep(&mut self, name: &'static str) {
-        self.kept = Some(name);
+    /// Keeps more names free.
+    pub(super) fn keep(&mut self, names: impl IntoIterator<Item = String>) {
+        self.kept.extend(names);
     }
 
     /// Why a name cannot be given.
@@ -52,7 +51,8 @@ impl Guard {
         if self.store.as_ref().is_some_and(|store| name.starts_with(store)) {
             return Some("lies in the store itself");
         }
-        self.kept.filter(|kept| kept.eq_ignore_ascii_case(name)).map(|_| "is the name of the table")
+        let kept = self.kept.iter().any(|kept| kept.eq_ignore_ascii_case(name));
+        kept.then_some("is the name of the table")
     }
 }
 
@@ -126,7 +126,8 @@ mod tests {
     #[test]
     fn the_table_keeps_its_name() {
         let mut guard = Guard::new("s3://b/gen", "out").unwrap();
-        guard.keep("results.csv");
+        guard.keep(["results-b.csv", "results.csv"].map(str::to_owned));
         assert!(guard.forbids("Results.CSV").is_some() && guard.forbids("a/results.csv").is_none());
+        assert!(guard.forbids("results-B.csv").is_some() && guard.forbids("results-c.csv").is_none());
     }
 }

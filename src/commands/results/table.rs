@@ -94,6 +94,11 @@ impl<'a> Telling<'a> {
         self
     }
 
+    /// The name of the batch.
+    pub(super) fn batch(&self) -> &str {
+        &self.batch.id
+    }
+
     pub(super) fn laying(&self) -> Option<&Laying> {
         match &*self.way {
             Way::Stored { .. } => None,

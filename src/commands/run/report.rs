@@ -8,10 +8,7 @@ use pictor_common::{
     queue::{Queue, Submitted},
     store::Store,
 };
-use pictor_producer::{
-    fresh::Fresh,
-    submit::{Checked, Planned},
-};
+use pictor_producer::submit::{Checked, Planned};
 use serde_json::json;
 
 use crate::{
@@ -69,7 +66,7 @@ impl Report<'_> {
             ),
         ] {
             telling.write_file(format, path).await?;
-            keep(path, &kept)?;
+            results::keep(path, &kept)?;
         }
         let failed = batch.counts.failed + batch.counts.parked;
         let left = if batch.ended() { 0 } else { batch.open_assets() };
@@ -94,6 +91,7 @@ impl Report<'_> {
             text += &format!(", {left} still to make: run the same command again");
         }
         text += &format!("; {} spent\n", self.spent);
+        text += &format!("batch    {}\n", batch.id);
         text.extend(few.iter().map(|place| format!("image    {place}\n")));
         if few.is_empty() {
             text += &format!("images   {images}\n");
@@ -119,16 +117,6 @@ impl Report<'_> {
         let made = states.into_iter().flatten().filter_map(|state| state.made);
         Ok(made.map(|made| self.store.location(&made.object)).collect())
     }
-}
-
-/// Keeps the table of a batch, for when the next one takes its place.
-fn keep(table: &Path, kept: &Path) -> anyhow::Result<()> {
-    let copy = || {
-        let fresh = Fresh::of(kept)?;
-        std::io::copy(&mut std::fs::File::open(table)?, &mut fresh.file()?)?;
-        fresh.arrive()
-    };
-    copy().with_context(|| format!("cannot write {}", kept.display()))
 }
 
 /// How other commands find the queue of this run.

@@ -45,6 +45,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("copies", "n"),
     ("variations", "n"),
     ("sku", "id"),
+    ("variant_sku", "id"),
     ("custom_id", "id"),
     ("artikelnummer", "id"),
     ("artikel_nr", "id"),

@@ -14,6 +14,9 @@ const KEPT: usize = 1_000;
 pub struct RowError {
     /// Data row, from 1; none when it is about the whole file or a default.
     pub row: Option<u64>,
+    /// The row's own id, shortened, where it is known and not what is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// The column's title, where a column is to blame.
     pub column: Option<String>,
     /// Where in a spreadsheet, such as `B3`.
@@ -40,15 +43,45 @@ impl RowError {
         Self { column: Some(column.to_owned()), value: Some(shortened(value)), ..Self::row(row, message) }
     }
 
+    /// The same, of a row with this id.
+    pub(super) fn of_id(self, id: &str) -> Self {
+        Self { id: Some(one_line(&shortened(id))), ..self }
+    }
+
     pub(super) fn of_default(name: &str, value: &str, message: impl Into<String>) -> Self {
         Self { field: Some(name.to_owned()), value: Some(shortened(value)), ..Self::file(message) }
     }
 }
 
+/// With the id of the row: `row 5 (MUG-7), column "size": …`.
+#[derive(Debug)]
+struct WithId<'e>(&'e RowError);
+
+impl fmt::Display for WithId<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.written(f, self.0.id.as_deref())
+    }
+}
+
+/// Without the id of the row, for a place that shows it.
 impl fmt::Display for RowError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.written(f, None)
+    }
+}
+
+impl RowError {
+    /// For a place that does not show the row: with its id.
+    pub fn told(&self) -> impl fmt::Display {
+        WithId(self)
+    }
+
+    fn written(&self, f: &mut fmt::Formatter<'_>, id: Option<&str>) -> fmt::Result {
         if let Some(row) = self.row {
             write!(f, "row {row}")?;
+            if let Some(id) = id {
+                write!(f, " ({id})")?;
+            }
         }
         let comma = if self.row.is_some() { ", " } else { "" };
         match (&self.column, &self.field) {
@@ -185,6 +218,15 @@ mod tests {
         let text = bad.to_string();
         assert!(text.starts_with("a.csv: late, but about the whole file\na.csv: row 1: no\n"), "{text}");
         assert!(text.ends_with("\na.csv: row 1000: no\na.csv: and 500 more errors"), "{text}");
+    }
+
+    #[test]
+    fn a_row_is_told_with_its_id_on_one_line() {
+        let error = RowError::cell(5, "size", "big", "\"big\" is not a size").of_id("MUG\n7");
+        assert_eq!(error.told().to_string(), "row 5 (MUG 7), column \"size\": \"big\" is not a size");
+        assert_eq!(error.to_string(), "row 5, column \"size\": \"big\" is not a size");
+        let long = RowError::row(5, "no").of_id(&"x".repeat(1_000_000)).told().to_string();
+        assert_eq!(long, format!("row 5 ({}…): no", "x".repeat(60)));
     }
 
     #[test]

@@ -189,7 +189,9 @@ impl<'r> RowWork<'_, 'r> {
         let column = self.column_of("prompt");
         let message = match column {
             Some(_) => "the prompt is empty",
-            None => "there is no prompt; add a column named prompt, or give a template",
+            None => {
+                "there is no prompt; add a column named prompt, or make it of other columns with --template"
+            }
         };
         self.errors.push(RowError {
             column: column.map(|column| self.titles[column].clone()),

@@ -236,11 +236,23 @@ impl<'r, R: Read> Rows<'r, R> {
             Err(errors) => {
                 // What is found only now to be wrong with an earlier row cannot be left out any more.
                 let here = errors.iter().all(|error| error.row == Some(raw.row));
-                let errors = self.source.place(errors);
+                let errors = self.with_id(self.source.place(errors), &raw);
                 let RawRow { row, cells, kinds, .. } = raw;
                 Err(BadRow { row: here.then_some(row), cells, kinds, errors })
             }
         }
+    }
+
+    /// Errors of a row, with its id where the file has one and that is not what is wrong.
+    fn with_id(&self, errors: Vec<RowError>, raw: &RawRow) -> Vec<RowError> {
+        let id = self.layout.id.and_then(|column| Some((column, raw.get(column)?)));
+        let Some((column, id)) = id.filter(|(_, id)| *id != raw.row.to_string()) else { return errors };
+        let title = &self.source.titles()[column];
+        let named = |error: RowError| {
+            let of_id = error.row != Some(raw.row) || error.column.as_ref() == Some(title);
+            if of_id { error } else { error.of_id(id) }
+        };
+        errors.into_iter().map(named).collect()
     }
 
     /// The only line of a row, with its number; or none, and the lines of a row that varies are waiting.

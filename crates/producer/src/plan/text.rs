@@ -6,6 +6,8 @@ use super::{Kind, Plan};
 
 /// Kinds written out, the most costly first.
 const SHOWN: usize = 12;
+/// So many times what is expected wants to be explained.
+const FAR: u64 = 2;
 
 pub(super) fn of(plan: &Plan) -> String {
     let mut out = String::new();
@@ -45,7 +47,29 @@ pub(super) fn of(plan: &Plan) -> String {
     if plan.kinds.len() > 1 || plan.kinds.iter().any(|kind| kind.quality.is_some() || kind.size.is_some()) {
         kinds(&mut out, &plan.kinds);
     }
+    if let Some(why) = plan.far_apart() {
+        let _infallible = writeln!(out, "{:>25}  {why}", "");
+    }
     out
+}
+
+/// Why the most is several times what is expected: what is left to the models.
+pub(super) fn far_apart(plan: &Plan) -> Option<String> {
+    if plan.ceiling.0 < plan.expected.0.saturating_mul(FAR) {
+        return None;
+    }
+    let open = |asked: &Option<String>| asked.as_ref().is_none_or(|asked| asked == "auto");
+    let wide = || plan.kinds.iter().filter(|kind| kind.ceiling.0 >= kind.expected.0.saturating_mul(FAR));
+    let what = if wide().any(|kind| open(&kind.quality)) {
+        "quality"
+    } else if wide().any(|kind| open(&kind.size)) {
+        "size"
+    } else {
+        return None;
+    };
+    Some(format!(
+        "at most is far more: where {what} is auto or empty the model chooses it; --{what} says which"
+    ))
 }
 
 fn repeats(duplicates: u64) -> String {
@@ -86,6 +110,34 @@ mod tests {
     use super::*;
     use crate::vary::Matrix;
     use pictor_common::MicroUsd;
+
+    #[test]
+    fn a_wide_span_is_explained_by_what_the_model_chooses() {
+        let plan = |quality: Option<&str>, size: Option<&str>, ceiling| Plan {
+            expected: MicroUsd(50_000),
+            ceiling: MicroUsd(ceiling),
+            kinds: vec![Kind {
+                quality: quality.map(str::to_owned),
+                size: size.map(str::to_owned),
+                expected: MicroUsd(50_000),
+                ceiling: MicroUsd(ceiling),
+                ..Kind::default()
+            }],
+            ..Plan::default()
+        };
+        let why = |what: &str| {
+            Some(format!(
+                "at most is far more: where {what} is auto or empty the model chooses it; --{what} says which"
+            ))
+        };
+        assert_eq!(plan(None, Some("1024x1024"), 210_000).far_apart(), why("quality"));
+        assert_eq!(plan(Some("auto"), None, 210_000).far_apart(), why("quality"));
+        assert_eq!(plan(Some("low"), Some("auto"), 210_000).far_apart(), why("size"));
+        assert_eq!(plan(Some("low"), Some("1024x1024"), 210_000).far_apart(), None);
+        assert_eq!(plan(None, None, 60_000).far_apart(), None);
+        let told = plan(None, None, 210_000).text();
+        assert!(told.ends_with(&format!("  {}\n", why("quality").unwrap())), "{told}");
+    }
 
     #[test]
     fn reads_like_a_bill() {

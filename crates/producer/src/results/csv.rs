@@ -13,12 +13,12 @@ pub fn write_csv(
 ) -> io::Result<u64> {
     let mut writer = ::csv::Writer::from_writer(out);
     for title in shape.titles() {
-        writer.write_field(defused(title).as_bytes())?;
+        writer.write_field(defused(title).as_bytes()).map_err(of_writing)?;
     }
-    writer.write_record(None::<&[u8]>)?;
+    writer.write_record(None::<&[u8]>).map_err(of_writing)?;
     let mut count = 0;
     for row in rows {
-        let mut field = |text: &str| writer.write_field(defused(text).as_bytes());
+        let mut field = |text: &str| writer.write_field(defused(text).as_bytes()).map_err(of_writing);
         for i in 0..shape.originals {
             field(row.cells.get(i).map_or("", String::as_str))?;
         }
@@ -35,11 +35,19 @@ pub fn write_csv(
         field(row.revised_prompt.as_deref().unwrap_or_default())?;
         field(row.error.as_deref().unwrap_or_default())?;
         field(row.note.as_deref().unwrap_or_default())?;
-        writer.write_record(None::<&[u8]>)?;
+        writer.write_record(None::<&[u8]>).map_err(of_writing)?;
         count += 1;
     }
     writer.flush()?;
     Ok(count)
+}
+
+/// What the writer met; made into a plain error by itself, its kind would be lost, such as that of a closed pipe.
+fn of_writing(error: ::csv::Error) -> io::Error {
+    match error.into_kind() {
+        ::csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
+    }
 }
 
 #[cfg(test)]
@@ -48,6 +56,26 @@ mod tests {
     use super::*;
     use pictor_common::{AssetKey, MicroUsd, Spec};
     use proptest::prelude::*;
+
+    /// A reader that went away.
+    struct Gone;
+
+    impl io::Write for Gone {
+        fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_closed_pipe_is_told_as_one() {
+        let shape = Shape::new(&[], Place::File, false);
+        let rows = (0..100_000).map(|_| ResultRow { note: Some("long".to_owned()), ..ResultRow::default() });
+        assert_eq!(write_csv(Gone, &shape, rows).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
 
     #[test]
     fn a_row_holds_the_original_cells_and_ours() {

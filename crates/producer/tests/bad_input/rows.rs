@@ -103,7 +103,7 @@ fn cells_that_are_no_values() {
         case(
             "a.csv",
             "id\n1\n",
-            "F: row 1, prompt: there is no prompt; add a column named prompt, or give a template",
+            "F: row 1, prompt: there is no prompt; add a column named prompt, or make it of other columns with --template",
         ),
         case(
             "a.csv",

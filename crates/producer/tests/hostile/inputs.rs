@@ -8,7 +8,7 @@ use std::{
 use super::workbook;
 use pictor_common::catalogue::Catalogue;
 use pictor_producer::{
-    manifest::{Format, Hosts, IgnoreColumns, Rows, Rules, Setup, check},
+    manifest::{Format, Hosts, IgnoreColumns, RowError, Rows, Rules, Setup, check},
     template::Template,
 };
 
@@ -73,6 +73,8 @@ fn read(data: &[u8], name: &str, format: Format) {
             let told = bad.to_string();
             assert!(told.lines().all(|line| line.starts_with(name)), "every line names the file: {told:?}");
             assert!(bad.errors.iter().all(|error| !error.message.is_empty()));
+            let one_line = |error: &RowError| !error.told().to_string().contains(char::is_control);
+            assert!(bad.errors.iter().all(one_line), "with its id each is one line: {:?}", bad.errors);
         }
     }
 }

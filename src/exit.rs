@@ -185,7 +185,7 @@ mod tests {
         let error = |row: u64, message: &str| RowError {
             row: Some(row),
             column: Some("size".to_owned()),
-            message: message.to_owned(),
+            message: message.into(),
             ..RowError::default()
         };
         let mut errors: Vec<_> = (2..=7).map(|row| error(row, "too large")).collect();
@@ -203,7 +203,7 @@ mod tests {
     fn columns_that_nothing_uses_are_told_together() {
         let error = |title: &str, why: &str| RowError {
             column: Some(title.to_owned()),
-            message: why.to_owned(),
+            message: why.into(),
             ..RowError::default()
         };
         let unused = |title: &str| {

@@ -418,7 +418,7 @@ pub(crate) fn manifest(path: &str, read: &ReadArgs) -> anyhow::Result<Manifest> 
         return Ok(Manifest { name: "-".to_owned(), format, source: Source::Bytes(bytes.into()) });
     }
     let wrong = |why: &dyn std::fmt::Display| {
-        let error = RowError { message: format!("cannot be read: {why}"), ..RowError::default() };
+        let error = RowError { message: format!("cannot be read: {why}").into(), ..RowError::default() };
         BadInput { source_name: path.to_owned(), errors: vec![error], total: 1 }
     };
     let file = std::fs::File::open(path).map_err(|error| wrong(&error))?;

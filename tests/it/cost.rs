@@ -87,6 +87,7 @@ impl Life {
             source: "-".to_owned(),
             columns: vec![],
             cap: Some(MicroUsd(1_000_000_000_000)),
+            fallback: None,
         };
         let rows: Vec<u64> = (0..self.assets).collect();
         for chunk in rows.chunks(500) {
@@ -142,6 +143,7 @@ fn attempt(grant: &Grant) -> Attempt {
         token: grant.token.clone(),
         attempt: 1,
         payer: grant.payer.clone(),
+        tenant: grant.tenant.clone(),
         lane: grant.lane.clone(),
         model: grant.spec.model.clone(),
         request_id: Some(format!("req-{}", grant.token)),
@@ -155,6 +157,7 @@ fn held(grant: &Grant) -> HeldAsset {
         phase: HeldPhase::Sent,
         lane: grant.lane.clone(),
         payer: grant.payer.clone(),
+        tenant: grant.tenant.clone(),
         ceiling: grant.ceiling,
         attempt: 1,
         deadline: u64::MAX / 2,

@@ -30,7 +30,7 @@ impl Request<'_> {
         if lines.is_empty() {
             let message =
                 format!("there is no row {number}, or it is empty; the last one before it is {last}");
-            return Err(refused(vec![RowError { message, ..RowError::default() }]));
+            return Err(refused(vec![RowError { message: message.into(), ..RowError::default() }]));
         }
         Ok(lines)
     }

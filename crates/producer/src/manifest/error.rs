@@ -16,7 +16,7 @@ pub struct RowError {
     pub row: Option<u64>,
     /// The row's own id, shortened, where it is known and not what is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
+    pub id: Option<Box<str>>,
     /// The column's title, where a column is to blame.
     pub column: Option<String>,
     /// Where in a spreadsheet, such as `B3`.
@@ -25,14 +25,14 @@ pub struct RowError {
     /// The spec field it is about, where there is one.
     pub field: Option<String>,
     /// What stood there, shortened.
-    pub value: Option<String>,
+    pub value: Option<Box<str>>,
     /// What is wrong and what would be right.
-    pub message: String,
+    pub message: Box<str>,
 }
 
 impl RowError {
     pub(super) fn file(message: impl Into<String>) -> Self {
-        Self { message: without_breaks(message.into()), ..Self::default() }
+        Self { message: without_breaks(message.into()).into(), ..Self::default() }
     }
 
     pub(super) fn row(row: u64, message: impl Into<String>) -> Self {
@@ -40,16 +40,20 @@ impl RowError {
     }
 
     pub(super) fn cell(row: u64, column: &str, value: &str, message: impl Into<String>) -> Self {
-        Self { column: Some(column.to_owned()), value: Some(shortened(value)), ..Self::row(row, message) }
+        Self {
+            column: Some(column.to_owned()),
+            value: Some(shortened(value).into()),
+            ..Self::row(row, message)
+        }
     }
 
     /// The same, of a row with this id.
     pub(super) fn of_id(self, id: &str) -> Self {
-        Self { id: Some(one_line(&shortened(id))), ..self }
+        Self { id: Some(one_line(&shortened(id)).into()), ..self }
     }
 
     pub(super) fn of_default(name: &str, value: &str, message: impl Into<String>) -> Self {
-        Self { field: Some(name.to_owned()), value: Some(shortened(value)), ..Self::file(message) }
+        Self { field: Some(name.to_owned()), value: Some(shortened(value).into()), ..Self::file(message) }
     }
 }
 

@@ -122,7 +122,7 @@ impl<'r> RowWork<'_, 'r> {
                 self.errors.push(RowError {
                     column,
                     field: Some(field.to_owned()),
-                    value: Some(shortened(it.text)),
+                    value: Some(shortened(it.text).into()),
                     ..RowError::row(self.raw.row, message)
                 });
             }
@@ -298,7 +298,7 @@ impl<'r> RowWork<'_, 'r> {
         self.errors.push(RowError {
             column: given.map(|column| self.titles[column].clone()),
             field: Some(field.to_owned()),
-            value: Some(shortened(value)),
+            value: Some(shortened(value).into()),
             ..RowError::row(self.raw.row, message)
         });
     }

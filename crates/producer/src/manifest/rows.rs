@@ -355,7 +355,11 @@ impl<'r, R: Read> Rows<'r, R> {
         };
         let ids = variants.ids(&first.id).map_err(|message| {
             let column = self.layout.id.map(|column| self.source.titles()[column].clone());
-            vec![RowError { column, value: Some(first.id.clone()), ..RowError::row(raw.row, message) }]
+            vec![RowError {
+                column,
+                value: Some(first.id.as_str().into()),
+                ..RowError::row(raw.row, message)
+            }]
         })?;
         for (asked, id) in lines.iter_mut().zip(ids) {
             asked.line_id = Some(id);

@@ -34,7 +34,7 @@ impl Shared {
     pub(super) fn told(self, variants: u64) -> Vec<RowError> {
         let told = |(mut error, count, first): (RowError, u64, String)| {
             if count < variants {
-                error.message += &format!(" (with {})", one_line(&first));
+                error.message = format!("{} (with {})", error.message, one_line(&first)).into();
             }
             error
         };

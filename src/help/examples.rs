@@ -50,18 +50,17 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
         "submit",
         &[
             (
-                "One batch a night, however often it is submitted",
-                "pictor submit nightly.csv --run-id nightly-2026-11-21",
-            ),
-            (
-                "Wait for the end; the exit code says whether all was made",
-                "pictor submit listings.csv --template listing.j2 --wait",
+                "One batch a night, however often it is submitted; the exit code says whether all was made",
+                "pictor submit nightly.csv --run-id nightly-2026-11-21 --wait",
             ),
             (
                 "Behind everything else, and never for more than $50",
                 "pictor submit backlog.jsonl --band bulk --max-cost 50",
             ),
-            ("What gpt-image-2 cannot make, dall-e-3 may", "pictor submit nightly.csv --fallback dall-e-3"),
+            (
+                "What a row's own model cannot make, gpt-image-2 may",
+                "pictor submit listings.csv --fallback gpt-image-2",
+            ),
             (
                 "Article numbers in a column of their own name; asset show and results know rows by them",
                 "pictor submit export.xlsx --template listing.j2 --id-column Artikelnummer",

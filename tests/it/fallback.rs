@@ -30,7 +30,7 @@ async fn billed(world: &World) -> BTreeMap<String, u64> {
 }
 
 fn standing(world: &World, batch: &str) -> Value {
-    world.json(&["status", batch])["batch"].clone()
+    world.json(&["status", batch])
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -113,7 +113,7 @@ async fn a_matrix_that_makes_no_sense_queues_nothing() {
         ),
         (
             &["--vary", "size=256x256,512x512"],
-            "shop.csv: row 1, column \"size\": the row says \"256x256\", and --vary size gives 256x256, 512x512; \
+            "shop.csv: row 1 (mug-1), column \"size\": the row says \"256x256\", and --vary size gives 256x256, 512x512; \
              empty the cell or leave --vary size out",
         ),
         (
@@ -140,8 +140,8 @@ async fn an_error_names_the_row_and_what_varies_there() {
     let args = ["--model", "dall-e-2", "--vary", "size=256x256,300x300"];
     let refused = world.run(&[&["submit", "a.csv"], &args[..]].concat());
     assert_eq!(code(&refused), 2, "{}", told(&refused));
-    let expected = "a.csv: row 1, size: dall-e-2 makes 256x256, 512x512 or 1024x1024, not 300x300 (with size 300x300)\n\
-                    a.csv: row 2, column \"prompt\": the prompt is empty\n\
-                    a.csv: row 2, size: dall-e-2 makes 256x256, 512x512 or 1024x1024, not 300x300 (with size 300x300)\n";
+    let expected = "a.csv: row 1 (a), size: dall-e-2 makes 256x256, 512x512 or 1024x1024, not 300x300 (with size 300x300)\n\
+                    a.csv: row 2 (b), column \"prompt\": the prompt is empty\n\
+                    a.csv: row 2 (b), size: dall-e-2 makes 256x256, 512x512 or 1024x1024, not 300x300 (with size 300x300)\n";
     assert_eq!(String::from_utf8_lossy(&refused.stderr), expected);
 }

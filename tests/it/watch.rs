@@ -277,6 +277,7 @@ async fn the_json_of_watch_has_these_fields() {
             "reserved",
             "spent",
             "state",
+            "substituted",
             "tenant",
             "waiting",
             "why"

@@ -66,7 +66,8 @@ async fn they_are_listed_shown_and_previewed_without_a_key_or_a_server() {
         "{preview}"
     );
     assert!(preview.contains("\nrow 3: 1 image, $0.014"), "{preview}");
-    for (row, why) in [("2", "row 2 (bad), prompt: template line 3: it needs product"), ("9", "there is no row 9")]
+    for (row, why) in
+        [("2", "row 2 (bad), prompt: template line 3: it needs product"), ("9", "there is no row 9")]
     {
         let refused =
             world.run(&["template", "preview", "p.csv", "--template", "product-shot", "--row", row]);

@@ -96,12 +96,18 @@ pub(crate) struct StoreSettings {
 pub(crate) struct WorkerSettings {
     pub(crate) concurrency: usize,
     pub(crate) spool: Option<PathBuf>,
+    spool_keep_free_mib: u64,
     pub(crate) max_attempts: u32,
     pub(crate) max_unknown: u32,
     drain_seconds: u64,
 }
 
 impl WorkerSettings {
+    /// Bytes of the spool's disk that are left to others.
+    pub(crate) const fn spool_keep_free(&self) -> u64 {
+        self.spool_keep_free_mib.saturating_mul(1 << 20)
+    }
+
     pub(crate) const fn drain(&self) -> Duration {
         Duration::from_secs(self.drain_seconds)
     }

@@ -133,6 +133,7 @@ pub(crate) async fn worker(
         settings: WorkerSettings {
             concurrency,
             spool,
+            spool_keep_free: settings.worker.spool_keep_free(),
             max_attempts: settings.worker.max_attempts,
             max_unknown: settings.worker.max_unknown,
             drain: settings.worker.drain(),

@@ -105,7 +105,9 @@ fn counted(count: u64, more: bool) -> String {
 pub(crate) fn hindered(beat: &Beat) -> Option<String> {
     let of_profile = |profile: &String| format!("takes nothing: the namespace belongs to profile {profile}");
     let refused = || format!("takes nothing for {}: its API key was refused", beat.refused.join(", "));
-    beat.other_profile.as_ref().map(of_profile).or_else(|| (!beat.refused.is_empty()).then(refused))
+    let full = || "takes nothing: the disk of its spool is full".to_owned();
+    let other = beat.other_profile.as_ref().map(of_profile);
+    other.or_else(|| beat.disk_full.then(full)).or_else(|| (!beat.refused.is_empty()).then(refused))
 }
 
 /// The time that is left until a moment.

@@ -185,6 +185,7 @@ impl Bench {
                 spool: self.dir.path().join(format!("spool-{n}")),
                 max_attempts: 3,
                 max_unknown: 1,
+                spool_keep_free: 0,
                 drain: Duration::from_secs(10),
                 caps: Vec::new(),
                 who: "test@here".to_owned(),

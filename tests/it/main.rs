@@ -10,6 +10,7 @@ mod completion;
 mod cost;
 mod death;
 mod demo;
+mod disk;
 mod doctor;
 mod errors;
 mod fallback;

@@ -24,6 +24,8 @@ use crate::{
 const MOST: usize = 64;
 const MOST_LANES: usize = 16;
 const DECLARE_EVERY: Duration = Duration::from_secs(120);
+/// Between two looks at a disk that is full.
+const NO_ROOM: Duration = Duration::from_secs(1);
 
 pub(crate) struct Claimer {
     pub(crate) engine: Arc<Engine>,
@@ -47,8 +49,14 @@ impl Claimer {
                 () = draining.cancelled() => return,
                 place = self.places.acquire() => drop(place),
             }
-            let free = self.places.available_permits().min(MOST);
             let begun = Instant::now();
+            let free = self.with_room(self.places.available_permits().min(MOST)).await;
+            if free == 0 {
+                tokio::select! {
+                    () = draining.cancelled() => return,
+                    () = tokio::time::sleep(NO_ROOM) => continue,
+                }
+            }
             self.declare_again().await;
             match self.claim(free).await {
                 Ok(claimed) => {
@@ -70,6 +78,26 @@ impl Claimer {
                     }
                 }
             }
+        }
+    }
+
+    /// How many of so many free places the spool's disk has room for.
+    async fn with_room(&self, free: usize) -> usize {
+        let engine = Arc::clone(&self.engine);
+        let places = tokio::task::spawn_blocking(move || engine.room.places()).await.unwrap_or(free);
+        self.say_whether_full(places == 0);
+        free.min(places.saturating_sub(self.engine.held.count()))
+    }
+
+    fn say_whether_full(&self, full: bool) {
+        if !self.engine.room.is_full(full) {
+            return;
+        }
+        let spool = self.engine.settings.spool.display();
+        if full {
+            error!(%spool, "the disk of the spool is full: nothing is claimed until there is room");
+        } else {
+            info!(%spool, "the disk of the spool has room again");
         }
     }
 

@@ -25,7 +25,7 @@ use crate::{
     learning::Learnt,
     provider::Provider,
     refused::Refused,
-    spool::{Journal, Spool},
+    spool::{Journal, Room, Spool},
 };
 
 /// How long a lease lasts unless it is renewed.
@@ -59,6 +59,8 @@ pub struct Settings {
     pub concurrency: usize,
     /// The spool directory, on a local disk or a volume shared by workers.
     pub spool: PathBuf,
+    /// Bytes of the spool's disk that are left to others: with less, nothing is claimed.
+    pub spool_keep_free: u64,
     /// Requests sent for an asset before it fails.
     pub max_attempts: u32,
     /// Unknown outcomes of an asset that are retried; one more and it is parked.
@@ -101,6 +103,7 @@ pub(crate) struct Engine {
     pub(crate) settings: Settings,
     pub(crate) incarnation: String,
     pub(crate) spool: Spool,
+    pub(crate) room: Room,
     pub(crate) journal: Journal,
     pub(crate) held: Held,
     pub(crate) learnt: Learnt,
@@ -163,6 +166,7 @@ impl Engine {
             lanes,
             other_profile: self.other_profile(),
             refused: self.refused.lanes(),
+            disk_full: self.room.full(),
         }
     }
 

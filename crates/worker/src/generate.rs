@@ -176,6 +176,7 @@ async fn send(engine: &Engine, grant: &Grant, mut attempt: Attempt, epoch: u64) 
 }
 
 async fn received_image(engine: &Engine, grant: &Grant, mut attempt: Attempt, received: Received) {
+    engine.room.note(received.bytes);
     engine.held.received(&attempt.token);
     let image = Image {
         digest: received.sha256,

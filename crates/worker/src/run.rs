@@ -24,7 +24,7 @@ use crate::{
     key_watch, leases, reaper,
     reaper::declare_unknown,
     source::Source,
-    spool::{Journal, Record, Spool, read_journal},
+    spool::{Journal, Record, Room, Spool, read_journal},
 };
 
 /// How long a worker that has ended tries to say so.
@@ -112,6 +112,7 @@ fn allow_many_connections() {
 fn assemble(parts: Parts) -> anyhow::Result<Engine> {
     let incarnation = ulid::Ulid::generate().to_string();
     let spool = Spool::create(&parts.settings.spool, &incarnation)?;
+    let room = Room::new(spool.dir(), parts.settings.spool_keep_free);
     let journal = Journal::open(&spool.dir()).context("cannot open the journal in the spool")?;
     let lanes: HashMap<_, _> = parts.lanes.into_iter().map(|lane| (lane.name.clone(), lane)).collect();
     Ok(Engine {
@@ -122,6 +123,7 @@ fn assemble(parts: Parts) -> anyhow::Result<Engine> {
         lanes,
         settings: parts.settings,
         incarnation,
+        room,
         spool,
         journal,
         held: crate::held::Held::default(),

@@ -159,6 +159,7 @@ impl Overview {
                 lane.routes.iter().any(|served| served == route) && !worker.beat.refused.contains(&lane.lane)
             };
             !worker.beat.draining
+                && !worker.beat.disk_full
                 && worker.beat.other_profile.is_none()
                 && worker.beat.lanes.iter().any(serves)
         })

@@ -31,6 +31,9 @@ pub struct Beat {
     /// Lanes for which its API key was refused: it takes nothing for them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<String>,
+    /// Whether the disk of its spool has no room: it takes nothing.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub disk_full: bool,
 }
 
 /// A worker that is alive.

@@ -7,6 +7,7 @@
 mod journal;
 mod leftovers;
 mod record;
+mod room;
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -19,6 +20,7 @@ use anyhow::Context;
 pub(crate) use journal::Journal;
 pub use leftovers::{Leftovers, leftovers};
 pub(crate) use record::{Image, Open, Record, read_journal};
+pub(crate) use room::Room;
 use rustix::fs::{FlockOperation, flock};
 use tracing::{error, warn};
 

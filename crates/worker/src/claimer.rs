@@ -16,6 +16,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::{
     engine::{Engine, HORIZON, LEASE, Lane, wall_ms},
+    health::Loop,
     leases::Renewals,
     source::Work,
 };
@@ -43,10 +44,12 @@ impl Claimer {
         let draining = self.engine.draining.clone();
         self.renewals.first().await;
         loop {
+            self.engine.health.waits(Loop::Claims);
             tokio::select! {
                 () = draining.cancelled() => return,
                 place = self.places.acquire() => drop(place),
             }
+            self.engine.health.beat(Loop::Claims);
             let free = self.places.available_permits().min(MOST);
             let begun = Instant::now();
             self.declare_again().await;
@@ -54,7 +57,11 @@ impl Claimer {
                 Ok(claimed) => {
                     let taken = claimed.grants.len();
                     let (sleep, why, wake) = (claimed.sleep, claimed.why.clone(), claimed.wake.clone());
+                    if taken > 0 {
+                        self.engine.health.claimed();
+                    }
                     self.hand_over(claimed).await;
+                    self.engine.health.waits(Loop::Claims);
                     if taken < free {
                         tokio::select! {
                             () = draining.cancelled() => return,
@@ -64,6 +71,7 @@ impl Claimer {
                 }
                 Err(error) => {
                     warn!(%error, "cannot claim: waiting for Redis");
+                    self.engine.health.waits(Loop::Claims);
                     tokio::select! {
                         () = draining.cancelled() => return,
                         () = self.renewals.after(begun) => {}
@@ -211,8 +219,9 @@ impl Claimer {
                 fault: None,
                 doubt: false,
             };
-            if let Err(error) = self.engine.queue.fail(&attempt, &unmade).await {
-                warn!(%error, key = %attempt.key, "cannot record an unreadable spec");
+            match self.engine.queue.fail(&attempt, &unmade).await {
+                Ok(ended) => self.engine.metrics.ended(&attempt, &unmade, ended),
+                Err(error) => warn!(%error, key = %attempt.key, "cannot record an unreadable spec"),
             }
         }
     }

@@ -53,6 +53,7 @@ impl Claimer {
             let free = self.places.available_permits().min(MOST);
             let begun = Instant::now();
             self.declare_again().await;
+            self.engine.health.beat(Loop::Claims);
             match self.claim(free).await {
                 Ok(claimed) => {
                     let taken = claimed.grants.len();
@@ -149,6 +150,8 @@ impl Claimer {
         }
         self.declared = Instant::now();
         for lane in self.engine.lanes.values() {
+            // Each call may wait for Redis.
+            self.engine.health.beat(Loop::Claims);
             if let Err(error) = self.engine.queue.declare_lane(&lane.name, &lane.limits).await {
                 debug!(%error, lane = lane.name, "not declared again; later");
             }
@@ -192,6 +195,7 @@ impl Claimer {
             }
         }
         for (key, token, why) in claimed.unreadable {
+            self.engine.health.beat(Loop::Claims);
             let failure = Failure {
                 class: "bad_spec".to_owned(),
                 message: format!("this version of Pictor cannot read the spec: {why}"),

@@ -170,8 +170,6 @@ impl Health {
         let mut seen = self.seen();
         let trouble = match did {
             Ok(()) => None,
-            // That is about what was asked.
-            Err(StoreErrorKind::Invalid | StoreErrorKind::Unsupported) => return,
             Err(kind) => {
                 let since = seen.and_then(|seen| seen.trouble).map_or(at, |(_, since)| since);
                 Some((kind, since))
@@ -256,8 +254,6 @@ mod tests {
         health.store(Err(StoreErrorKind::Unavailable));
         assert_eq!(health.missing(3_500), ["redis: no answer for 3 s", "store: unavailable for 3 s"]);
         health.renewed(true);
-        health.store(Err(StoreErrorKind::Invalid));
-        assert_eq!(health.missing(3_500), ["store: unavailable for 3 s"]);
         health.store(Ok(()));
         assert!(health.missing(3_500).is_empty());
     }

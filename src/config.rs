@@ -12,6 +12,7 @@ mod who;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -21,7 +22,10 @@ use config::{Value, ValueKind};
 use pictor_common::{batch::check_name, catalogue::Catalogue};
 use pictor_store::{PublicBase, S3Settings};
 use secrecy::SecretString;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _},
+};
 
 pub(crate) use account::{AccountSettings, Key};
 pub(crate) use budget::{BudgetSettings, TenantBudget};
@@ -99,6 +103,9 @@ pub(crate) struct WorkerSettings {
     spool_keep_free_mib: u64,
     pub(crate) max_attempts: u32,
     pub(crate) max_unknown: u32,
+    /// Where it tells how it is.
+    #[serde(default, deserialize_with = "address")]
+    pub(crate) listen: Option<SocketAddr>,
     drain_seconds: u64,
 }
 
@@ -111,6 +118,13 @@ impl WorkerSettings {
     pub(crate) const fn drain(&self) -> Duration {
         Duration::from_secs(self.drain_seconds)
     }
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    text.parse().map(Some).map_err(|_odd| {
+        D::Error::custom(format!("listen {text:?} is no address and port: write it as 127.0.0.1:9464"))
+    })
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -64,8 +64,15 @@ pub(super) fn show(
     for (name, account) in accounts {
         account::show(&mut rows, settings, name, account, today);
     }
-    let WorkerSettings { concurrency, spool, spool_keep_free_mib, max_attempts, max_unknown, drain_seconds } =
-        worker;
+    let WorkerSettings {
+        concurrency,
+        spool,
+        spool_keep_free_mib,
+        max_attempts,
+        max_unknown,
+        listen,
+        drain_seconds,
+    } = worker;
     rows.add("worker", &["concurrency"], *concurrency);
     match spool {
         Some(spool) => rows.add("worker", &["spool"], spool.display().to_string()),
@@ -77,6 +84,7 @@ pub(super) fn show(
     rows.add("worker", &["spool_keep_free_mib"], *spool_keep_free_mib);
     rows.add("worker", &["max_attempts"], *max_attempts);
     rows.add("worker", &["max_unknown"], *max_unknown);
+    rows.add("worker", &["listen"], text(listen.map(|address| address.to_string())));
     rows.add("worker", &["drain_seconds"], *drain_seconds);
     show_budget(&mut rows, budget);
     rows.add("ledger", &["keep_days"], *keep_days);

@@ -67,7 +67,13 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
             ),
         ],
     ),
-    ("worker", &[("On as many machines as you like", "pictor worker --concurrency 64")]),
+    (
+        "worker",
+        &[
+            ("On as many machines as you like", "pictor worker --concurrency 64"),
+            ("With an address for probes and Prometheus", "pictor worker --listen 127.0.0.1:9464"),
+        ],
+    ),
     (
         "status",
         &[

@@ -7,6 +7,7 @@ pub mod batch;
 pub mod catalogue;
 pub mod keys;
 pub mod ledger;
+pub mod metrics;
 pub mod money;
 pub mod price;
 pub mod queue;

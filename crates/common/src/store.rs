@@ -97,6 +97,25 @@ pub enum StoreErrorKind {
     Unsupported,
 }
 
+impl StoreErrorKind {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Unavailable, Self::Denied, Self::NotFound, Self::Invalid, Self::Full, Self::Unsupported];
+
+    /// Its name, for machines.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unavailable => "unavailable",
+            Self::Denied => "denied",
+            Self::NotFound => "not_found",
+            Self::Invalid => "invalid",
+            Self::Full => "full",
+            Self::Unsupported => "unsupported",
+        }
+    }
+}
+
 /// A failed store operation.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]

@@ -3,10 +3,11 @@
 use std::{
     io,
     process::{ExitStatus, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
-use pictor_common::queue::Alert;
+use pictor_common::{metrics::Work, queue::Alert};
 use reqwest::{Client, Url, redirect};
 use rustix::process::{Pid, Signal, kill_process_group};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -34,6 +35,7 @@ pub struct AlertSettings {
 pub(crate) async fn run(
     settings: AlertSettings,
     namespace: String,
+    metrics: Arc<Work>,
     mut alerts: UnboundedReceiver<Alert>,
     stop: CancellationToken,
 ) {
@@ -46,6 +48,7 @@ pub(crate) async fn run(
         };
         let Some(alert) = alert else { return };
         told += 1;
+        metrics.alerted(&alert);
         let text = alert.to_string();
         warn!(percent = alert.percent, cap = %alert.cap, spent = %alert.spent, alerts = told, "budget: {text}");
         tell(&settings, body(&alert, &namespace, &text)).await;

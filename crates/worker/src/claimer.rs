@@ -16,6 +16,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::{
     engine::{Engine, HORIZON, LEASE, Lane, wall_ms},
+    health::Loop,
     leases::Renewals,
     source::Work,
 };
@@ -45,10 +46,12 @@ impl Claimer {
         let draining = self.engine.draining.clone();
         self.renewals.first().await;
         loop {
+            self.engine.health.waits(Loop::Claims);
             tokio::select! {
                 () = draining.cancelled() => return,
                 place = self.places.acquire() => drop(place),
             }
+            self.engine.health.beat(Loop::Claims);
             let begun = Instant::now();
             let free = self.with_room(self.places.available_permits().min(MOST)).await;
             if free == 0 {
@@ -58,11 +61,16 @@ impl Claimer {
                 }
             }
             self.declare_again().await;
+            self.engine.health.beat(Loop::Claims);
             match self.claim(free).await {
                 Ok(claimed) => {
                     let taken = claimed.grants.len();
                     let (sleep, why, wake) = (claimed.sleep, claimed.why.clone(), claimed.wake.clone());
+                    if taken > 0 {
+                        self.engine.health.claimed();
+                    }
                     self.hand_over(claimed).await;
+                    self.engine.health.waits(Loop::Claims);
                     if taken < free {
                         tokio::select! {
                             () = draining.cancelled() => return,
@@ -72,6 +80,7 @@ impl Claimer {
                 }
                 Err(error) => {
                     warn!(%error, "cannot claim: waiting for Redis");
+                    self.engine.health.waits(Loop::Claims);
                     tokio::select! {
                         () = draining.cancelled() => return,
                         () = self.renewals.after(begun) => {}
@@ -169,6 +178,8 @@ impl Claimer {
         }
         self.declared = Instant::now();
         for lane in self.engine.lanes.values() {
+            // Each call may wait for Redis.
+            self.engine.health.beat(Loop::Claims);
             if let Err(error) = self.engine.queue.declare_lane(&lane.name, &lane.limits).await {
                 debug!(%error, lane = lane.name, "not declared again; later");
             }
@@ -212,6 +223,7 @@ impl Claimer {
             }
         }
         for (key, token, why) in claimed.unreadable {
+            self.engine.health.beat(Loop::Claims);
             let failure = Failure {
                 class: "bad_spec".to_owned(),
                 message: format!("this version of Pictor cannot read the spec: {why}"),
@@ -239,8 +251,9 @@ impl Claimer {
                 fault: None,
                 doubt: false,
             };
-            if let Err(error) = self.engine.queue.fail(&attempt, &unmade).await {
-                warn!(%error, key = %attempt.key, "cannot record an unreadable spec");
+            match self.engine.queue.fail(&attempt, &unmade).await {
+                Ok(ended) => self.engine.metrics.ended(&attempt, &unmade, ended),
+                Err(error) => warn!(%error, key = %attempt.key, "cannot record an unreadable spec"),
             }
         }
     }

@@ -3,7 +3,10 @@
 //! The same path serves live handlers and the replay of a dead worker's spool. Outages of
 //! Redis and the store make it wait, never give up: what was paid for is not dropped.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use bytes::Bytes;
 use pictor_common::{
@@ -194,6 +197,7 @@ impl Engine {
         let _upload = self.uploads.acquire().await;
         let mut tries = 0;
         loop {
+            let begun = Instant::now();
             let result = if once {
                 self.store.put_if_absent(object.clone()).await
             } else {
@@ -201,12 +205,16 @@ impl Engine {
             };
             match result {
                 Ok(put) => {
+                    self.metrics.stored(begun.elapsed());
+                    self.health.store(Ok(()));
                     if tries > 0 {
                         info!(name = object.name, "the store takes images again");
                     }
                     return put;
                 }
                 Err(problem) => {
+                    self.metrics.not_stored(problem.kind);
+                    self.health.store(Err(problem.kind));
                     if tries == 0 {
                         report(&object.name, &problem);
                     }
@@ -237,6 +245,7 @@ impl Engine {
                 Ok(settled) => {
                     // What was settled long ago is in the archive. After a lost reply it may be our own word.
                     if settled != Settled::Again || tries > 0 {
+                        self.metrics.made(&stamp.attempt, &stamp.made, settled != Settled::Duplicate);
                         self.books.note(&stamp.attempt, What::Image(Box::new(stamp.made.clone())));
                     }
                     if settled == Settled::Duplicate {
@@ -256,7 +265,9 @@ impl Engine {
 
     /// Settles an image that was found in the store.
     pub(crate) async fn settle_found(&self, stamp: &Stamp) -> Result<(), QueueError> {
-        if self.queue.settle(&stamp.attempt, &stamp.made).await? != Settled::Again {
+        let settled = self.queue.settle(&stamp.attempt, &stamp.made).await?;
+        if settled != Settled::Again {
+            self.metrics.made(&stamp.attempt, &stamp.made, settled == Settled::Done);
             self.books.note(&stamp.attempt, What::Image(Box::new(stamp.made.clone())));
         }
         Ok(())
@@ -265,12 +276,17 @@ impl Engine {
     /// Records an attempt that made no image, waiting out Redis.
     pub(crate) async fn fail_until_done(&self, attempt: &Attempt, unmade: &Unmade<'_>) {
         let mut tries = 0;
-        while let Err(error) = self.queue.fail(attempt, unmade).await {
-            if tries == 0 {
-                warn!(%error, key = %attempt.key, "cannot record a failed attempt yet: waiting for Redis");
+        let ended = loop {
+            match self.queue.fail(attempt, unmade).await {
+                Ok(ended) => break ended,
+                Err(error) if tries == 0 => {
+                    warn!(%error, key = %attempt.key, "cannot record a failed attempt yet: waiting for Redis");
+                }
+                Err(_still_away) => {}
             }
             Self::pause(&mut tries).await;
-        }
+        };
+        self.metrics.ended(attempt, unmade, ended);
         if unmade.billed != Billed::No {
             self.books.note(attempt, What::Nothing { billed: unmade.billed, cost: unmade.cost });
         }

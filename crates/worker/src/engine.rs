@@ -11,6 +11,7 @@ use pictor_common::{
     batch::Route,
     catalogue::Catalogue,
     ledger::Archive,
+    metrics::Work,
     queue::{Attempt, Beat, Cap, LaneLimits, LaneOffer, Queue},
     store::Store,
 };
@@ -21,6 +22,7 @@ use tracing::warn;
 use crate::{
     alerts::AlertSettings,
     books::Books,
+    health::Health,
     held::Held,
     learning::Learnt,
     provider::Provider,
@@ -106,6 +108,8 @@ pub(crate) struct Engine {
     pub(crate) room: Room,
     pub(crate) journal: Journal,
     pub(crate) held: Held,
+    pub(crate) health: Health,
+    pub(crate) metrics: Arc<Work>,
     pub(crate) learnt: Learnt,
     pub(crate) books: Books,
     /// Bounds how many images are decoded at once: each takes its pixels in memory.

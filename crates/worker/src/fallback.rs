@@ -21,6 +21,7 @@ impl Engine {
         loop {
             match self.queue.part(attempt, unmade, &offers).await {
                 Ok(Parted::Ended(ended)) => {
+                    self.metrics.ended(attempt, unmade, ended);
                     if ended == Ended::Substituted {
                         info!(key = %attempt.key, model = attempt.model, "left to another model");
                     }

@@ -156,8 +156,10 @@ async fn send(engine: &Engine, grant: &Grant, mut attempt: Attempt, epoch: u64) 
         sink: engine.spool.image(&attempt.token),
     };
     debug!(attempt = attempt.attempt, lane = grant.lane, "sending");
+    let begun = Instant::now();
     let answer = lane.provider.perform(ask).await;
     if let Answer::Image(received) = answer {
+        engine.metrics.answered(&grant.lane, &attempt.model, begun.elapsed());
         let headers = received.headers.clone();
         received_image(engine, grant, attempt, *received).await;
         engine.learn(&grant.lane, epoch, &headers).await;
@@ -169,9 +171,21 @@ async fn send(engine: &Engine, grant: &Grant, mut attempt: Attempt, epoch: u64) 
             unsent: grant.unsent,
         };
         let verdict = judge(&answer, &tries, &engine.patience());
+        count(engine, &attempt, &answer, &verdict);
         let seen = seen(&answer);
         attempt.request_id.clone_from(&seen.request_id);
         no_image(engine, grant, attempt, &verdict, Seen { epoch, ..seen }).await;
+    }
+}
+
+/// Counts a request that brought no image.
+fn count(engine: &Engine, attempt: &Attempt, answer: &Answer, verdict: &Verdict) {
+    let class = verdict.class.map_or("", FailureClass::as_str);
+    if matches!(answer, Answer::Unsent(_)) {
+        engine.metrics.unsent(&attempt.lane, class);
+    } else {
+        let by_limit = matches!(verdict.next, Next::Refused(_));
+        engine.metrics.unanswered(&attempt.lane, &attempt.model, class, by_limit);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The assets this worker holds: what the lease thread re-asserts and the drain gives back.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -14,6 +14,15 @@ use pictor_common::{
 #[derive(Debug, Default)]
 pub(crate) struct Held {
     by_token: Mutex<HashMap<String, HeldAsset>>,
+}
+
+/// How much is held, by phase.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Summary {
+    pub(crate) claimed: usize,
+    pub(crate) sent: usize,
+    pub(crate) received: usize,
+    pub(crate) sent_by_lane: BTreeMap<String, usize>,
 }
 
 impl Held {
@@ -76,6 +85,22 @@ impl Held {
     /// How many are held now.
     pub(crate) fn count(&self) -> usize {
         self.lock().len()
+    }
+
+    /// How many are held now, by phase.
+    pub(crate) fn summary(&self) -> Summary {
+        let mut summary = Summary::default();
+        for held in self.lock().values() {
+            match held.phase {
+                HeldPhase::Claimed => summary.claimed += 1,
+                HeldPhase::Received => summary.received += 1,
+                HeldPhase::Sent => {
+                    summary.sent += 1;
+                    *summary.sent_by_lane.entry(held.lane.clone()).or_default() += 1;
+                }
+            }
+        }
+        summary
     }
 
     /// What is held and not sent.

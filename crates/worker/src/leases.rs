@@ -11,7 +11,10 @@ use pictor_common::queue::{HeldAsset, Hold, Queue};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
-use crate::engine::{EXTEND_EVERY, Engine, LEASE};
+use crate::{
+    engine::{EXTEND_EVERY, Engine, LEASE},
+    health::Loop,
+};
 
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -52,12 +55,16 @@ async fn renew(engine: &Weak<Engine>, renewed: &watch::Sender<Option<Instant>>) 
             queue = live.queue.own().ok();
         }
         let held = live.held.all();
+        live.health.beat(Loop::Leases);
         drop(live);
         let began = Instant::now();
         let answer = match &queue {
             Some(queue) => Some(queue.extend(&held, LEASE).await),
             None => None,
         };
+        if let Some(live) = engine.upgrade() {
+            live.health.renewed(matches!(answer, Some(Ok(_))));
+        }
         match answer {
             Some(Ok(answers)) => {
                 if away {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use pictor_common::{
     MicroUsd,
-    queue::{Attempt, Billed, Failure, Orphan, Outcome, QueueError, Unmade},
+    queue::{Attempt, Billed, Ended, Failure, Orphan, Outcome, QueueError, Unmade},
     stamp::Stamp,
     store::image_name,
 };
@@ -14,6 +14,7 @@ use tracing::{info, warn};
 use crate::{
     books::What,
     engine::{Engine, LEASE, wall_ms},
+    health::Loop,
 };
 
 const LIMIT: u32 = 100;
@@ -27,7 +28,9 @@ pub(crate) async fn run(engine: Arc<Engine>) {
             () = engine.draining.cancelled() => return,
             () = tokio::time::sleep(Duration::from_millis(pause)) => {}
         }
-        match round(&engine).await {
+        let ended = round(&engine).await;
+        engine.health.waits(Loop::Reaper);
+        match ended {
             Ok(()) => away = false,
             Err(error) if !away => {
                 warn!(%error, "cannot look after orphans: waiting for Redis");
@@ -39,9 +42,12 @@ pub(crate) async fn run(engine: Arc<Engine>) {
 }
 
 async fn round(engine: &Arc<Engine>) -> Result<(), QueueError> {
+    engine.health.beat(Loop::Reaper);
     // Our own first: after a sleep of the whole machine we must not take ourselves for dead.
     engine.queue.extend(&engine.held.all(), LEASE).await?;
     let reaped = engine.queue.reap(LIMIT).await?;
+    // What follows may wait for the store.
+    engine.health.waits(Loop::Reaper);
     if let Some(epoch) = &reaped.epoch
         && let Err(error) = engine.heed_epoch(epoch).await
     {
@@ -120,7 +126,11 @@ pub(crate) async fn declare_unknown(
         fault: None,
         doubt,
     };
-    engine.queue.fail(attempt, &unmade).await?;
+    let ended = engine.queue.fail(attempt, &unmade).await?;
+    // Whoever is back, or was faster, counts it.
+    if ended != Ended::Lost {
+        engine.metrics.ended(attempt, &unmade, ended);
+    }
     engine.books.note(attempt, What::Nothing { billed: Billed::Unknown, cost: ceiling });
     Ok(())
 }

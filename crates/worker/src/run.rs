@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::TcpListener,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -10,21 +11,30 @@ use anyhow::Context;
 use apalis::prelude::{WorkerBuilder, WorkerBuilderExt};
 use pictor_common::{
     ledger::Archive,
+    metrics::Work as Counted,
     queue::{Attempt, HeldPhase},
 };
-use tokio::sync::{Semaphore, mpsc};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::{
     alerts, archivist, certify,
     claimer::Claimer,
+    endpoint::Endpoint,
     engine::{Engine, Parts, UPLOADS},
     generate::generate,
-    key_watch, leases, reaper,
+    health::{Loop, tick, watched},
+    key_watch,
+    leases::{self, Renewals},
+    reaper,
     reaper::declare_unknown,
-    source::Source,
+    source::{Source, Work},
     spool::{Journal, Record, Room, Spool, read_journal},
+    store_watch,
 };
 
 /// How long a worker that has ended tries to say so.
@@ -34,33 +44,42 @@ const LAST_ALERTS: Duration = Duration::from_secs(15);
 
 /// Works until `stop` is cancelled, then drains: nothing new is claimed, what was not sent is
 /// given back, what was sent is waited for, and the rest is recorded as unknown.
-pub async fn run(mut parts: Parts, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(parts: Parts, stop: CancellationToken) -> anyhow::Result<()> {
+    work(parts, None, stop).await
+}
+
+/// Works as [`run`] does, and tells on a listener how it is: `/healthz`, `/readyz`, `/metrics`.
+pub async fn run_observed(
+    parts: Parts,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    work(parts, Some(listener), stop).await
+}
+
+async fn work(
+    mut parts: Parts,
+    listener: Option<TcpListener>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     allow_many_connections();
     let (speaker, alerts) = mpsc::unbounded_channel();
     parts.queue = parts.queue.with_alerts(speaker);
     let (namespace, ended) = (parts.queue.keys().namespace().to_owned(), CancellationToken::new());
-    let told = tokio::spawn(alerts::run(parts.settings.alerts.clone(), namespace, alerts, ended.clone()));
-    let engine = Arc::new(assemble(parts)?);
+    let lanes = parts.lanes.iter().map(|lane| lane.name.as_str());
+    let counted = Arc::new(Counted::new(lanes, parts.catalogue.models().map(|model| model.id.clone())));
+    let alert_settings = parts.settings.alerts.clone();
+    let told =
+        tokio::spawn(alerts::run(alert_settings, namespace, Arc::clone(&counted), alerts, ended.clone()));
+    let engine = Arc::new(assemble(parts, counted)?);
     let renewals = leases::start(&engine).context("cannot start the lease thread")?;
-    let places = Arc::new(Semaphore::new(engine.settings.concurrency.max(1)));
     let (work, incoming) = mpsc::channel(engine.settings.concurrency.max(1));
-    let claimer = Claimer {
-        engine: Arc::clone(&engine),
-        places: Arc::clone(&places),
-        work,
-        renewals,
-        sequence: 1,
-        calls: 0,
-        waker: None,
-        declared: std::time::Instant::now(),
-    };
-    let background = [
-        tokio::spawn(claimer.run()),
-        tokio::spawn(reaper::run(Arc::clone(&engine))),
-        tokio::spawn(certify::run(Arc::clone(&engine))),
-        tokio::spawn(key_watch::run(Arc::clone(&engine))),
-        tokio::spawn(archivist::run(Arc::clone(&engine))),
-    ];
+    let mut background = begin(&engine, renewals, work);
+    let endpoint = listener.map(|listener| Endpoint::start(listener, &engine));
+    let endpoint = endpoint.transpose().context("cannot answer probes")?;
+    if endpoint.is_some() {
+        background.push(tokio::spawn(store_watch::run(Arc::clone(&engine))));
+    }
     let worker = WorkerBuilder::new(format!("pictor-{}", engine.incarnation))
         .backend(Source::new(incoming, Arc::clone(&engine)))
         .data(Arc::clone(&engine))
@@ -85,6 +104,9 @@ pub async fn run(mut parts: Parts, stop: CancellationToken) -> anyhow::Result<()
     }
     word.abort();
     archivist::last(&engine).await;
+    if let Some(endpoint) = endpoint {
+        endpoint.stop().await;
+    }
     let (queue, incarnation) = (engine.queue.clone(), engine.incarnation.clone());
     let left = leave(engine).await;
     let said = tokio::time::timeout(FAREWELL, queue.depart(&incarnation)).await;
@@ -98,6 +120,29 @@ pub async fn run(mut parts: Parts, stop: CancellationToken) -> anyhow::Result<()
     left
 }
 
+/// Starts what runs beside the handlers.
+fn begin(engine: &Arc<Engine>, renewals: Renewals, work: mpsc::Sender<Work>) -> Vec<JoinHandle<()>> {
+    let claimer = Claimer {
+        engine: Arc::clone(engine),
+        places: Arc::new(Semaphore::new(engine.settings.concurrency.max(1))),
+        work,
+        renewals,
+        sequence: 1,
+        calls: 0,
+        waker: None,
+        declared: std::time::Instant::now(),
+    };
+    let own = || Arc::clone(engine);
+    vec![
+        tokio::spawn(watched(own(), Loop::Claims, claimer.run())),
+        tokio::spawn(watched(own(), Loop::Reaper, reaper::run(own()))),
+        tokio::spawn(watched(own(), Loop::Spools, certify::run(own()))),
+        tokio::spawn(watched(own(), Loop::Keys, key_watch::run(own()))),
+        tokio::spawn(watched(own(), Loop::Ledger, archivist::run(own()))),
+        tokio::spawn(watched(own(), Loop::Runtime, tick(own()))),
+    ]
+}
+
 /// Raises the limit of open files to what the system allows: each request takes a connection and a file.
 fn allow_many_connections() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -109,7 +154,7 @@ fn allow_many_connections() {
     }
 }
 
-fn assemble(parts: Parts) -> anyhow::Result<Engine> {
+fn assemble(parts: Parts, counted: Arc<Counted>) -> anyhow::Result<Engine> {
     let incarnation = ulid::Ulid::generate().to_string();
     let spool = Spool::create(&parts.settings.spool, &incarnation)?;
     let room = Room::new(spool.dir(), parts.settings.spool_keep_free);
@@ -127,6 +172,8 @@ fn assemble(parts: Parts) -> anyhow::Result<Engine> {
         spool,
         journal,
         held: crate::held::Held::default(),
+        health: crate::health::Health::default(),
+        metrics: counted,
         learnt: crate::learning::Learnt::default(),
         books: crate::books::Books::default(),
         decoders: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
@@ -137,7 +184,7 @@ fn assemble(parts: Parts) -> anyhow::Result<Engine> {
     })
 }
 
-async fn drain<T>(engine: &Engine, working: tokio::task::JoinHandle<T>) {
+async fn drain<T>(engine: &Engine, working: JoinHandle<T>) {
     let unsent = engine.held.unsent();
     let sent = engine.held.all().len() - unsent.len();
     info!(unsent = unsent.len(), sent, "stopping: giving back what was not sent, waiting for what was");

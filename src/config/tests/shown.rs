@@ -57,6 +57,7 @@ fn each_value_has_its_origin_and_no_secret_is_shown() {
         ("PICTOR_PROFILE", "dev"),
         ("PICTOR_STORE__SECRET_ACCESS_KEY", "hunter6"),
         ("PICTOR_WORKER__CONCURRENCY", "9"),
+        ("PICTOR_WORKER__LISTEN", "127.0.0.1:9464"),
     ];
     let flags = Flags {
         profile: Some("prod".to_owned()),
@@ -77,6 +78,7 @@ fn each_value_has_its_origin_and_no_secret_is_shown() {
         ("store", "session_token", "null", ""),
         ("store", "checksums", "when_supported", "default"),
         ("worker", "concurrency", "9", "environment PICTOR_WORKER__CONCURRENCY"),
+        ("worker", "listen", "127.0.0.1:9464", "environment PICTOR_WORKER__LISTEN"),
         ("worker", "spool", "/data/spool/profiles/prod", "profile prod"),
         ("budget", "total", "$500.00", "settings [profiles.prod]"),
         ("budget", "time_zone", "UTC", "default"),

@@ -10,6 +10,9 @@ use tracing::error;
 use super::{Queue, QueueError, script};
 use crate::MicroUsd;
 
+/// Parts of a cap that are announced, in percent, as the scripts have them.
+pub const PARTS: [u8; 3] = [50, 80, 100];
+
 /// What a cap is a cap of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(tag = "scope", content = "name", rename_all = "snake_case")]
@@ -27,7 +30,12 @@ pub enum CapOf {
 }
 
 impl CapOf {
-    const fn scope(&self) -> &'static str {
+    /// What [`Self::scope`] may be.
+    pub const SCOPES: [&str; 5] = ["total", "day", "tenant", "tenant_day", "batch"];
+
+    /// What kind of cap it is.
+    #[must_use]
+    pub const fn scope(&self) -> &'static str {
         match self {
             Self::Total => "total",
             Self::Day => "day",
@@ -37,14 +45,16 @@ impl CapOf {
         }
     }
 
-    fn name(&self) -> &str {
+    /// Whose it is; empty where it is everybody's.
+    #[must_use]
+    pub fn name(&self) -> &str {
         match self {
             Self::Total | Self::Day => "",
             Self::Tenant(name) | Self::TenantDay(name) | Self::Batch(name) => name,
         }
     }
 
-    fn of(scope: &str, name: &str) -> Option<Self> {
+    pub(super) fn of(scope: &str, name: &str) -> Option<Self> {
         let name = name.to_owned();
         Some(match scope {
             "total" => Self::Total,

@@ -15,6 +15,7 @@ mod detail;
 mod epoch;
 mod find;
 mod finish;
+mod gauges;
 mod known;
 mod lane;
 mod overview;
@@ -36,7 +37,7 @@ mod workers;
 pub use attempts::{Attempts, Hints};
 pub use books::{ArchiveTurn, Restored};
 pub use budget::{Budget, Counter, Counters, DaySpent, TenantMoney};
-pub use caps::{Alert, Audited, Cap, CapOf, Setter, WasSet};
+pub use caps::{Alert, Audited, Cap, CapOf, PARTS, Setter, WasSet};
 pub use claim::{Begun, Claim, Claimed, Grant, HeldAsset, HeldPhase, Hold, LaneOffer};
 pub use commands::acl_rule;
 pub use connection::{Connection, Queue};
@@ -46,6 +47,7 @@ pub use find::{Bounded, NamedLine};
 pub use finish::{
     Attempt, Billed, Ended, Failure, Fault, LanePause, MODERATION, Outcome, Refusal, Settled, Unmade,
 };
+pub use gauges::Gauges;
 pub use known::Known;
 pub use lane::{Dimension, LaneLimits, LaneState, LimitKind};
 pub use overview::{BatchView, Head, Overview, RouteView, Sample, Which};

@@ -54,6 +54,7 @@ lua!(RETRY, "retry", " flags=allow-oom");
 lua!(PRIORITY, "priority", " flags=allow-oom");
 lua!(BEAT, "beat", " flags=allow-oom");
 lua!(ARCHIVE, "archive", " flags=allow-oom");
+lua!(GAUGES, "gauges", " flags=no-writes", "money");
 lua!(BOOKS, "books", " flags=allow-oom", "money");
 
 impl Lua {

@@ -8,6 +8,7 @@ mod claiming;
 mod doubt;
 mod ending;
 mod fairness;
+mod gauges;
 mod grace;
 mod keys_and_profiles;
 mod late;

@@ -27,6 +27,17 @@ use tracing::{error, warn};
 /// Length of an incarnation's name, a ULID.
 const INCARNATION: usize = 26;
 
+/// What this process's part of the spool takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// Complete images.
+    pub(crate) images: u64,
+    /// Bytes of all files.
+    pub(crate) bytes: u64,
+    /// Bytes that the disk has left.
+    pub(crate) available: u64,
+}
+
 /// This process's part of the spool, locked while it lives.
 #[derive(Debug)]
 pub(crate) struct Spool {
@@ -61,6 +72,23 @@ impl Spool {
     /// Where the image of an attempt is received.
     pub(crate) fn image(&self, token: &str) -> PathBuf {
         image_in(&self.dir(), token)
+    }
+
+    /// What it takes now.
+    pub(crate) fn usage(&self) -> io::Result<Usage> {
+        let disk = rustix::fs::statvfs(self.dir())?;
+        let mut usage = Usage { available: disk.f_bavail.saturating_mul(disk.f_frsize), ..Usage::default() };
+        for entry in fs::read_dir(self.dir())? {
+            let entry = entry?;
+            match entry.metadata() {
+                Ok(file) => usage.bytes += file.len(),
+                // It went to the store just now.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            }
+            usage.images += u64::from(entry.path().extension().is_some_and(|extension| extension == "img"));
+        }
+        Ok(usage)
     }
 
     /// Takes the locks of incarnations whose process is dead.

@@ -237,6 +237,8 @@ async fn what_nobody_knows_counts_where_it_was_set_aside_until_it_turns_out() {
     ending::unknown(&world, &grant).await;
     let counted = tenant(&world, "shop").await.money;
     assert_eq!((counted.total.unknown.0, counted.today.unknown.0), (CEILING, CEILING));
+    let of_batch = async || world.queue.batch(&id("b")).await.unwrap().unwrap().unknown.0;
+    assert_eq!(of_batch().await, CEILING);
     assert_eq!(money(&counted.today), (CEILING, 0));
     until(async || (budget(&world).await.day != yesterday).then_some(())).await;
     // The owner's word comes a day late.
@@ -244,6 +246,7 @@ async fn what_nobody_knows_counts_where_it_was_set_aside_until_it_turns_out() {
     let all = budget(&world).await.money;
     assert_eq!((all.days[0].spent.0, all.total.spent.0, all.total.unknown.0), (16_000, 16_000, 0));
     assert_eq!((money(&all.today), all.days.len()), ((0, 0), 1));
+    assert_eq!(of_batch().await, 0);
     assert_eq!(tenant(&world, "shop").await.money.total.unknown, MicroUsd::ZERO);
 }
 

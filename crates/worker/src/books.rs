@@ -218,6 +218,9 @@ impl Engine {
         let restored = self.queue.restore_spend(begun, &spend).await?;
         if restored == Restored::Now && spend.total > MicroUsd::ZERO {
             info!(spent = %spend.total, "Redis did not know what was spent before; the archived ledger says it");
+            warn!(
+                "caps that were set by hand, and caps of batches, are forgotten: `pictor budget show` lists what holds"
+            );
         }
         Ok(restored != Restored::Forgot)
     }

@@ -126,7 +126,7 @@ impl Claimer {
         // A lost reply must not leak what it granted: the same id gets the same answer.
         let claimed = match first {
             Err(QueueError::Redis(error)) if error.is_timeout() || error.is_connection_dropped() => {
-                self.engine.queue.claim(&claim).await?
+                self.engine.queue.claim_again(&claim).await?
             }
             other => other?,
         };

@@ -2,6 +2,7 @@
 //! a busy runtime nor a long decode lets them lapse.
 
 use std::{
+    collections::HashSet,
     sync::{Arc, Weak},
     thread,
     time::{Duration, Instant},
@@ -49,6 +50,7 @@ pub(crate) fn start(engine: &Arc<Engine>) -> std::io::Result<Renewals> {
 async fn renew(engine: &Weak<Engine>, renewed: &watch::Sender<Option<Instant>>) {
     let mut queue: Option<Queue> = None;
     let mut away = false;
+    let mut doubted = HashSet::new();
     loop {
         let Some(live) = engine.upgrade() else { return };
         if queue.is_none() {
@@ -71,7 +73,7 @@ async fn renew(engine: &Weak<Engine>, renewed: &watch::Sender<Option<Instant>>) 
                     info!("Redis is back");
                 }
                 away = false;
-                report(engine, &held, &answers);
+                doubted = report(engine, &held, &answers, &doubted);
                 renewed.send_replace(Some(began));
                 // A word that gets no answer must not delay the next renewal.
                 let said = tokio::time::timeout(EXTEND_EVERY, say_alive(engine, queue.as_ref()));
@@ -103,16 +105,23 @@ async fn say_alive(engine: &Weak<Engine>, queue: Option<&Queue>) {
     }
 }
 
-fn report(engine: &Weak<Engine>, held: &[HeldAsset], answers: &[Hold]) {
-    let Some(engine) = engine.upgrade() else { return };
+/// Tells what was restored, and what is lost now as it was by the last renewal: what has just ended is let go meanwhile.
+/// Returns what is lost now.
+fn report(
+    engine: &Weak<Engine>,
+    held: &[HeldAsset],
+    answers: &[Hold],
+    doubted: &HashSet<String>,
+) -> HashSet<String> {
+    let Some(engine) = engine.upgrade() else { return HashSet::new() };
     let restored = answers.iter().filter(|&&answer| answer == Hold::Restored).count();
     if restored > 0 {
         warn!(restored, "Redis had forgotten assets in our hands; they are ours again");
     }
-    for (asset, _) in held.iter().zip(answers).filter(|(_, hold)| **hold == Hold::Lost) {
-        // What has ended since the renewal began is rightly not ours any more.
-        if engine.held.has(&asset.token) {
-            warn!(key = %asset.key, token = asset.token, phase = ?asset.phase, "lost the lease; what was sent is finished all the same");
-        }
+    let lost = held.iter().zip(answers).filter(|(_, hold)| **hold == Hold::Lost).map(|(asset, _)| asset);
+    let lost: Vec<&HeldAsset> = lost.filter(|asset| engine.held.has(&asset.token)).collect();
+    for asset in lost.iter().filter(|asset| doubted.contains(&asset.token)) {
+        warn!(key = %asset.key, token = asset.token, phase = ?asset.phase, "lost the lease; what was sent is finished all the same");
     }
+    lost.into_iter().map(|asset| asset.token.clone()).collect()
 }

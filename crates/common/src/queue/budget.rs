@@ -124,8 +124,9 @@ impl Queue {
         for id in &batches {
             let Some(batch) = take_batch(&mut replies, id)? else { continue };
             if batch.cap.is_some() && !batch.ended() {
-                let (cap, spent, reserved) = (batch.cap, batch.spent, batch.reserved);
-                budget.batches.push((batch.id, Counter { cap, spent, reserved, ..Counter::default() }));
+                let (cap, spent, reserved, unknown) = (batch.cap, batch.spent, batch.reserved, batch.unknown);
+                let counter = Counter { cap, spent, reserved, unknown, ..Counter::default() };
+                budget.batches.push((batch.id, counter));
             }
         }
         budget.day = day;

@@ -38,6 +38,8 @@ pub struct Claim {
 #[derive(Serialize)]
 struct ClaimRequest<'a> {
     request: &'a str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    again: bool,
     incarnation: &'a str,
     sequence: u64,
     lease: u64,
@@ -88,7 +90,7 @@ pub struct Claimed {
     pub unreadable: Vec<(AssetKey, String, String)>,
     /// When nothing more can start: how long to sleep at most.
     pub sleep: Duration,
-    /// Why nothing more was given: `empty`, `limit`, `paused`, `in_flight`, `budget`, `grace`, `stale`,
+    /// Why nothing more was given: `empty`, `limit`, `paused`, `in_flight`, `budget`, `grace`, `stale`, `again`,
     /// `undeclared`, `books` before what was spent is [restored](Queue::restore_spend), or `profile` and the name of another that the namespace belongs to.
     pub why: String,
     /// Last id of the wake stream; an idle worker waits for the next.
@@ -198,8 +200,20 @@ fn number(text: &str) -> u64 {
 impl Queue {
     /// Claims up to the offered number of assets in one round trip.
     pub async fn claim(&self, claim: &Claim) -> Result<Claimed, QueueError> {
+        self.ask_for(claim, false).await
+    }
+
+    /// Asks for the answer to a claim whose reply was lost; nothing is granted that was not granted then.
+    ///
+    /// Its tokens may be held by what was granted, so no other assets are given under them.
+    pub async fn claim_again(&self, claim: &Claim) -> Result<Claimed, QueueError> {
+        self.ask_for(claim, true).await
+    }
+
+    async fn ask_for(&self, claim: &Claim, again: bool) -> Result<Claimed, QueueError> {
         let request = ClaimRequest {
             request: &claim.request,
+            again,
             incarnation: &claim.incarnation,
             sequence: claim.sequence,
             lease: micros(claim.lease),

@@ -68,6 +68,8 @@ pub struct BatchState {
     pub spent: MicroUsd,
     /// Money set aside.
     pub reserved: MicroUsd,
+    /// The part of `spent` whose outcome is unknown.
+    pub unknown: MicroUsd,
     /// What it may cost in all.
     pub cap: Option<MicroUsd>,
     /// The model that makes what the one that was asked cannot.
@@ -428,6 +430,7 @@ fn batch_state(id: &BatchId, fields: &HashMap<String, String>) -> Option<BatchSt
         },
         spent: MicroUsd(number(fields, "spent").unwrap_or(0)),
         reserved: MicroUsd(number(fields, "reserved").unwrap_or(0)),
+        unknown: MicroUsd(number(fields, "unknown").unwrap_or(0)),
         cap: number(fields, "cap").map(MicroUsd),
         fallback: fields.get("fallback").cloned(),
         substituted: number(fields, "substituted").unwrap_or(0),

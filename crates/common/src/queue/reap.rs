@@ -63,6 +63,8 @@ struct Look {
     token: String,
     spec: String,
     payer: String,
+    #[serde(default)]
+    tenant: String,
     lane: String,
     attempt: u32,
     ceiling: String,
@@ -98,7 +100,7 @@ fn orphan(look: Look) -> Orphan {
             token: look.token,
             attempt: look.attempt,
             payer: look.payer,
-            tenant: String::new(),
+            tenant: look.tenant,
             lane: look.lane,
             model: spec.as_ref().map(|s| s.model.clone()).unwrap_or_default(),
             request_id: None,

@@ -145,11 +145,14 @@ impl Queue {
         for chunk in keys.chunks(CHUNK) {
             let mut pipe = redis::pipe();
             for key in chunk {
-                pipe.hget(self.keys.asset(key), format!("{FIELD}{model}"));
+                pipe.hgetall(self.keys.asset(key));
             }
-            let others: Vec<Option<String>> = pipe.query_async(&mut self.connection.clone()).await?;
-            let others: Vec<Option<AssetKey>> =
-                others.into_iter().map(|other| AssetKey::try_from(other?).ok()).collect();
+            let all: Vec<HashMap<String, String>> = pipe.query_async(&mut self.connection.clone()).await?;
+            let other = |fields: HashMap<String, String>| {
+                let other = fields.get(&format!("{FIELD}{model}")).filter(|_| !spoken_for(&fields))?;
+                AssetKey::try_from(other.clone()).ok()
+            };
+            let others: Vec<Option<AssetKey>> = all.into_iter().map(other).collect();
             let mut pipe = redis::pipe();
             for other in others.iter().flatten() {
                 pipe.hget(self.keys.asset(other), "phase");
@@ -164,6 +167,12 @@ impl Queue {
         }
         Ok(phases)
     }
+}
+
+/// Whether an asset was or may have been paid for, or was refused for its content: then nothing stands in any more.
+fn spoken_for(fields: &HashMap<String, String>) -> bool {
+    let money = |name: &String| name.starts_with("unknown:") || name.starts_with("paid:");
+    fields.keys().any(money) || fields.get("refused").is_some_and(|refused| refused == "content")
 }
 
 /// What stands in for an asset, by its hash.

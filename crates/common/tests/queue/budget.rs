@@ -237,6 +237,8 @@ async fn what_nobody_knows_counts_where_it_was_set_aside_until_it_turns_out() {
     ending::unknown(&world, &grant).await;
     let counted = tenant(&world, "shop").await.money;
     assert_eq!((counted.total.unknown.0, counted.today.unknown.0), (CEILING, CEILING));
+    let of_batch = async || world.queue.batch(&id("b")).await.unwrap().unwrap().unknown.0;
+    assert_eq!(of_batch().await, CEILING);
     assert_eq!(money(&counted.today), (CEILING, 0));
     until(async || (budget(&world).await.day != yesterday).then_some(())).await;
     // The owner's word comes a day late.
@@ -244,6 +246,7 @@ async fn what_nobody_knows_counts_where_it_was_set_aside_until_it_turns_out() {
     let all = budget(&world).await.money;
     assert_eq!((all.days[0].spent.0, all.total.spent.0, all.total.unknown.0), (16_000, 16_000, 0));
     assert_eq!((money(&all.today), all.days.len()), ((0, 0), 1));
+    assert_eq!(of_batch().await, 0);
     assert_eq!(tenant(&world, "shop").await.money.total.unknown, MicroUsd::ZERO);
 }
 
@@ -262,6 +265,44 @@ async fn who_was_away_for_minutes_claims_again_under_the_cap() {
     let grants = world.claim(2).await.grants;
     assert_eq!((grants.len(), &grants[0].key), (1, &late.key), "it waits in its queue");
     assert_eq!(world.queue.totals().await.unwrap().reserved, MicroUsd(CEILING));
+}
+
+#[tokio::test]
+async fn who_comes_back_to_what_is_counted_as_unknown_sets_nothing_aside() {
+    let world = World::new().await;
+    world.cap(CapOf::Total, Some(MicroUsd(CEILING))).await;
+    world.submit("b", "shop", 0..1).await;
+    let late = world.sent().await;
+    ending::unknown(&world, &late).await;
+    let ended = format!("{}ended:{}", world.queue.keys().prefix(), late.token);
+    redis::cmd("DEL").arg(ended).exec_async(&mut world.redis.clone()).await.unwrap();
+    let sent = [held(&late, HeldPhase::Sent)];
+    assert_eq!(world.queue.extend(&sent, LEASE).await.unwrap(), [Hold::Restored]);
+    assert_eq!(money(&budget(&world).await.money.total), (CEILING, 0));
+    settle(&world, &late, 16_000).await;
+    assert_eq!(money(&budget(&world).await.money.total), (16_000, 0));
+    assert_eq!(money(&tenant(&world, "shop").await.money.today), (16_000, 0));
+}
+
+#[tokio::test]
+async fn a_doubt_after_a_wipe_is_of_the_tenant_whose_money_it_is() {
+    let world = World::new().await;
+    world.submit("b", "shop", 0..1).await;
+    let late = world.sent().await;
+    world.wipe().await;
+    world.nothing_spent_before().await;
+    world.queue.extend(&[held(&late, HeldPhase::Sent)], LEASE).await.unwrap();
+    world.expire_leases().await;
+    let orphans = world.queue.reap(10).await.unwrap().orphans;
+    let orphan = orphans.iter().find(|orphan| orphan.last).expect("its deadline has passed");
+    assert_eq!(orphan.attempt.tenant, "shop");
+    ending::doubt(&world, orphan).await;
+    let counted = async || tenant(&world, "shop").await.money.total;
+    assert_eq!((counted().await.spent.0, counted().await.unknown.0), (CEILING, CEILING));
+    settle(&world, &late, 16_000).await;
+    assert_eq!((counted().await.spent.0, counted().await.unknown.0), (16_000, 0));
+    let entries = world.queue.ledger("-", 10).await.unwrap();
+    assert!(entries.iter().all(|(_, entry)| entry.tenant == "shop"), "{entries:?}");
 }
 
 #[tokio::test]

@@ -177,3 +177,18 @@ async fn a_batch_over_its_cap_is_held_and_goes_on_when_money_comes_back() {
     crate::ending::settle(&world, first, 0).await;
     assert_eq!(world.claim(10).await.grants.len(), 1, "what was cheaper than its ceiling makes room");
 }
+
+#[tokio::test]
+async fn an_answer_asked_for_too_late_grants_nothing_under_tokens_that_are_in_use() {
+    let world = World::new().await;
+    world.submit("b", "shop", 0..4).await;
+    let request = world.claim_request(1);
+    let first = world.queue.claim(&request).await.unwrap().grants;
+    assert_eq!(world.queue.claim_again(&request).await.unwrap().grants[0].token, first[0].token);
+    // Answers are kept for half a minute.
+    let answer = format!("{}answer:{}", world.queue.keys().prefix(), request.request);
+    redis::cmd("DEL").arg(answer).exec_async(&mut world.redis.clone()).await.unwrap();
+    let again = world.queue.claim_again(&request).await.unwrap();
+    assert_eq!((again.grants.len(), again.why.as_str()), (0, "again"));
+    assert_eq!(world.queue.totals().await.unwrap().reserved.0, 20_000);
+}

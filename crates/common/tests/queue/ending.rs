@@ -5,7 +5,7 @@ use std::time::Duration;
 use pictor_common::{
     MicroUsd,
     batch::Made,
-    queue::{Billed, Ended, Failure, FailureAction, Fault, Grant, Outcome, Refusal, Settled, Unmade},
+    queue::{Billed, Ended, Failure, FailureAction, Fault, Grant, Orphan, Outcome, Refusal, Settled, Unmade},
 };
 
 use crate::world::{World, attempt, id, key};
@@ -63,6 +63,23 @@ pub(crate) async fn later(world: &World, grant: &Grant, delay: Duration) -> Ende
 
 pub(crate) async fn unknown(world: &World, grant: &Grant) -> Ended {
     fail(world, grant, Billed::Unknown, NOW).await
+}
+
+/// A reaper's word that nobody knows.
+pub(crate) async fn doubt(world: &World, orphan: &Orphan) -> Ended {
+    let failure = Failure { class: "unknown_outcome".into(), ..Failure::default() };
+    let unmade = Unmade {
+        billed: Billed::Unknown,
+        cost: orphan.ceiling,
+        outcome: NOW,
+        max_unknown: 1,
+        failure: &failure,
+        pause: None,
+        refusal: None,
+        fault: None,
+        doubt: true,
+    };
+    world.queue.fail(&orphan.attempt, &unmade).await.unwrap()
 }
 
 const NOW: Outcome = Outcome::Retry(Duration::ZERO);

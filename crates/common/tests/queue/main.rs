@@ -14,6 +14,7 @@ mod keys_and_profiles;
 mod late;
 mod limiter;
 mod memory;
+mod orders;
 mod steering;
 mod submitting;
 mod swapping;

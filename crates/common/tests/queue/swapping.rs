@@ -19,8 +19,8 @@ use crate::{
     world::{World, asset, attempt, head, id, key, line, route},
 };
 
-const OTHER: &str = "dall-e-3";
-const OTHER_LANE: &str = "acme.dall-e-3";
+pub(crate) const OTHER: &str = "dall-e-3";
+pub(crate) const OTHER_LANE: &str = "acme.dall-e-3";
 const NOW: Outcome = Outcome::Retry(Duration::ZERO);
 
 fn other_of(model: &str, n: u64) -> NewAsset {
@@ -29,7 +29,7 @@ fn other_of(model: &str, n: u64) -> NewAsset {
     NewAsset { key: AssetKey::of(&spec), spec, route, ceiling: MicroUsd(40_000), tokens: 7, made: None }
 }
 
-fn other(n: u64) -> NewAsset {
+pub(crate) fn other(n: u64) -> NewAsset {
     other_of(OTHER, n)
 }
 
@@ -54,7 +54,7 @@ async fn submit_again(world: &World, head: &BatchHead, assets: &[NewAsset], retr
 }
 
 /// Claims on the lane of the other model.
-async fn other_grants(world: &World, free: usize) -> Vec<Grant> {
+pub(crate) async fn other_grants(world: &World, free: usize) -> Vec<Grant> {
     world.queue.declare_lane(OTHER_LANE, &LaneLimits::default()).await.unwrap();
     let offer = LaneOffer { lane: OTHER_LANE.into(), routes: vec![other(0).route.to_string()] };
     let claim = Claim { lanes: vec![offer], ..world.claim_request(free) };
@@ -455,4 +455,56 @@ async fn another_account_takes_what_a_paused_or_resting_one_cannot() {
         assert!(grants.iter().all(|grant| grant.lane == "second.dall-e-2"));
         assert!(grants.iter().any(|other| other.key == grant.key), "the same asset, under the same key");
     }
+}
+
+/// A crowd whose members all allow it, half parted with a failed asset.
+async fn half_parted(crowd: u64) -> (World, Grant) {
+    let world = World::new().await;
+    for n in 0..crowd {
+        submit(&world, &swaps(&format!("b{n}")), &[asset(1)]).await;
+    }
+    let grant = world.sent().await;
+    assert_eq!(gone(&world, &grant, 1).await, Parted::Ended(Ended::Failed));
+    (world, grant)
+}
+
+#[tokio::test]
+async fn a_crowd_half_parted_is_not_retried_before_all_have_heard() {
+    let (world, _grant) = half_parted(130).await;
+    assert_eq!(world.queue.act_on_failures(&[key(1)], FailureAction::Retry).await.unwrap(), 0);
+    assert_eq!(submit_again(&world, &swaps("b120"), &[asset(1)], true).await.failed, 1);
+    while world.queue.reap(10).await.unwrap().worked > 0 {}
+    assert_eq!(world.phase(&key(1)).await, "substituted");
+    settle(&world, &other_grants(&world, 5).await[0], 40_000).await;
+    while world.queue.reap(10).await.unwrap().worked > 0 {}
+    for n in 0..130 {
+        assert_eq!(stands(&world, &format!("b{n}")).await, is(1, 0, 1, 0, "complete"), "{n}");
+    }
+}
+
+#[tokio::test]
+async fn a_late_image_reaches_a_crowd_half_parted() {
+    let (world, grant) = half_parted(130).await;
+    assert_eq!(settle(&world, &grant, 20_000).await, Settled::Done);
+    while world.queue.reap(10).await.unwrap().worked > 0 {}
+    settle(&world, &other_grants(&world, 5).await[0], 40_000).await;
+    while world.queue.reap(10).await.unwrap().worked > 0 {}
+    for n in 0..130 {
+        let swapped = u64::from(n <= 100);
+        assert_eq!(stands(&world, &format!("b{n}")).await, is(1, 0, swapped, 0, "complete"), "{n}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_refused_for_its_content_since_is_left_to_no_other_model() {
+    let world = World::new().await;
+    submit(&world, &swaps("b"), &[asset(1)]).await;
+    gone(&world, &world.sent().await, 1).await;
+    submit_again(&world, &head("plain", "shop"), &[asset(1)], true).await;
+    let refused = world.sent().await;
+    assert_eq!(end(&world, &refused, MODERATION, &[]).await, Parted::Ended(Ended::Failed));
+    assert_eq!(world.queue.stand_in_phases(&[&key(1)], OTHER).await.unwrap(), [None]);
+    assert_eq!(submit(&world, &swaps("later"), &[asset(1)]).await.failed, 1);
+    assert_eq!(stands(&world, "later").await, is(0, 1, 0, 0, "complete"));
+    assert_eq!(stands(&world, "b").await, is(0, 0, 1, 1, "open"), "what was begun before goes on");
 }

@@ -1,9 +1,9 @@
 -- Takes up to `free` assets over all lanes: for each the lease, the permit and the reservation, or none.
--- ARGV[1]  {request, incarnation, sequence, lease, horizon, grace, free, profile?, days, lanes: [{lane, routes: [..]}]};
+-- ARGV[1]  {request, again?, incarnation, sequence, lease, horizon, grace, free, profile?, days, lanes: [{lane, routes: [..]}]};
 --          times in µs
 -- Returns  JSON {now, grants: [{key, token, lane, slot, spec, ceiling, payer, tenant, attempts, unknowns, bad, unsent}], sleep, why, wake,
 --          troubled?: [lane]};
---          the same request id gets the same answer for 30 s
+--          the same request id gets the same answer for 30 s, and nothing new with `again`: its tokens may be in use
 -- Complexity O(granted * log(queue)); looks at no more than 8 spent flows and 32 stale heads
 
 local answer_key = key('answer', request.request)
@@ -13,6 +13,7 @@ if before then return before end
 local other = other_profile()
 if other then return cjson.encode({ now = int(NOW), sleep = '1000000', why = 'profile ' .. other, wake = '0-0' }) end
 
+if request.again then return cjson.encode({ now = int(NOW), sleep = '0', why = 'again', wake = '0-0' }) end
 local newest = call('XREVRANGE', key('wake'), '+', '-', 'COUNT', 1)
 local answer = { now = int(NOW), grants = {}, sleep = '1000000', why = 'empty', wake = newest[1] and newest[1][1] or '0-0' }
 local all, tenants, batches = nil, {}, {}

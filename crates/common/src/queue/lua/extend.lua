@@ -20,7 +20,10 @@ local function restore(h)
     'slot', int(NOW))
   mark(h, h.phase)
   call('ZREM', key('later'), h.key)
-  if call('HEXISTS', key('reservations'), h.token) == 0 then reserve(h.token, num(h.ceiling), h.payer, h.lane, h.tenant) end
+  -- What is on the books as unknown is not set aside as well.
+  if call('HEXISTS', key('reservations'), h.token) == 0 and call('HEXISTS', asset, 'unknown:' .. h.token) == 0 then
+    reserve(h.token, num(h.ceiling), h.payer, h.lane, h.tenant)
+  end
   local until_at = h.phase == 'claimed' and NOW + request.lease + 2000000 or num(h.deadline)
   call('ZADD', key('inflight', h.lane), int(until_at), h.token)
   return 'restored'

@@ -240,6 +240,9 @@ local function count_unknown(payer, day, amount)
     call('HINCRBY', name, 'unknown', int(amount))
     if set(day) then call('HINCRBY', name, 'unknown:' .. day, int(amount)) end
   end
+  if set(payer) and call('HEXISTS', key('batch', payer), 'spent') == 1 then
+    call('HINCRBY', key('batch', payer), 'unknown', int(amount))
+  end
 end
 
 -- Takes an unknown that turned out off the books; returns what it had been counted as, and on which day.

@@ -243,13 +243,16 @@ local function keep_made(asset, made)
   end
 end
 
--- Makes a failed or parked asset ready again, with attempts and doubts counted anew.
+-- Makes a failed or parked asset ready again, with attempts and doubts counted anew; false while some who ask have not
+-- heard yet how it ended.
 local function revive(asset, phase)
+  if call('HEXISTS', key('a', asset), 'parting') == 1 then return false end
   count(asset, phase, 'ready')
   call('ZREM', key('failures'), asset)
   call('DEL', key('failure', asset))
   call('HDEL', key('a', asset), 'attempts', 'unknowns', 'bad', 'unsent')
   requeue(asset)
+  return true
 end
 
 -- Books -------------------------------------------------------------------

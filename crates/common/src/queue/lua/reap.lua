@@ -1,6 +1,6 @@
 -- Looks after what nobody holds: due retries, expired leases, doubt, work-lists. Bounded; run by every worker.
 -- ARGV[1]  {limit, grace, again, profile?, days}: again is how long another reaper leaves an orphan alone, µs
--- Returns  JSON {look: [{key, token, spec, payer, lane, attempt, ceiling, last}], requeued, orphaned, worked, resumed, grace,
+-- Returns  JSON {look: [{key, token, spec, payer, tenant, lane, attempt, ceiling, last}], requeued, orphaned, worked, resumed, grace,
 --          begun?, epoch?}:
 --          `look` names orphans to look for in the store; with `last` the send deadline has passed
 -- Complexity O(limit * log(queue))
@@ -35,7 +35,7 @@ local function look(asset, token, last)
   local own = reserved(token)
   if own then a[1], a[2], a[4] = own.payer, own.lane, own.amount end
   report.look[#report.look + 1] = { key = asset, token = token, spec = call('GET', key('s', asset)) or '',
-    payer = a[1] or '', lane = a[2] or '', attempt = num(a[3]), ceiling = a[4] or '0', last = last }
+    payer = a[1] or '', tenant = own and own.tenant or '', lane = a[2] or '', attempt = num(a[3]), ceiling = a[4] or '0', last = last }
 end
 
 local expired = call('ZRANGEBYSCORE', key('leases'), '-inf', int(NOW), 'LIMIT', 0, request.limit)
@@ -91,10 +91,12 @@ local function hex(bytes)
 end
 
 function WORK.substitute(w)
-  local by = by_model(w.offers)
+  -- A late image may have come: then the failure that was not counted yet is all that is missing.
+  local by = call('HGET', key('a', w.asset), 'phase') == 'failed' and by_model(w.offers) or {}
   local upto = page_of(w, function(batch) w.swapped = part_with(w.asset, batch, by) or w.swapped end)
-  if not upto and w.swapped then parted(w.asset) end
-  return upto
+  if upto then return upto end
+  call('HDEL', key('a', w.asset), 'parting')
+  if w.swapped then parted(w.asset) end
 end
 
 local function unask(asset, batch)

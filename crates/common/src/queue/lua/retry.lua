@@ -9,9 +9,8 @@ for _, asset in ipairs(request.keys) do
   if phase == 'failed' or phase == 'parked' then
     if request.action == 'discard' then
       changed = changed + call('ZREM', key('failures'), asset)
-    else
+    elseif revive(asset, phase) then
       changed = changed + 1
-      revive(asset, phase)
     end
   end
 end

@@ -10,7 +10,7 @@ if call('HEXISTS', asset, paid) == 1 then
   return { 'again' }
 end
 
-local a = call('HMGET', asset, 'phase', 'token', 'tokens', 'attempts', 'unknowns', 'epoch')
+local a = call('HMGET', asset, 'phase', 'token', 'tokens', 'attempts', 'unknowns', 'epoch', 'parting')
 local phase, owner = a[1], a[2]
 local function answer(word) return { word, unpack(alerts) } end
 local held = let_go(request.token, request.key)
@@ -29,7 +29,7 @@ if phase ~= 'sent' and phase ~= 'received' then
   call('ZREM', key('failures'), request.key)
 end
 local gone = { key('failure', request.key) }
-if count(request.key, phase, 'done') then
+if count(request.key, phase, 'done') and not a[7] then
   gone[2], gone[3] = key('askers', request.key), key('rows', request.key)
 end
 -- Nobody will send it again. A rival that may be out is looked for by the spec.

@@ -116,7 +116,7 @@ local function other_than(asset, phase)
   if not fresh then return num(old[7]) > 0 and call('HGET', key('swaps', batch), asset) end
   if phase ~= 'failed' and phase ~= 'substituted' or not set(request.fallback) then return nil end
   local other = call('HGET', key('a', asset), 'sub:' .. request.fallback)
-  return other and call('HEXISTS', key('a', other), 'phase') == 1 and other
+  return other and call('HEXISTS', key('a', other), 'phase') == 1 and not spoken_for(asset) and other
 end
 
 -- The batch has counted what stands in for an asset.
@@ -126,10 +126,8 @@ local function join_other(asset, other, row)
   local how = 'queued'
   if phase == 'done' then
     how = 'made'
-  elseif ENDED[phase] and not request.retry_failed then
+  elseif ENDED[phase] and not (request.retry_failed and revive(other, phase)) then
     how = 'failed'
-  elseif ENDED[phase] then
-    revive(other, phase)
   end
   counts[how] = counts[how] + 1
   return nil
@@ -156,16 +154,13 @@ local function join(asset, a, row, kind, spec)
   -- The batch may ask for it already, in the place of another.
   local asks = fresh and share(asset, a[2], batch, row)
   if fresh and not asks then call('HINCRBY', name, 'doubled', 1) end
-  if ENDED[phase] and not request.retry_failed then
-    counts.failed = counts.failed + 1
-    return asks and phase
-  end
-  counts.queued = counts.queued + 1
   if ENDED[phase] then
     if asks then count_in(batch, nil, phase) end
-    revive(asset, phase)
-    return 'revived'
+    local how = request.retry_failed and revive(asset, phase) and 'queued' or 'failed'
+    counts[how] = counts[how] + 1
+    return nil
   end
+  counts.queued = counts.queued + 1
   if fresh and not asks then return phase end
   if phase == 'ready' and not (retries and call('ZSCORE', key('later'), asset)) then line_up(kind[1], row, asset) end
   return phase

@@ -129,6 +129,7 @@ local function substitute(asset, offers)
   local by, list, swapped = by_model(offers), askers(asset), false
   for _, batch in ipairs(list) do swapped = part_with(asset, batch, by) or swapped end
   rest(asset, list, { kind = 'substitute', offers = offers, swapped = swapped })
+  if list.more then call('HSET', key('a', asset), 'parting', 1) end
   if list.more or not swapped then return 'failed' end
   return parted(asset)
 end
@@ -146,7 +147,7 @@ local function wanted(asset, model, offers)
   return models
 end
 
--- Whether an asset was or may have been paid for, but for one token, or was refused for its content.
+-- Whether an asset was or may have been paid for, but for a token, or was refused for its content.
 local function spoken_for(asset, token)
   for field, value in pairs(hash(key('a', asset))) do
     local doubt = string.match(field, '^unknown:(.*)$')

@@ -81,6 +81,9 @@ impl Engine {
     async fn keep(&self, delivery: &Delivery, verified: &Checked) {
         let attempt = delivery.attempt.clone();
         let made = self.made(delivery, verified);
+        if made.cost > delivery.ceiling {
+            warn!(key = %attempt.key, model = attempt.model, cost = %made.cost, ceiling = %delivery.ceiling, "an image cost more than its ceiling: the catalogue's is too low, and caps may be exceeded by the difference");
+        }
         if let Some(mismatch) = &made.mismatch {
             warn!(key = %attempt.key, mismatch, "the image is not exactly what was asked for; it is kept");
         }

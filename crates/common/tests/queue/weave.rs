@@ -5,6 +5,7 @@
 //! state; scripts run on a real server that is given the state's content first. Steps are as the worker crate takes them.
 //! A lease, a deadline or a wait ends where the search says so, for each asset alone, also in orders that clocks forbid.
 //!
+//! Assumed: what a look at the store showed is said before its token is forgotten, two minutes after it has ended.
 //! Not part of it: limits, caps, a server that forgets, other models, and a store that fails.
 
 mod calls;
@@ -57,7 +58,7 @@ pub(crate) const FULL: &[(&str, Bounds)] = &[
         Bounds { budget: budget([2, 0, 1, 1, 1]), verdicts: ALL, ..WIDE },
     ),
     (
-        "the same without a death, and tokens that ended are forgotten at any time",
+        "the same without a death, and tokens that ended are forgotten whenever nobody looks for one",
         Bounds { budget: budget([2, 0, 0, 1, 1]), verdicts: ALL, forgetful: true, ..WIDE },
     ),
     (

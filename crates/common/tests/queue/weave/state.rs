@@ -70,6 +70,13 @@ pub(super) struct Worker {
     pub(super) renewal: Option<Hand>,
 }
 
+impl Worker {
+    /// Whether somebody has looked for what this one, which is dead, has sent, and has not said yet what he saw.
+    pub(super) fn certifies(&self) -> bool {
+        self.hands.iter().any(|hand| matches!(hand.at, At::Found | At::Missing))
+    }
+}
+
 /// What a look at the store showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Seen {

@@ -1,17 +1,22 @@
 #!/bin/sh
-# Runs one proof at full size: the ignored test prove::NAME of tests/it, which writes docs/measured/NAME.md.
+# Runs one proof at full size: the ignored test prove::NAME of tests/it, or of the queue's tests, which writes docs/measured/NAME.md.
 # Usage: tools/prove.sh NAME
 set -eu
 cd "$(dirname "$0")/.."
 name=$1
-module=prove::$(printf '%s' "$name" | tr - _)
+test=$(printf '%s' "$name" | tr - _)
+module=prove::$test
 mkdir -p docs/measured
-cargo test --package pictor --test it --locked --no-run
-known=$(cargo test --quiet --package pictor --test it --locked -- --ignored --list "$module" | sed -n 's/: test$//p')
+of_queue=crates/common/tests/queue/prove.rs
+where='--package pictor --test it'
+if grep -q "fn $test()" "$of_queue"; then where='--package pictor-common --test queue'; fi
+cargo test $where --locked --no-run
+known=$(cargo test --quiet $where --locked -- --ignored --list "$module" | sed -n 's/: test$//p')
 if [ -z "$known" ]; then
     echo "prove: there is no proof called $name; these exist:" >&2
-    cargo test --quiet --package pictor --test it --locked -- --ignored --list prove:: | sed -n 's/^prove::\(.*\): test$/  \1/p' >&2
+    cargo test --quiet $where --locked -- --ignored --list prove:: | sed -n 's/^prove::\(.*\): test$/  \1/p' >&2
+    sed -n 's/^async fn \([a-z_]*\)() {$/  \1/p' "$of_queue" >&2
     exit 1
 fi
-PICTOR_PROVE=full cargo test --package pictor --test it --locked -- --ignored --nocapture --test-threads 1 "$module"
+PICTOR_PROVE=full cargo test $where --locked -- --ignored --nocapture --test-threads 1 "$module"
 ls -l "docs/measured/$name.md"

@@ -403,6 +403,7 @@ impl Tale {
 struct Teller(u64, std::sync::Arc<std::sync::Mutex<Vec<String>>>);
 
 impl Drop for Teller {
+    #[expect(clippy::print_stdout, reason = "shown where the test has failed")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             let told = self.1.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -3,10 +3,15 @@
 //! Judged by the simulator's invoice, the store's objects and the ledger. Each scenario runs in small with every test
 //! and at full size by `make prove-chaos-NAME`.
 
+pub(crate) mod cut_off;
 mod dice;
 mod judge;
 pub(crate) mod kill;
+pub(crate) mod redis_dies;
 mod stage;
+pub(crate) mod stopped;
+pub(crate) mod store_away;
+pub(crate) mod wiped;
 
 use std::time::Duration;
 
@@ -40,5 +45,19 @@ impl Played {
         let mut times = self.recoveries.clone();
         times.sort();
         times.get(times.len() / 2).copied().unwrap_or_default()
+    }
+
+    /// Its cells in the table of `docs/measured/chaos.md`, after that of the fault: what a scenario lost or paid twice
+    /// without a reason in the ledger has failed it already.
+    pub(crate) fn cells(&self) -> String {
+        let Judgement { assets, billed, twice, unknown } = self.judgement;
+        let recovered = match self.recoveries.len() {
+            0 => "–".to_owned(),
+            _ => format!("{:.1} s, {:.1} s", self.median().as_secs_f64(), self.slowest().as_secs_f64()),
+        };
+        format!(
+            "{} | {assets} | {billed} | 0 | {twice} | {unknown} | {recovered} | {}, {} | {}",
+            self.faults, self.in_flight, self.bodies, self.seed
+        )
     }
 }

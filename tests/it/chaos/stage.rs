@@ -8,7 +8,7 @@ use std::{
 };
 
 use pictor_simulator::Options;
-use redis::{AsyncCommands as _, aio::MultiplexedConnection};
+use redis::{AsyncCommands as _, AsyncConnectionConfig, aio::MultiplexedConnection};
 use serde_json::Value;
 
 use crate::world::{Images, Worker, World};
@@ -65,6 +65,7 @@ pub(crate) struct Stage {
     size: Size,
     lives: usize,
     batches: Vec<String>,
+    enough: bool,
     pub(crate) assets: u64,
 }
 
@@ -78,12 +79,22 @@ impl Stage {
         let seconds = size.timeout.as_secs();
         let catalogue = format!("[models.dall-e-2]\ntimeout_seconds = {seconds}\n");
         fs::write(world.path("catalogue.toml"), catalogue).unwrap();
-        Self { crew: Vec::new(), world, size: size.clone(), lives: 0, batches: Vec::new(), assets: 0 }
+        Self {
+            crew: Vec::new(),
+            world,
+            size: size.clone(),
+            lives: 0,
+            batches: Vec::new(),
+            enough: false,
+            assets: 0,
+        }
     }
 
     pub(crate) async fn redis(&self) -> MultiplexedConnection {
         let client = redis::Client::open(self.world.redis.url()).unwrap();
-        client.get_multiplexed_async_connection().await.unwrap()
+        // A machine that has much else to do answers late.
+        let settings = AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(30)));
+        client.get_multiplexed_async_connection_with_config(&settings).await.unwrap()
     }
 
     /// Submits more of the catalogue.
@@ -93,6 +104,19 @@ impl Stage {
         self.world.json(&["submit", file.to_str().unwrap(), "--run-id", &batch]);
         self.batches.push(batch);
         self.assets += assets;
+    }
+
+    /// Submits all of it once more, to a Redis that knows nothing of it.
+    pub(crate) fn submit_again(&self) {
+        for batch in &self.batches {
+            let file = self.world.path(&format!("{batch}.csv"));
+            self.world.json(&["submit", file.to_str().unwrap(), "--run-id", batch]);
+        }
+    }
+
+    /// From now on nothing more is submitted.
+    pub(crate) fn enough(&mut self) {
+        self.enough = true;
     }
 
     /// Starts a worker, with settings of its own.
@@ -146,11 +170,11 @@ impl Stage {
                 return seen;
             }
             let places = (self.size.workers * self.size.concurrency) as u64;
-            if self.left().await < places + places / 2 {
+            if !self.enough && self.left().await < places + places / 2 {
                 self.submit(places * 2);
             }
             assert!(Instant::now() < deadline, "never so much in flight as wanted: {state}; {}", self.told());
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(30)).await;
         }
     }
 
@@ -210,6 +234,6 @@ pub(crate) async fn next_claim(
             return Instant::now();
         }
         assert!(Instant::now() < deadline, "nothing is claimed after {patience:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(30)).await;
     }
 }

@@ -17,20 +17,35 @@ use std::time::Duration;
 
 use dice::Dice;
 use judge::{Judgement, judge};
+use stage::{Size, Stage};
 
 /// What a scenario came to.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Played {
-    pub(crate) seed: u64,
-    pub(crate) faults: usize,
-    pub(crate) judgement: Judgement,
+    scenario: &'static str,
+    seed: u64,
+    faults: usize,
+    judgement: Judgement,
     /// Fewest requests in flight and bodies part-received when a fault came.
-    pub(crate) in_flight: u64,
-    pub(crate) bodies: u64,
-    pub(crate) recoveries: Vec<Duration>,
+    in_flight: u64,
+    bodies: u64,
+    recoveries: Vec<Duration>,
 }
 
 impl Played {
+    fn new(dice: &Dice, size: &Size) -> Self {
+        Self { scenario: dice.scenario, seed: dice.seed, faults: size.faults, ..Self::default() }
+    }
+
+    /// Waits until all is made, and judges it.
+    #[expect(clippy::print_stdout, reason = "whoever plays a scenario by hand wants to see what came of it")]
+    async fn end(&mut self, stage: &mut Stage) {
+        stage.made().await;
+        stage.all_work();
+        self.judgement = judge(&stage.world, stage.assets).await;
+        println!("{}: {self:?}", self.scenario);
+    }
+
     fn saw(&mut self, (in_flight, bodies): (u64, u64)) {
         let fewer = |least: u64, now| if least == 0 { now } else { least.min(now) };
         self.in_flight = fewer(self.in_flight, in_flight);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    Dice, Played, judge,
+    Dice, Played,
     stage::{Size, Stage, leases, next_claim, secs},
 };
 use crate::{
@@ -59,7 +59,7 @@ pub(crate) async fn cut_off(size: &Size, all: bool) -> Played {
         proxies.push(proxy);
     }
     let mut redis = stage.redis().await;
-    let mut played = Played { seed: dice.seed, faults: size.faults, ..Played::default() };
+    let mut played = Played::new(&dice, size);
     for _ in 0..size.faults {
         tokio::time::sleep(dice.time(&size.gap)).await;
         played.saw(stage.busy().await);
@@ -79,9 +79,7 @@ pub(crate) async fn cut_off(size: &Size, all: bool) -> Played {
         }
         stage.all_work();
     }
-    stage.made().await;
-    stage.all_work();
-    played.judgement = judge(&stage.world, stage.assets).await;
+    played.end(&mut stage).await;
     assert_eq!(played.judgement.twice, 0, "no worker died: nothing is paid twice");
     assert!(played.slowest() <= size.recovers, "{:?}", played.recoveries);
     played

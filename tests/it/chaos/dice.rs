@@ -8,6 +8,7 @@ const VARIABLE: &str = "PICTOR_CHAOS_SEED";
 /// A generator of the kind called splitmix64.
 #[derive(Debug)]
 pub(crate) struct Dice {
+    pub(crate) scenario: &'static str,
     pub(crate) seed: u64,
     state: u64,
 }
@@ -15,14 +16,17 @@ pub(crate) struct Dice {
 impl Dice {
     /// The number in the variable; else one that a scenario always has in small.
     #[expect(clippy::print_stdout, reason = "whoever sees a failure wants to see it again")]
-    pub(crate) fn of(scenario: &str) -> Self {
-        let seed = match env::var(VARIABLE) {
-            Ok(text) => text.parse().unwrap_or_else(|_| panic!("{VARIABLE} must be a number, not {text:?}")),
-            Err(_unset) if env::var_os("PICTOR_PROVE").is_some() => ulid::Ulid::generate().timestamp_ms(),
-            Err(_unset) => 1,
+    pub(crate) fn of(scenario: &'static str) -> Self {
+        let seed = match env::var_os(VARIABLE) {
+            Some(text) => {
+                let number = text.to_str().and_then(|text| text.parse().ok());
+                number.unwrap_or_else(|| panic!("{VARIABLE} must be a number, not {text:?}"))
+            }
+            None if env::var_os("PICTOR_PROVE").is_some() => ulid::Ulid::generate().timestamp_ms(),
+            None => 1,
         };
         println!("{scenario}: seed {seed}; {VARIABLE}={seed} has the same faults at the same times");
-        Self { seed, state: seed }
+        Self { scenario, seed, state: seed }
     }
 
     fn next(&mut self) -> u64 {
@@ -50,7 +54,7 @@ impl Dice {
 #[test]
 fn the_same_number_throws_the_same() {
     let throw = |seed| {
-        let mut dice = Dice { seed, state: seed };
+        let mut dice = Dice { scenario: "", seed, state: seed };
         let range = Duration::from_secs(5)..Duration::from_secs(15);
         (0..50).map(|_| (dice.one_of(4), dice.time(&range))).collect::<Vec<_>>()
     };

@@ -10,7 +10,7 @@ use redis::aio::MultiplexedConnection;
 use tokio::task::JoinSet;
 
 use super::{
-    Dice, Judgement, Played, judge,
+    Dice, Judgement, Played,
     stage::{Size, Stage, leases, secs},
 };
 use crate::{support::seaweed::Seaweed, world::Images};
@@ -108,7 +108,7 @@ pub(crate) async fn killed(size: &Size, disk_kept: bool) -> Played {
     }
     let mut redis = stage.redis().await;
     let mut recoveries = JoinSet::new();
-    let mut played = Played { seed: dice.seed, faults: size.faults, ..Played::default() };
+    let mut played = Played::new(&dice, size);
     for fault in 0..size.faults {
         tokio::time::sleep(dice.time(&size.gap)).await;
         let (in_flight, bodies) = stage.busy().await;
@@ -136,9 +136,7 @@ pub(crate) async fn killed(size: &Size, disk_kept: bool) -> Played {
     while let Some(recovery) = recoveries.join_next().await {
         played.recoveries.push(recovery.unwrap());
     }
-    stage.made().await;
-    stage.all_work();
-    played.judgement = judge(&stage.world, stage.assets).await;
+    played.end(&mut stage).await;
     let bound = if disk_kept { size.recovers } else { size.timeout + AFTER_TIMEOUT };
     assert!(played.slowest() <= bound, "{:?} of {bound:?}", played.recoveries);
     let Judgement { twice, unknown, .. } = played.judgement;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    Dice, Played, judge,
+    Dice, Played,
     stage::{Size, Stage, leases, next_claim, secs},
 };
 use crate::{support::redis_server::RedisServer, world::Images};
@@ -55,6 +55,14 @@ pub(crate) const FULL: Size = Size {
 };
 
 impl File {
+    fn scenario(self) -> &'static str {
+        match self {
+            Self::EverySecond => "redis everysec",
+            Self::Always => "redis always",
+            Self::EverySecondCut => "redis cut",
+        }
+    }
+
     fn options(self) -> &'static [&'static str] {
         match self {
             Self::EverySecond => &[],
@@ -76,12 +84,12 @@ fn appended(server: &RedisServer) -> PathBuf {
 }
 
 pub(crate) async fn redis_dies(size: &Size, file: File) -> Played {
-    let mut dice = Dice::of("redis");
+    let mut dice = Dice::of(file.scenario());
     let mut stage = Stage::new(size, Images::Directory);
     stage.world.redis = RedisServer::start_with(file.options());
     stage.world.write_settings();
     stage.begin().await;
-    let mut played = Played { seed: dice.seed, faults: size.faults, ..Played::default() };
+    let mut played = Played::new(&dice, size);
     for _ in 0..size.faults {
         tokio::time::sleep(dice.time(&size.gap)).await;
         played.saw(stage.busy().await);
@@ -100,9 +108,7 @@ pub(crate) async fn redis_dies(size: &Size, file: File) -> Played {
         played.recoveries.push(next_claim_since(&stage, back, size.patience).await - back);
         stage.all_work();
     }
-    stage.made().await;
-    stage.all_work();
-    played.judgement = judge(&stage.world, stage.assets).await;
+    played.end(&mut stage).await;
     assert_eq!(played.judgement.twice, 0, "no worker died: nothing is paid twice");
     assert!(played.slowest() <= size.recovers, "{:?}", played.recoveries);
     played

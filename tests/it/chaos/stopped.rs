@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::{
-    Dice, Played, judge,
+    Dice, Played,
     stage::{Size, Stage, leases, secs},
 };
 use crate::world::Images;
@@ -44,7 +44,7 @@ pub(crate) async fn frozen(size: &Size) -> Played {
     let mut dice = Dice::of("freeze");
     let mut stage = Stage::new(size, Images::Directory);
     stage.begin().await;
-    let mut played = Played { seed: dice.seed, faults: size.faults, ..Played::default() };
+    let mut played = Played::new(&dice, size);
     for _ in 0..size.faults {
         tokio::time::sleep(dice.time(&size.gap)).await;
         played.saw(stage.busy().await);
@@ -54,9 +54,7 @@ pub(crate) async fn frozen(size: &Size) -> Played {
         stage.crew[victim].proc.signal(Signal::CONT);
         stage.all_work();
     }
-    stage.made().await;
-    stage.all_work();
-    played.judgement = judge(&stage.world, stage.assets).await;
+    played.end(&mut stage).await;
     assert_eq!(played.judgement.twice, 0, "no worker died: nothing is paid twice");
     played
 }
@@ -67,7 +65,7 @@ pub(crate) async fn ended(size: &Size) -> Played {
     let mut stage = Stage::new(size, Images::Directory);
     stage.begin().await;
     let mut redis = stage.redis().await;
-    let mut played = Played { seed: dice.seed, faults: size.faults, ..Played::default() };
+    let mut played = Played::new(&dice, size);
     for _ in 0..size.faults {
         tokio::time::sleep(dice.time(&size.gap)).await;
         played.saw(stage.busy().await);
@@ -85,9 +83,7 @@ pub(crate) async fn ended(size: &Size) -> Played {
         assert!(!spool.exists(), "an ended worker left something in its spool");
         stage.replace(victim, &[]).await;
     }
-    stage.made().await;
-    stage.all_work();
-    played.judgement = judge(&stage.world, stage.assets).await;
+    played.end(&mut stage).await;
     let judged = played.judgement;
     assert_eq!((judged.twice, judged.unknown), (0, 0), "what was sent is waited for");
     played

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    Dice, Played, judge,
+    Dice, Played,
     stage::{Size, Stage, secs},
 };
 use crate::{
@@ -58,7 +58,7 @@ pub(crate) async fn store_away(size: &Size) -> Played {
         let worker = stage.worker(&[("PICTOR_STORE__ENDPOINT", &endpoint)]).await;
         stage.crew.push(worker);
     }
-    let mut played = Played { seed: dice.seed, faults: size.faults, ..Played::default() };
+    let mut played = Played::new(&dice, size);
     let places = (size.workers * size.concurrency) as u64;
     for _ in 0..size.faults {
         tokio::time::sleep(dice.time(&size.gap)).await;
@@ -83,9 +83,7 @@ pub(crate) async fn store_away(size: &Size) -> Played {
         }
         played.recoveries.push(back.elapsed());
     }
-    stage.made().await;
-    stage.all_work();
-    played.judgement = judge(&stage.world, stage.assets).await;
+    played.end(&mut stage).await;
     assert_eq!(played.judgement.twice, 0, "no worker died: nothing is paid twice");
     played
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    Dice, Played, judge,
+    Dice, Played,
     stage::{Size, Stage, secs},
 };
 use crate::world::Images;
@@ -27,7 +27,7 @@ pub(crate) const FULL: Size = Size {
     workers: 4,
     concurrency: 90,
     faults: 5,
-    gap: secs(5, 20),
+    gap: secs(3, 10),
     in_flight: 200,
     bodies: 20,
     latency_ms: 4_000,
@@ -55,7 +55,7 @@ pub(crate) async fn wiped(size: &Size) -> Played {
     }
     stage.enough();
     let mut redis = stage.redis().await;
-    let mut played = Played { seed: dice.seed, faults: size.faults, ..Played::default() };
+    let mut played = Played::new(&dice, size);
     for _ in 0..size.faults {
         played.saw(stage.busy().await);
         tokio::time::sleep(dice.time(&size.gap)).await;
@@ -73,9 +73,7 @@ pub(crate) async fn wiped(size: &Size) -> Played {
     let billed = used_up(&stage, cap, size.patience).await;
     assert_eq!(billed, cap, "the day's money is used, and not more");
     stage.world.json(&["budget", "set", "per-day", "none"]);
-    stage.made().await;
-    stage.all_work();
-    played.judgement = judge(&stage.world, stage.assets).await;
+    played.end(&mut stage).await;
     assert_eq!(played.judgement.twice, 0, "no worker died: nothing is paid twice");
     played
 }

@@ -22,7 +22,8 @@ pub(crate) const SMALL: Size = Size {
     bodies: 4,
     latency_ms: 1_500,
     timeout: Duration::from_secs(300),
-    recovers: Duration::from_secs(40),
+    // With tests beside it a machine can be slow; mostly it is little more than the 8 s of grace.
+    recovers: Duration::from_secs(90),
     patience: Duration::from_secs(120),
 };
 pub(crate) const FULL: Size = Size {
@@ -34,6 +35,7 @@ pub(crate) const FULL: Size = Size {
     in_flight: 500,
     bodies: 20,
     latency_ms: 4_000,
+    recovers: Duration::from_secs(20),
     patience: Duration::from_secs(900),
     ..SMALL
 };
@@ -81,7 +83,7 @@ pub(crate) async fn cut_off(size: &Size, all: bool) -> Played {
     }
     played.end(&mut stage).await;
     assert_eq!(played.judgement.twice, 0, "no worker died: nothing is paid twice");
-    assert!(played.slowest() <= size.recovers, "{:?}", played.recoveries);
+    assert!(played.slowest() <= size.recovers, "{:?}; {}", played.recoveries, stage.told());
     played
 }
 

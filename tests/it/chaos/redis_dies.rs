@@ -35,8 +35,8 @@ pub(crate) const SMALL: Size = Size {
     bodies: 4,
     latency_ms: 1_500,
     timeout: Duration::from_secs(300),
-    // Eight of them are the time that live workers get to say what they hold.
-    recovers: Duration::from_secs(20),
+    // Eight are the time that live workers get to say what they hold; with tests beside it a machine can be slow.
+    recovers: Duration::from_secs(90),
     patience: Duration::from_secs(120),
 };
 pub(crate) const FULL: Size = Size {
@@ -110,7 +110,7 @@ pub(crate) async fn redis_dies(size: &Size, file: File) -> Played {
     }
     played.end(&mut stage).await;
     assert_eq!(played.judgement.twice, 0, "no worker died: nothing is paid twice");
-    assert!(played.slowest() <= size.recovers, "{:?}", played.recoveries);
+    assert!(played.slowest() <= size.recovers, "{:?}; {}", played.recoveries, stage.told());
     played
 }
 

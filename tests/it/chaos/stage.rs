@@ -13,6 +13,9 @@ use serde_json::Value;
 
 use crate::world::{Images, Worker, World};
 
+/// Of the connections that look at Redis.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// How large a scenario is.
 #[derive(Clone, Debug)]
 pub(crate) struct Size {
@@ -93,7 +96,9 @@ impl Stage {
     pub(crate) async fn redis(&self) -> MultiplexedConnection {
         let client = redis::Client::open(self.world.redis.url()).unwrap();
         // A machine that has much else to do answers late.
-        let settings = AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(30)));
+        let settings = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE));
         client.get_multiplexed_async_connection_with_config(&settings).await.unwrap()
     }
 
@@ -163,19 +168,27 @@ impl Stage {
     /// Waits until as much is under way as the size says, and tells how much; submits more when that runs out.
     pub(crate) async fn busy(&mut self) -> (u64, u64) {
         let deadline = Instant::now() + self.size.patience;
+        let places = (self.size.workers * self.size.concurrency) as u64;
+        let mut redis = self.redis().await;
         loop {
-            let state = self.world.sim.state().await;
-            let seen = (count(&state, "in_flight"), count(&state, "bodies_part_sent"));
-            if seen.0 >= self.size.in_flight && seen.1 >= self.size.bodies {
-                return seen;
-            }
-            let places = (self.size.workers * self.size.concurrency) as u64;
             if !self.enough && self.left().await < places + places / 2 {
                 self.submit(places * 2);
+            }
+            let state = self.world.sim.state().await;
+            // The simulator goes on with what the dead had asked for: only that of the living counts.
+            let living = leases(&mut redis).await.into_iter().filter(|(token, _)| self.is_of_crew(token));
+            let in_flight = count(&state, "in_flight").min(living.count() as u64);
+            let bodies = count(&state, "bodies_part_sent");
+            if in_flight >= self.size.in_flight && bodies >= self.size.bodies {
+                return (in_flight, bodies);
             }
             assert!(Instant::now() < deadline, "never so much in flight as wanted: {state}; {}", self.told());
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
+    }
+
+    fn is_of_crew(&self, token: &str) -> bool {
+        self.crew.iter().any(|worker| token.starts_with(&worker.incarnation))
     }
 
     /// Requests that the simulator has let in so far.

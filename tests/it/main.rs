@@ -5,6 +5,7 @@
 mod bad_files;
 mod bench;
 mod budget;
+mod chaos;
 mod cli;
 mod completion;
 mod cost;

@@ -2,7 +2,34 @@
 
 use std::{fmt::Write as _, fs, process::Command, time::Duration};
 
-use crate::{bench, budget, cost, death, measures, producing, watch_speed};
+use crate::{
+    bench, budget,
+    chaos::{Played, cut_off, kill as killing, redis_dies, stopped, store_away, wiped},
+    cost, death, measures, producing, watch_speed,
+};
+
+const CHAOS: &str = "Each scenario judged by the simulator's invoice, the objects in the store and the ledger: `lost` are assets \
+    without a bill or an object, `paid twice` bills beyond one an asset, each of them a request that the ledger calls \
+    unknown. `recovered` is p50 and max: from a worker's SIGKILL to the next claim of the last asset it held, from Redis' \
+    return or its wipe to the next claim or request, from SIGTERM to the end. `at least` are requests in flight and bodies \
+    part-received when a fault came. A seed has the same faults at the same times: `PICTOR_CHAOS_SEED=SEED make \
+    prove-chaos-NAME`.\n\n\
+    | fault | faults | assets | billed | lost | paid twice | unknown | recovered | at least | seed | proof, commit |\n\
+    |---|---|---|---|---|---|---|---|---|---|---|\n";
+
+/// Writes a row of what was played, in the place of the one before.
+fn played(proof: &str, fault: &str, run: &Played) {
+    let path = format!("{}/docs/measured/chaos.md", env!("CARGO_MANIFEST_DIR"));
+    let before = fs::read_to_string(path).unwrap_or_default();
+    let is_row = |line: &&str| line.starts_with("| ") && !line.starts_with("| fault |");
+    let start = format!("| {fault} |");
+    let mut rows: Vec<&str> = before.lines().filter(is_row).filter(|row| !row.starts_with(&start)).collect();
+    let commit = output("git", &["rev-parse", "--short", "HEAD"]);
+    let row = format!("{start} {} | `{proof}`, {commit} |", run.cells());
+    rows.push(&row);
+    rows.sort_unstable();
+    keep("chaos", "Faults at random", &format!("{CHAOS}{}\n", rows.join("\n")));
+}
 
 fn output(program: &str, args: &[&str]) -> String {
     let output = Command::new(program).args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
@@ -287,4 +314,73 @@ async fn budget() {
         ));
     }
     record("budget", "Many processes, one wallet", &lines);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "full size: make prove-chaos-kill"]
+async fn chaos_kill() {
+    let run = killing::killed(&killing::KEPT_FULL, true).await;
+    played("chaos-kill", "SIGKILL of a random of 4 workers every 5–15 s, disk kept", &run);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "full size: make prove-chaos-disk"]
+async fn chaos_disk() {
+    let run = killing::killed(&killing::LOST_FULL, false).await;
+    let fault = "the same, disk lost; a request is given up after 90 s, its send deadline is 120 s";
+    played("chaos-disk", fault, &run);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "full size: make prove-chaos-redis"]
+async fn chaos_redis() {
+    for (file, fault) in [
+        (redis_dies::File::EverySecond, "SIGKILL of Redis, appendfsync everysec"),
+        (redis_dies::File::Always, "SIGKILL of Redis, appendfsync always"),
+        (redis_dies::File::EverySecondCut, "SIGKILL of Redis, the last second cut off its append-only file"),
+    ] {
+        played("chaos-redis", fault, &redis_dies::redis_dies(&redis_dies::FULL, file).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "full size: make prove-chaos-cut"]
+async fn chaos_cut() {
+    for (silence, timeout) in cut_off::SILENCES {
+        for (all, who) in [(false, "one worker"), (true, "all workers")] {
+            let fault =
+                format!("Redis silent to {who} for {silence} s, requests are given up after {timeout} s");
+            played("chaos-cut", &fault, &cut_off::cut_off(&cut_off::full(silence, timeout), all).await);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "full size: make prove-chaos-store"]
+async fn chaos_store() {
+    let fault = "the store away for 120 s, then 503 on 30 % of requests";
+    played("chaos-store", fault, &store_away::store_away(&store_away::FULL).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "full size: make prove-chaos-wipe"]
+async fn chaos_wipe() {
+    let run = wiped::wiped(&wiped::FULL).await;
+    played("chaos-wipe", "Redis wiped, the catalogue submitted again; the cap of the day held", &run);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "full size: make prove-chaos-freeze"]
+async fn chaos_freeze() {
+    played("chaos-freeze", "SIGSTOP of a worker for 60 s, SIGCONT", &stopped::frozen(&stopped::FULL).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "full size: make prove-chaos-end"]
+async fn chaos_end() {
+    played(
+        "chaos-end",
+        "SIGTERM under load, another worker in its place",
+        &stopped::ended(&stopped::FULL).await,
+    );
 }

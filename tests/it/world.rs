@@ -158,7 +158,7 @@ impl World {
         fs::write(self.path("pictor.toml"), settings).unwrap();
     }
 
-    fn prefix(&self) -> String {
+    pub(crate) fn prefix(&self) -> String {
         self.dir.path().file_name().unwrap().to_string_lossy().trim_start_matches('.').to_owned()
     }
 

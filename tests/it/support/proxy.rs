@@ -38,6 +38,20 @@ pub(crate) enum Fault {
     Delay(Duration),
     /// Lets this many bytes of answers through on each connection, then resets it.
     CutAfter(u64),
+    /// Lets this many bytes of answers through on each connection, then none until the fault is over.
+    Stall(u64),
+    /// Lets this many bytes of answers through on each connection, then ends the answers and still takes questions.
+    HalfClose(u64),
+}
+
+impl Fault {
+    /// Bytes of answers that pass on a connection.
+    const fn lets_through(self) -> Option<u64> {
+        match self {
+            Self::CutAfter(bytes) | Self::Stall(bytes) | Self::HalfClose(bytes) => Some(bytes),
+            Self::Pass | Self::BlackHole | Self::Refuse | Self::Reset | Self::Delay(_) => None,
+        }
+    }
 }
 
 /// Forwards from a loopback port to a target; stops with its owner.
@@ -140,7 +154,8 @@ async fn pump(
     is_answer: bool,
 ) -> io::Result<()> {
     let mut buffer = vec![0; 16 * 1024];
-    let mut left = None;
+    // Bytes that the present fault has let through.
+    let mut passed = (Fault::Pass, 0);
     loop {
         open(&mut fault).await?;
         let length = tokio::select! {
@@ -150,22 +165,31 @@ async fn pump(
         if length == 0 {
             return to.shutdown().await;
         }
-        match open(&mut fault).await? {
-            Fault::Delay(time) => sleep(time).await,
-            Fault::CutAfter(limit) if is_answer => {
-                let left = left.get_or_insert(limit);
-                match left.checked_sub(length as u64) {
-                    Some(more) if more > 0 => *left = more,
-                    _ => {
-                        let last = usize::try_from(*left).expect("at most a buffer");
-                        to.write_all(&buffer[..last]).await?;
-                        return Err(io::ErrorKind::ConnectionReset.into());
-                    }
-                }
+        let mut piece = &buffer[..length];
+        let mut now = open(&mut fault).await?;
+        while let Some(most) = now.lets_through().filter(|_| is_answer) {
+            if passed.0 != now {
+                passed = (now, 0);
             }
-            Fault::Pass | Fault::CutAfter(_) | Fault::BlackHole | Fault::Refuse | Fault::Reset => {}
+            let fits = usize::try_from(most - passed.1).unwrap_or(usize::MAX).min(piece.len());
+            to.write_all(&piece[..fits]).await?;
+            passed.1 += fits as u64;
+            piece = &piece[fits..];
+            if passed.1 < most {
+                break;
+            }
+            match now {
+                Fault::HalfClose(_) => return to.shutdown().await,
+                Fault::CutAfter(_) => return Err(io::ErrorKind::ConnectionReset.into()),
+                _stall => {}
+            }
+            fault.wait_for(|next| *next != now).await.map_err(io::Error::other)?;
+            now = open(&mut fault).await?;
         }
-        to.write_all(&buffer[..length]).await?;
+        if let Fault::Delay(time) = now {
+            sleep(time).await;
+        }
+        to.write_all(piece).await?;
     }
 }
 
@@ -264,5 +288,52 @@ mod tests {
             }
         };
         assert_eq!(timeout(PATIENCE, back).await.unwrap(), b"back");
+    }
+
+    #[tokio::test]
+    async fn a_stalled_answer_goes_on_after_the_fault() {
+        let (target, _echo) = echo().await;
+        let proxy = Proxy::start(target).await;
+        proxy.set(Fault::Stall(4));
+        let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+        stream.write_all(b"abcdef").await.unwrap();
+        let mut answer = [0; 6];
+        timeout(PATIENCE, stream.read_exact(&mut answer[..4])).await.unwrap().unwrap();
+        timeout(SILENCE, stream.read_u8()).await.expect_err("more than was let through");
+        proxy.set(Fault::Pass);
+        timeout(PATIENCE, stream.read_exact(&mut answer[4..])).await.unwrap().unwrap();
+        assert_eq!(&answer, b"abcdef", "nothing is lost on the way");
+        assert_eq!(round_trip(&mut stream, b"on").await.unwrap(), b"on");
+    }
+
+    #[tokio::test]
+    async fn a_half_closed_connection_ends_its_answers_and_still_takes_questions() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let proxy = Proxy::start(listener.local_addr().unwrap()).await;
+        proxy.set(Fault::HalfClose(2));
+        let mut client = TcpStream::connect(proxy.address()).await.unwrap();
+        let mut server = timeout(PATIENCE, listener.accept()).await.unwrap().unwrap().0;
+        server.write_all(b"abcd").await.unwrap();
+        let mut answer = Vec::new();
+        timeout(PATIENCE, client.read_to_end(&mut answer)).await.unwrap().unwrap();
+        assert_eq!(answer, b"ab");
+        client.write_all(b"still here").await.unwrap();
+        let mut asked = [0; 10];
+        timeout(PATIENCE, server.read_exact(&mut asked)).await.unwrap().unwrap();
+        assert_eq!(&asked, b"still here");
+    }
+
+    #[tokio::test]
+    async fn connections_of_before_the_fault_are_reset_after_so_many_bytes() {
+        let (target, _echo) = echo().await;
+        let proxy = Proxy::start(target).await;
+        let mut old = TcpStream::connect(proxy.address()).await.unwrap();
+        round_trip(&mut old, b"more bytes than the fault lets through").await.unwrap();
+        proxy.set(Fault::CutAfter(3));
+        old.write_all(b"abcdef").await.unwrap();
+        let mut answer = [0; 3];
+        timeout(PATIENCE, old.read_exact(&mut answer)).await.unwrap().unwrap();
+        let end = timeout(PATIENCE, old.read_u8()).await.unwrap().unwrap_err();
+        assert_eq!((&answer, end.kind()), (b"abc", io::ErrorKind::ConnectionReset));
     }
 }

@@ -1,0 +1,93 @@
+//! Redis stays silent to one worker, or to all of them.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    Dice, Played,
+    stage::{Size, Stage, leases, next_claim, secs},
+};
+use crate::{
+    support::proxy::{Fault, Proxy},
+    world::Images,
+};
+
+pub(crate) const SMALL: Size = Size {
+    assets: 240,
+    workers: 3,
+    concurrency: 32,
+    faults: 1,
+    gap: secs(0, 1),
+    lasts: secs(6, 6),
+    in_flight: 70,
+    bodies: 4,
+    latency_ms: 1_500,
+    timeout: Duration::from_secs(300),
+    // With tests beside it a machine can be slow; mostly it is little more than the 8 s of grace.
+    recovers: Duration::from_secs(90),
+    patience: Duration::from_secs(120),
+};
+pub(crate) const FULL: Size = Size {
+    assets: 3_000,
+    workers: 4,
+    concurrency: 150,
+    faults: 5,
+    gap: secs(1, 5),
+    in_flight: 500,
+    bodies: 20,
+    latency_ms: 4_000,
+    recovers: Duration::from_secs(20),
+    patience: Duration::from_secs(900),
+    ..SMALL
+};
+
+/// Whole seconds of silence, and after how many a request is given up.
+pub(crate) const SILENCES: [(u64, u64); 3] = [(20, 300), (60, 300), (75, 30)];
+
+/// At full size, for so long.
+pub(crate) fn full(silence: u64, timeout: u64) -> Size {
+    Size { lasts: secs(silence, silence), timeout: Duration::from_secs(timeout), ..FULL }
+}
+
+pub(crate) async fn cut_off(size: &Size, all: bool) -> Played {
+    let mut dice = Dice::of(if all { "cut all" } else { "cut one" });
+    let mut stage = Stage::new(size, Images::Directory);
+    stage.submit(size.assets);
+    let mut proxies = Vec::new();
+    for _ in 0..size.workers {
+        let proxy = Proxy::start(stage.world.redis.address()).await;
+        let url = format!("redis://{}/", proxy.address());
+        let worker = stage.worker(&[("PICTOR_REDIS__URL", &url)]).await;
+        stage.crew.push(worker);
+        proxies.push(proxy);
+    }
+    let mut redis = stage.redis().await;
+    let mut played = Played::new(&dice, size);
+    for _ in 0..size.faults {
+        tokio::time::sleep(dice.time(&size.gap)).await;
+        played.saw(stage.busy().await);
+        let victim = dice.one_of(size.workers);
+        let cut = if all { &proxies[..] } else { &proxies[victim..=victim] };
+        for proxy in cut {
+            proxy.set(Fault::BlackHole);
+        }
+        tokio::time::sleep(dice.time(&size.lasts)).await;
+        let known = leases(&mut redis).await;
+        for proxy in cut {
+            proxy.set(Fault::Pass);
+        }
+        let back = Instant::now();
+        if all {
+            played.recoveries.push(next_claim(&mut redis, &known, size.patience).await - back);
+        }
+        stage.all_work();
+    }
+    played.end(&mut stage).await;
+    assert_eq!(played.judgement.twice, 0, "no worker died: nothing is paid twice");
+    assert!(played.slowest() <= size.recovers, "{:?}; {}", played.recoveries, stage.told());
+    played
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_that_redis_is_silent_to_stay_up_and_pay_nothing_twice() {
+    tokio::join!(cut_off(&SMALL, false), cut_off(&SMALL, true));
+}

@@ -1,6 +1,9 @@
 //! Looks after what nobody holds any more, and after the spools of dead workers.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use pictor_common::{
     MicroUsd,
@@ -18,6 +21,8 @@ use crate::{
 };
 
 const LIMIT: u32 = 100;
+/// How long a look at the store may take for a verdict to follow from it.
+const LOOK: Duration = Duration::from_secs(60);
 
 /// Runs rounds, staggered, until the worker drains.
 pub(crate) async fn run(engine: Arc<Engine>) {
@@ -72,6 +77,7 @@ async fn round(engine: &Arc<Engine>) -> Result<(), QueueError> {
 async fn judge(engine: &Engine, orphan: &Orphan) -> Result<(), QueueError> {
     let Some(spec) = &orphan.spec else { return Ok(()) };
     let name = image_name(&orphan.attempt.key, spec);
+    let began = Instant::now();
     let found = match engine.store.head(&name).await {
         Ok(found) => found.as_ref().and_then(Stamp::of),
         Err(error) => {
@@ -84,6 +90,10 @@ async fn judge(engine: &Engine, orphan: &Orphan) -> Result<(), QueueError> {
     if let Some(stamp) = &found {
         info!(key = %orphan.attempt.key, "an orphan's image is in the store");
         engine.settle_found(stamp).await?;
+    }
+    // Who was back meanwhile and has ended is remembered for two minutes only; another look comes.
+    if began.elapsed() > LOOK {
+        return Ok(());
     }
     if !mine && (orphan.last || found.is_some()) {
         declare_unknown(

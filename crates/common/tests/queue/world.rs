@@ -110,8 +110,7 @@ impl World {
         let client = client_of(&server);
         let keys = Keys::new(&format!("t{}", NAMES.fetch_add(1, Ordering::Relaxed))).unwrap();
         // The crate's half a second is little on a busy machine.
-        let patient =
-            redis::AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(10)));
+        let patient = redis::AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(10)));
         let redis = client.get_multiplexed_async_connection_with_config(&patient).await.unwrap();
         let queue = Queue::connect(client, keys).await.unwrap().with_grace(grace);
         queue.declare_lane(LANE, limits).await.unwrap();

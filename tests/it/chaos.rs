@@ -30,11 +30,19 @@ pub(crate) struct Played {
     in_flight: u64,
     bodies: u64,
     recoveries: Vec<Duration>,
+    /// What the slowest recovery may take.
+    bound: Duration,
 }
 
 impl Played {
     fn new(dice: &Dice, size: &Size) -> Self {
-        Self { scenario: dice.scenario, seed: dice.seed, faults: size.faults, ..Self::default() }
+        Self {
+            scenario: dice.scenario,
+            seed: dice.seed,
+            faults: size.faults,
+            bound: size.recovers,
+            ..Self::default()
+        }
     }
 
     /// Waits until all is made, and judges it.
@@ -50,6 +58,11 @@ impl Played {
         let fewer = |least: u64, now| if least == 0 { now } else { least.min(now) };
         self.in_flight = fewer(self.in_flight, in_flight);
         self.bodies = fewer(self.bodies, bodies);
+    }
+
+    /// Asserts that every recovery was quick enough; apart from the rest, so that a slow one is on record.
+    pub(crate) fn in_time(&self) {
+        assert!(self.slowest() <= self.bound, "{}: {:?} of {:?}", self.scenario, self.recoveries, self.bound);
     }
 
     fn slowest(&self) -> Duration {

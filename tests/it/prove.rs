@@ -29,6 +29,7 @@ fn played(proof: &str, fault: &str, run: &Played) {
     rows.push(&row);
     rows.sort_unstable();
     keep("chaos", "Faults at random", &format!("{CHAOS}{}\n", rows.join("\n")));
+    run.in_time();
 }
 
 fn output(program: &str, args: &[&str]) -> String {

@@ -21,6 +21,8 @@ use crate::{
 
 /// Deaths of a worker with an image in hand after which the image is given up.
 const POISON: usize = 3;
+/// Looks at the store at once.
+const LOOKS: usize = 16;
 
 /// Looks for the dead until the worker drains.
 pub(crate) async fn run(engine: Arc<Engine>) {
@@ -74,9 +76,9 @@ async fn take_over(
 ) -> anyhow::Result<()> {
     let adopted: Vec<_> = arrived.iter().map(held).collect();
     engine.queue.extend(&adopted, LEASE).await?;
-    for intent in missing {
-        certify(engine, intent).await?;
-    }
+    // Each takes a look at the store: one after the other they would keep hundreds waiting for the last.
+    let certificates: Vec<_> = missing.iter().map(|intent| certify(engine, intent).boxed()).collect();
+    stream::iter(certificates).buffer_unordered(LOOKS).try_collect::<()>().await?;
     let deliveries: Vec<_> = arrived.iter().map(|intent| deliver(engine, spool, intent).boxed()).collect();
     stream::iter(deliveries).buffer_unordered(UPLOADS).try_collect().await
 }

@@ -83,11 +83,11 @@ pub(crate) async fn cut_off(size: &Size, all: bool) -> Played {
     }
     played.end(&mut stage).await;
     assert_eq!(played.judgement.twice, 0, "no worker died: nothing is paid twice");
-    assert!(played.slowest() <= size.recovers, "{:?}; {}", played.recoveries, stage.told());
     played
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_that_redis_is_silent_to_stay_up_and_pay_nothing_twice() {
-    tokio::join!(cut_off(&SMALL, false), cut_off(&SMALL, true));
+    let (one, all) = tokio::join!(cut_off(&SMALL, false), cut_off(&SMALL, true));
+    [one, all].iter().for_each(Played::in_time);
 }

@@ -136,8 +136,9 @@ pub(crate) async fn killed(size: &Size, disk_kept: bool) -> Played {
         played.recoveries.push(recovery.unwrap());
     }
     played.end(&mut stage).await;
-    let bound = if disk_kept { size.recovers } else { size.timeout + SEND_MARGIN + size.recovers };
-    assert!(played.slowest() <= bound, "{:?} of {bound:?}; {}", played.recoveries, stage.told());
+    if !disk_kept {
+        played.bound += size.timeout + SEND_MARGIN;
+    }
     let Judgement { twice, unknown, .. } = played.judgement;
     assert!(twice <= unknown, "{twice} bills too many, {unknown} unknown");
     played
@@ -146,5 +147,6 @@ pub(crate) async fn killed(size: &Size, disk_kept: bool) -> Played {
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_killed_at_random_with_and_without_their_disks_lose_nothing() {
     // Mostly waiting for a send deadline: they do it together.
-    tokio::join!(killed(&KEPT, true), killed(&LOST, false));
+    let (kept, lost) = tokio::join!(killed(&KEPT, true), killed(&LOST, false));
+    [kept, lost].iter().for_each(Played::in_time);
 }

@@ -110,7 +110,6 @@ pub(crate) async fn redis_dies(size: &Size, file: File) -> Played {
     }
     played.end(&mut stage).await;
     assert_eq!(played.judgement.twice, 0, "no worker died: nothing is paid twice");
-    assert!(played.slowest() <= size.recovers, "{:?}; {}", played.recoveries, stage.told());
     played
 }
 
@@ -130,5 +129,7 @@ async fn next_claim_since(stage: &Stage, back: Instant, patience: Duration) -> I
 async fn a_redis_that_is_killed_and_started_again_costs_nothing_twice() {
     let run = |file| async move { redis_dies(&SMALL, file).await };
     // Mostly waiting: they do it together.
-    tokio::join!(run(File::EverySecond), run(File::Always), run(File::EverySecondCut));
+    let (second, always, cut) =
+        tokio::join!(run(File::EverySecond), run(File::Always), run(File::EverySecondCut));
+    [second, always, cut].iter().for_each(Played::in_time);
 }

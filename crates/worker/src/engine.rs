@@ -12,7 +12,7 @@ use pictor_common::{
     catalogue::Catalogue,
     ledger::Archive,
     metrics::Work,
-    queue::{Attempt, Beat, Cap, LaneLimits, LaneOffer, Queue},
+    queue::{Attempt, Beat, Cap, LaneLimits, LaneOffer, Queue, SCHEMA},
     store::Store,
 };
 use tokio::sync::Semaphore;
@@ -171,6 +171,8 @@ impl Engine {
             other_profile: self.other_profile(),
             refused: self.refused.lanes(),
             disk_full: self.room.full(),
+            layout: SCHEMA,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
 

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pictor_common::queue::{HeldAsset, Hold, Queue};
+use pictor_common::queue::{HeldAsset, Hold, Layout, Queue};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
@@ -98,10 +98,13 @@ async fn say_alive(engine: &Weak<Engine>, queue: Option<&Queue>) {
     else {
         return;
     };
-    if let Some(queue) = queue
-        && let Err(error) = queue.beat(&incarnation, &beat).await
-    {
-        debug!(%error, "cannot say that this worker is alive");
+    let Some(queue) = queue else { return };
+    match queue.beat(&incarnation, &beat).await {
+        Ok(Layout { from: Some(from), layout, .. }) => {
+            info!(from, to = layout, "no older version of Pictor works here any more: the namespace has the new layout");
+        }
+        Ok(_as_it_was) => {}
+        Err(error) => debug!(%error, "cannot say that this worker is alive"),
     }
 }
 

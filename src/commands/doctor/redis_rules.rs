@@ -3,8 +3,9 @@
 use pictor_common::{
     keys::Keys,
     queue::{
-        SCHEMA, acl_rule,
+        QueueError, SCHEMA, acl_rule,
         server::{ServerFacts, Unreadable},
+        works_on,
     },
 };
 
@@ -208,10 +209,13 @@ fn namespace(facts: &ServerFacts, keys: &Keys) -> Finding {
     }
     match &facts.schema {
         None => check.ok(format!("{name} is empty")),
-        Some(found) if *found != SCHEMA.to_string() => check.failed(
-            format!("{name} has layout {found}, this version of Pictor uses layout {SCHEMA}"),
+        Some(found) if !works_on(found) => check.failed(
+            format!("{name}: {}", QueueError::Schema { found: found.clone() }),
             "use the version of Pictor that made it, or set redis.namespace (PICTOR_REDIS__NAMESPACE) to another name",
         ),
+        Some(found) if *found != SCHEMA.to_string() => check.ok(format!(
+            "{name} is known; its layout {found} becomes {SCHEMA} once no worker of an older version is left"
+        )),
         Some(_) => check.ok(match facts.grace {
             Some(left) => format!("{name} is known; for {} s more nothing is claimed", left.as_secs() + 1),
             None => format!("{name} is known"),
@@ -353,7 +357,9 @@ mod tests {
         let current = SCHEMA.to_string();
         let of_schema = |schema: &str| ServerFacts { schema: Some(schema.to_owned()), ..healthy() };
         assert_eq!(of(&of_schema(&current), "namespace").found, "{shop}: is known");
+        assert!(of(&of_schema("99"), "namespace").found.contains("a newer version of Pictor"));
         assert_eq!(of(&of_schema("99"), "namespace").status, Status::Failed);
+        assert!(of(&of_schema("2"), "namespace").found.contains("becomes 3 once no worker"));
         let waiting = ServerFacts { grace: Some(Duration::from_secs(5)), ..of_schema(&current) };
         assert!(of(&waiting, "namespace").found.contains("6 s more"));
         let far = ServerFacts { round_trip: Duration::from_millis(80), ..healthy() };

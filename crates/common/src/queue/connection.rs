@@ -10,7 +10,7 @@ use redis::{
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::warn;
 
-use super::{Alert, Epoch, QueueError, SCHEMA};
+use super::{Alert, Epoch, QueueError, layout};
 use crate::keys::Keys;
 
 /// A shared connection that reconnects by itself within a second of the server's return.
@@ -59,7 +59,7 @@ impl Queue {
         let queue = Self::over(connection, keys, client);
         let get = redis::cmd("GET").arg(queue.keys.schema()).to_owned();
         let found: Option<String> = get.query_async(&mut queue.connection.clone()).await?;
-        Ok((found == Some(SCHEMA.to_string())).then_some(queue))
+        Ok(found.is_some_and(|found| layout::works_on(&found)).then_some(queue))
     }
 
     fn over(connection: Connection, keys: Keys, client: Client) -> Self {
@@ -128,15 +128,6 @@ impl Queue {
             warn!("Redis keeps snapshots only: a restart can forget minutes of work; set appendonly yes");
         }
         Ok(())
-    }
-
-    async fn check_schema(&self) -> Result<(), QueueError> {
-        let name = self.keys.schema();
-        let mut connection = self.connection.clone();
-        let _set: Option<String> =
-            redis::cmd("SET").arg(&name).arg(SCHEMA).arg("NX").query_async(&mut connection).await?;
-        let found: String = redis::cmd("GET").arg(&name).query_async(&mut connection).await?;
-        if found == SCHEMA.to_string() { Ok(()) } else { Err(QueueError::Schema { found }) }
     }
 
     pub(super) fn grace_micros(&self) -> u64 {

@@ -18,6 +18,7 @@ mod finish;
 mod gauges;
 mod known;
 mod lane;
+mod layout;
 mod overview;
 pub mod pace;
 mod packed;
@@ -50,6 +51,7 @@ pub use finish::{
 pub use gauges::Gauges;
 pub use known::Known;
 pub use lane::{Dimension, LaneLimits, LaneState, LimitKind};
+pub use layout::{Layout, SCHEMA, works_on};
 pub use overview::{BatchView, Head, Overview, RouteView, Sample, Which};
 pub use read::{AssetState, BatchState, Counts, LedgerEntry, Totals};
 pub use reap::{Orphan, Reaped};
@@ -59,9 +61,6 @@ pub use submit::{Chunk, SealError, Submitted};
 pub use swap::{Offer, Parted, StandIn};
 pub use why::{Why, why};
 pub use workers::{Beat, WorkerState};
-
-/// Number of the layout in Redis; another one is refused.
-pub const SCHEMA: u32 = 2;
 
 /// Why a batch is held whose tenant's money is spent or set aside, in all.
 pub const TENANT_CAP: &str = "tenant_cap";
@@ -87,10 +86,8 @@ pub enum QueueError {
         #[source]
         source: serde_json::Error,
     },
-    /// The namespace has another layout.
-    #[error(
-        "namespace uses layout {found}, this version of Pictor uses layout {SCHEMA}: use a matching version or another namespace"
-    )]
+    /// The namespace has a layout that this version cannot work on.
+    #[error("{}", layout::refusal(found))]
     Schema {
         /// The layout found.
         found: String,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{LaneOffer, Queue, QueueError, script};
+use super::{LaneOffer, Layout, Queue, QueueError, script};
 
 /// Without a word for so long, a worker counts as gone, µs: as long as its leases last.
 const ALIVE: u64 = 15_000_000;
@@ -34,6 +34,10 @@ pub struct Beat {
     /// Whether the disk of its spool has no room: it takes nothing.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub disk_full: bool,
+    /// The newest layout it can work on; 0 of versions that did not tell, which know the second.
+    pub layout: u32,
+    /// The version of Pictor it is.
+    pub version: String,
 }
 
 /// A worker that is alive.
@@ -49,8 +53,9 @@ pub struct WorkerState {
 }
 
 impl Queue {
-    /// Says that a worker is alive; to be repeated every few seconds.
-    pub async fn beat(&self, incarnation: &str, beat: &Beat) -> Result<(), QueueError> {
+    /// Says that a worker is alive; to be repeated every few seconds. Once no worker is alive that knows only an older
+    /// layout, this takes the namespace over to [the newest](super::SCHEMA).
+    pub async fn beat(&self, incarnation: &str, beat: &Beat) -> Result<Layout, QueueError> {
         let text =
             serde_json::to_string(beat).map_err(|source| QueueError::Answer { script: "beat", source })?;
         self.say(incarnation, &text).await
@@ -58,13 +63,13 @@ impl Queue {
 
     /// Says that a worker has ended in good order.
     pub async fn depart(&self, incarnation: &str) -> Result<(), QueueError> {
-        self.say(incarnation, "").await
+        let _layout = self.say(incarnation, "").await?;
+        Ok(())
     }
 
-    async fn say(&self, incarnation: &str, beat: &str) -> Result<(), QueueError> {
-        let request = serde_json::json!({ "incarnation": incarnation, "beat": beat });
-        let _known: u64 = script::BEAT.run(&self.connection, self.keys.prefix(), &request).await?;
-        Ok(())
+    async fn say(&self, incarnation: &str, beat: &str) -> Result<Layout, QueueError> {
+        let request = serde_json::json!({ "incarnation": incarnation, "beat": beat, "alive": ALIVE });
+        script::BEAT.ask(&self.connection, self.keys.prefix(), &request).await
     }
 }
 

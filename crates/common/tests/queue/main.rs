@@ -12,6 +12,7 @@ mod gauges;
 mod grace;
 mod keys_and_profiles;
 mod late;
+mod layouts;
 mod limiter;
 mod memory;
 mod orders;

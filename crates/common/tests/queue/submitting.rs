@@ -223,16 +223,6 @@ async fn a_large_batch_is_cancelled_page_by_page() {
 }
 
 #[tokio::test]
-async fn another_layout_is_refused() {
-    let world = World::new().await;
-    let mut redis = world.redis.clone();
-    let keys = Keys::new("older").unwrap();
-    redis::cmd("SET").arg(keys.schema()).arg(1).exec_async(&mut redis).await.unwrap();
-    let refused = Queue::connect(world.client(), keys).await;
-    assert!(matches!(refused, Err(QueueError::Schema { found }) if found == "1"));
-}
-
-#[tokio::test]
 async fn a_retry_takes_its_old_place_in_every_flow() {
     let world = World::new().await;
     world.submit("one", "a", 3..6).await;

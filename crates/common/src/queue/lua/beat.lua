@@ -1,6 +1,9 @@
--- Says that a worker is alive, or that it has left; forgets those not heard of for a minute.
--- ARGV[1]  {incarnation, beat}: beat is JSON; an empty one says that the worker has left
--- Returns  how many are known
+-- Says that a worker is alive, or that it has left; forgets those not heard of for a minute. Takes the namespace over to
+-- this layout once no worker is alive that knows only an older one.
+-- ARGV[1]  {incarnation, beat, alive}: beat is JSON; an empty one says that the worker has left; alive is how long, in
+--          µs, one counts as alive without a word
+-- Returns  JSON {layout, from?, older}: the layout now and, when it was raised just now, before; how many workers alive
+--          know an older one only
 -- Complexity O(workers)
 
 local name = key('workers')
@@ -9,12 +12,20 @@ if set(request.beat) then
 else
   call('HDEL', name, request.incarnation)
 end
-local flat, known = call('HGETALL', name), 0
+local flat, older = call('HGETALL', name), 0
 for i = 1, #flat, 2 do
-  if num(string.match(flat[i + 1], '^%d+')) < NOW - 60000000 then
+  local seen = num(string.match(flat[i + 1], '^%d+'))
+  if seen < NOW - 60000000 then
     call('HDEL', name, flat[i])
-  else
-    known = known + 1
+  elseif seen >= NOW - request.alive and num(string.match(flat[i + 1], '"layout":(%d+)')) < LAYOUT then
+    older = older + 1
   end
 end
-return known
+
+-- A wiped namespace has no layout, until somebody works there again.
+local was = call('GET', key('schema'))
+if older > 0 then return cjson.encode({ layout = was or '', older = older }) end
+if was == tostring(LAYOUT) and layout == LAYOUT then return cjson.encode({ layout = was, older = 0 }) end
+call('SET', key('schema'), LAYOUT)
+call('HSET', key('meta'), 'layout', LAYOUT)
+return cjson.encode({ layout = tostring(LAYOUT), from = was ~= tostring(LAYOUT) and was or nil, older = 0 })

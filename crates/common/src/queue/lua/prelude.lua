@@ -19,6 +19,15 @@ local function int(number) return string.format('%.0f', number) end
 local function minus(number) return int(0 - num(number)) end
 local function set(value) return value and value ~= '' and value ~= cjson.null end
 
+-- The layout these scripts write. A namespace that was taken over to a newer one refuses them, so that a worker that
+-- was frozen or cut off meanwhile changes nothing any more.
+local LAYOUT = 3
+local layout = num(call('HGET', key('meta'), 'layout'))
+if layout > LAYOUT then
+  return redis.error_reply('LAYOUT the namespace has layout ' .. layout .. ' now, this version of Pictor knows ' .. LAYOUT
+    .. ' at most: stop this process and start the newer version')
+end
+
 local clock = call('TIME')
 local NOW = num(clock[1]) * 1000000 + num(clock[2])
 local MAX_SHARED = 100

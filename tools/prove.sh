@@ -19,6 +19,10 @@ if [ -z "$known" ]; then
     sed -n 's/^async fn \([a-z_]*\)() {$/  \1/p' "$of_queue" >&2
     exit 1
 fi
+if [ "$name" = upgrade ]; then
+    PICTOR_OLDER=$(tools/older.sh)
+    export PICTOR_OLDER
+fi
 PICTOR_PROVE=full cargo test $where --locked -- --ignored --nocapture --test-threads 1 "$module"
 written=docs/measured/$name.md
 [ -e "$written" ] || written=docs/measured/${name%%-*}.md

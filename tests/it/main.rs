@@ -33,6 +33,7 @@ mod skip_bad;
 mod store_contract;
 mod support;
 mod templates;
+mod upgrade;
 mod vary;
 mod watch;
 mod watch_speed;

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, fs, process::Command, time::Duration};
 use crate::{
     bench, budget,
     chaos::{Played, cut_off, kill as killing, redis_dies, stopped, store_away, wiped},
-    cost, death, measures, producing, watch_speed,
+    cost, death, measures, producing, upgrade, watch_speed,
 };
 
 const CHAOS: &str = "Each scenario judged by the simulator's invoice, the objects in the store and the ledger: `lost` are assets \
@@ -384,4 +384,16 @@ async fn chaos_end() {
         "SIGTERM under load, another worker in its place",
         &stopped::ended(&stopped::FULL).await,
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "full size: make prove-upgrade"]
+async fn upgrade() {
+    let older = std::env::var_os("PICTOR_OLDER").expect("PICTOR_OLDER, set by tools/prove.sh");
+    let mut lines = Vec::new();
+    for _ in 0..5 {
+        lines.push(upgrade::rolled(older.as_ref(), &upgrade::FULL).await);
+    }
+    upgrade::keep_what_an_older_version_leaves(older.as_ref()).await;
+    record("upgrade", "Old and new workers together through a rolling restart", &lines);
 }

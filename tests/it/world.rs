@@ -164,7 +164,12 @@ impl World {
 
     /// The binary, with nothing in its environment but what a test gives it.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pictor"));
+        self.command_of(Path::new(env!("CARGO_BIN_EXE_pictor")), args)
+    }
+
+    /// The same of another version of it.
+    pub(crate) fn command_of(&self, binary: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(binary);
         command
             .env_clear()
             .env("HOME", self.dir.path())
@@ -192,7 +197,19 @@ impl World {
     pub(crate) fn worker(&self, name: &str, concurrency: usize, settings: &[(&str, &str)]) -> Worker {
         let mut command = self.command(&["worker", "--concurrency", &concurrency.to_string()]);
         command.envs(settings.iter().copied());
-        let mut proc = Proc::spawn(name, &mut command, self.dir.path());
+        self.started(name, &mut command)
+    }
+
+    /// Starts a worker of another version.
+    pub(crate) fn worker_of(&self, binary: &Path, name: &str, concurrency: usize) -> Worker {
+        self.started(
+            name,
+            &mut self.command_of(binary, &["worker", "--concurrency", &concurrency.to_string()]),
+        )
+    }
+
+    fn started(&self, name: &str, command: &mut Command) -> Worker {
+        let mut proc = Proc::spawn(name, command, self.dir.path());
         proc.wait_until("working", Duration::from_secs(30), |proc| incarnation(&proc.stderr()).is_some());
         let incarnation = incarnation(&proc.stderr()).unwrap();
         Worker { proc, incarnation }

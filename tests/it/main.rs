@@ -16,6 +16,7 @@ mod doctor;
 mod errors;
 mod fallback;
 mod forgotten;
+mod guarantees;
 mod help;
 mod keys;
 mod layering;

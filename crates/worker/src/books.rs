@@ -100,6 +100,11 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether that epoch is known, or somebody is at it.
+    pub(crate) fn heeds(&self, epoch: &Epoch) -> bool {
+        self.books.heard.try_lock().map_or(true, |heard| heard.as_ref() == Some(epoch))
+    }
+
     /// To a namespace that has begun anew: what the archive does not have.
     async fn tell_wiped(&self) -> anyhow::Result<()> {
         let recent = self.books.recent();

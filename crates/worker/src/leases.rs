@@ -101,7 +101,11 @@ async fn say_alive(engine: &Weak<Engine>, queue: Option<&Queue>) {
     let Some(queue) = queue else { return };
     match queue.beat(&incarnation, &beat).await {
         Ok(Layout { from: Some(from), layout, .. }) => {
-            info!(from, to = layout, "no older version of Pictor works here any more: the namespace has the new layout");
+            info!(
+                from,
+                to = layout,
+                "no older version of Pictor works here any more: the namespace has the new layout"
+            );
         }
         Ok(_as_it_was) => {}
         Err(error) => debug!(%error, "cannot say that this worker is alive"),

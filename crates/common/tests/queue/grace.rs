@@ -51,3 +51,16 @@ async fn nothing_is_reaped_in_grace() {
     past_grace(&world).await;
     assert_eq!(world.queue.reap(100).await.unwrap().requeued, 1);
 }
+
+#[tokio::test]
+async fn a_claim_that_is_told_to_wait_keeps_one_grace_from_following_another() {
+    let world = World::with(Duration::from_secs(8), &LaneLimits::default()).await;
+    assert_eq!(world.claim(1).await.why, "grace");
+    let two_seconds_ago = world.now().await - 2_000_000;
+    set_meta(&world, "stamp", &two_seconds_ago.to_string()).await;
+    assert_eq!(world.claim(1).await.why, "grace");
+    let name = format!("{}meta", world.queue.keys().prefix());
+    let stamp: u64 =
+        redis::cmd("HGET").arg(name).arg("stamp").query_async(&mut world.redis.clone()).await.unwrap();
+    assert!(stamp > two_seconds_ago);
+}

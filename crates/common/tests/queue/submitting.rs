@@ -2,7 +2,6 @@
 
 use pictor_common::{
     batch::{Line, Made},
-    keys::Keys,
     queue::{Known, Queue, QueueError, SealError, Submitted},
     store::image_name,
 };

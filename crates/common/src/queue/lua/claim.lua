@@ -34,10 +34,11 @@ local function finish(sleep, why)
 end
 
 local grace = in_grace()
+-- Also in a grace: one would follow another while reapers are busy with telling Redis what it has forgotten.
+stamp()
 -- Nothing is spent before it is known what was spent: somebody must look into the archive.
 if not BOOKS then return finish(1000000, 'books') end
 if grace then return finish(grace - NOW, 'grace') end
-stamp()
 promote(request.free)
 
 local stale, spent_flows = 32, 8

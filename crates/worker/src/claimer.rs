@@ -7,10 +7,9 @@ use std::{
 
 use pictor_common::{
     MicroUsd,
-    queue::{Attempt, Billed, Claim, Claimed, Failure, LaneOffer, Outcome, QueueError, Unmade},
+    queue::{Attempt, Billed, Claim, Claimed, Connection, Failure, LaneOffer, Outcome, QueueError, Unmade},
 };
 use rand::Rng as _;
-use redis::aio::MultiplexedConnection;
 use tokio::sync::{Semaphore, mpsc};
 use tracing::{debug, error, info, warn};
 
@@ -35,7 +34,7 @@ pub(crate) struct Claimer {
     pub(crate) renewals: Renewals,
     pub(crate) sequence: u64,
     pub(crate) calls: u64,
-    pub(crate) waker: Option<MultiplexedConnection>,
+    pub(crate) waker: Option<Connection>,
     /// When the lanes were last declared.
     pub(crate) declared: Instant,
 }

@@ -54,7 +54,7 @@ async fn renew(engine: &Weak<Engine>, renewed: &watch::Sender<Option<Instant>>) 
     loop {
         let Some(live) = engine.upgrade() else { return };
         if queue.is_none() {
-            queue = live.queue.own().ok();
+            queue = Some(live.queue.own());
         }
         let held = live.held.all();
         live.health.beat(Loop::Leases);

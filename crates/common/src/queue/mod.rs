@@ -18,6 +18,7 @@ mod finish;
 mod gauges;
 mod known;
 mod lane;
+mod link;
 mod overview;
 pub mod pace;
 mod packed;
@@ -31,6 +32,8 @@ pub mod server;
 mod steer;
 mod submit;
 mod swap;
+mod topology;
+mod trouble;
 mod why;
 mod workers;
 
@@ -40,7 +43,7 @@ pub use budget::{Budget, Counter, Counters, DaySpent, TenantMoney};
 pub use caps::{Alert, Audited, Cap, CapOf, PARTS, Setter, WasSet};
 pub use claim::{Begun, Claim, Claimed, Grant, HeldAsset, HeldPhase, Hold, LaneOffer};
 pub use commands::acl_rule;
-pub use connection::{Connection, Queue};
+pub use connection::Queue;
 pub use detail::{Asked, AssetDetail};
 pub use epoch::Epoch;
 pub use find::{Bounded, NamedLine};
@@ -50,6 +53,7 @@ pub use finish::{
 pub use gauges::Gauges;
 pub use known::Known;
 pub use lane::{Dimension, LaneLimits, LaneState, LimitKind};
+pub use link::Connection;
 pub use overview::{BatchView, Head, Overview, RouteView, Sample, Which};
 pub use read::{AssetState, BatchState, Counts, LedgerEntry, Totals};
 pub use reap::{Orphan, Reaped};
@@ -57,6 +61,7 @@ pub use recent::Recent;
 pub use steer::{FailureAction, Moved};
 pub use submit::{Chunk, SealError, Submitted};
 pub use swap::{Offer, Parted, StandIn};
+pub use topology::{Access, BadUrl, Topology, Vote, Way};
 pub use why::{Why, why};
 pub use workers::{Beat, WorkerState};
 
@@ -76,8 +81,11 @@ pub const CHUNK: usize = 500;
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
     /// Redis is away, refused, or answered an error.
-    #[error("Redis: {0}")]
+    #[error("Redis: {}", trouble::words(.0))]
     Redis(#[from] redis::RedisError),
+    /// The user may not run what a script needs.
+    #[error("Redis: the user may not {0} (pictor doctor prints the rule that is enough)")]
+    Forbidden(String),
     /// Redis answered something a script of this version does not.
     #[error("unexpected answer from Redis to {script}: {source}")]
     Answer {

@@ -33,6 +33,7 @@ mod skip_bad;
 mod store_contract;
 mod support;
 mod templates;
+mod topology;
 mod vary;
 mod watch;
 mod watch_speed;

@@ -65,9 +65,7 @@ impl Claimer {
                 Ok(claimed) => {
                     let taken = claimed.grants.len();
                     let (sleep, why, wake) = (claimed.sleep, claimed.why.clone(), claimed.wake.clone());
-                    if taken > 0 {
-                        self.engine.health.claimed();
-                    }
+                    self.engine.health.claimed(Ok(taken));
                     self.hand_over(claimed).await;
                     self.engine.health.waits(Loop::Claims);
                     if taken < free {
@@ -79,6 +77,7 @@ impl Claimer {
                 }
                 Err(error) => {
                     warn!(%error, "cannot claim: waiting for Redis");
+                    self.engine.health.claimed(Err(error.to_string()));
                     self.engine.health.waits(Loop::Claims);
                     tokio::select! {
                         () = draining.cancelled() => return,

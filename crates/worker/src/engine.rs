@@ -171,6 +171,7 @@ impl Engine {
             other_profile: self.other_profile(),
             refused: self.refused.lanes(),
             disk_full: self.room.full(),
+            cannot_claim: self.health.claim_trouble(),
         }
     }
 

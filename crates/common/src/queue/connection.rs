@@ -53,15 +53,7 @@ impl Queue {
     }
 
     fn over(connection: Connection, keys: Keys) -> Self {
-        Self {
-            connection,
-            keys,
-            grace: GRACE,
-            epoch: None,
-            profile: None,
-            zone: TimeZone::UTC,
-            alerts: None,
-        }
+        Self { connection, keys, grace: GRACE, epoch: None, profile: None, zone: TimeZone::UTC, alerts: None }
     }
 
     /// Sets how long nothing is claimed or reaped after a gap; zero where one process owns the server.
@@ -121,9 +113,15 @@ impl Queue {
     async fn check_schema(&self) -> Result<(), QueueError> {
         let name = self.keys.schema();
         let mut connection = self.connection.clone();
-        let _set: Option<String> =
-            redis::cmd("SET").arg(&name).arg(SCHEMA).arg("NX").query_async(&mut connection).await?;
-        let found: String = redis::cmd("GET").arg(&name).query_async(&mut connection).await?;
+        let get = redis::cmd("GET").arg(&name).to_owned();
+        // A server that is full or a replica can still be looked at.
+        let mut found: Option<String> = get.query_async(&mut connection).await?;
+        if found.is_none() {
+            let _set: Option<String> =
+                redis::cmd("SET").arg(&name).arg(SCHEMA).arg("NX").query_async(&mut connection).await?;
+            found = get.query_async(&mut connection).await?;
+        }
+        let found = found.unwrap_or_default();
         if found == SCHEMA.to_string() { Ok(()) } else { Err(QueueError::Schema { found }) }
     }
 

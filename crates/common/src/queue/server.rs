@@ -201,10 +201,7 @@ impl ServerFacts {
 }
 
 /// The places of the commands that the user may not run.
-async fn refused(
-    connection: &mut (impl ConnectionLike + Send),
-    probe: &str,
-) -> RedisResult<Vec<usize>> {
+async fn refused(connection: &mut (impl ConnectionLike + Send), probe: &str) -> RedisResult<Vec<usize>> {
     let words: Vec<Vec<&str>> = COMMANDS
         .iter()
         .map(|words| words.iter().map(|word| if *word == KEY { probe } else { word }).collect())

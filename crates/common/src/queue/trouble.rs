@@ -4,7 +4,8 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 /// The words for an error of Redis; a server's own stand behind them.
 pub(super) fn words(error: &RedisError) -> String {
-    let first = error.clone().into_server_errors().and_then(|all| all.first().map(|(_, error)| error.clone()));
+    let first =
+        error.clone().into_server_errors().and_then(|all| all.first().map(|(_, error)| error.clone()));
     let inner = first.map(RedisError::from);
     let error = inner.as_ref().unwrap_or(error);
     let mend = match (error.kind(), error.code()) {

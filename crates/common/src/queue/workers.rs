@@ -34,6 +34,9 @@ pub struct Beat {
     /// Whether the disk of its spool has no room: it takes nothing.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub disk_full: bool,
+    /// Why Redis gives it no work, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cannot_claim: Option<String>,
 }
 
 /// A worker that is alive.

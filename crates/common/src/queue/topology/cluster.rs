@@ -8,7 +8,11 @@ use super::{Reached, address, elsewhere, trouble};
 const MOST_HOPS: u32 = 4;
 
 /// Connects to the node that has a key.
-pub(super) async fn reach(nodes: &[Client], how: &AsyncConnectionConfig, probe: &str) -> RedisResult<Reached> {
+pub(super) async fn reach(
+    nodes: &[Client],
+    how: &AsyncConnectionConfig,
+    probe: &str,
+) -> RedisResult<Reached> {
     let mut last = None;
     for node in nodes {
         match follow(node, how, probe).await {
@@ -43,7 +47,10 @@ async fn follow(node: &Client, how: &AsyncConnectionConfig, probe: &str) -> Redi
             Err(error) => return Err(error),
         }
     }
-    Err(trouble(format!("the nodes of the cluster send from one to another, the last is {}", address(&client))))
+    Err(trouble(format!(
+        "the nodes of the cluster send from one to another, the last is {}",
+        address(&client)
+    )))
 }
 
 /// The node that an answer points to; one without a host is where the answer came from.

@@ -79,7 +79,9 @@ impl Sentinels {
         }
         Err(match last {
             Some((sentinel, error)) if strangers == 0 => away(&sentinel, &error),
-            _ => trouble(format!("the Sentinels know no master {:?}: see SENTINEL MASTERS there", self.master)),
+            _ => {
+                trouble(format!("the Sentinels know no master {:?}: see SENTINEL MASTERS there", self.master))
+            }
         })
     }
 
@@ -120,7 +122,8 @@ async fn ask(client: &Client, master: &str) -> RedisResult<Named> {
 fn away(sentinel: &str, error: &RedisError) -> RedisError {
     let words = match error.code() {
         Some("NOAUTH" | "WRONGPASS") => {
-            "it wants a password: set redis.sentinel_password, and redis.sentinel_user if it has users".to_owned()
+            "it wants a password: set redis.sentinel_password, and redis.sentinel_user if it has users"
+                .to_owned()
         }
         Some("ERR") => format!("{error}: is that a Sentinel?"),
         _ => error.to_string(),

@@ -26,13 +26,17 @@ pub enum BadUrl {
     #[error("the name of the master is missing: redis+sentinel://HOST:26379,HOST:26379/MASTER")]
     Master,
     /// A cluster has one database.
-    #[error("a cluster has database 0 alone: leave the number out, and use redis.namespace to keep things apart")]
+    #[error(
+        "a cluster has database 0 alone: leave the number out, and use redis.namespace to keep things apart"
+    )]
     Database,
     /// Whoever is on the way could read and change everything.
     #[error("#insecure is not supported: name the authority that vouches for the server in redis.ca_file")]
     Insecure,
     /// Certificates, and no TLS.
-    #[error("redis.ca_file and redis.cert_file are for TLS: begin with rediss://, rediss+sentinel:// or rediss+cluster://")]
+    #[error(
+        "redis.ca_file and redis.cert_file are for TLS: begin with rediss://, rediss+sentinel:// or rediss+cluster://"
+    )]
     NoTls,
     /// The client's words, which repeat nothing of the URL but numbers.
     #[error("{0}")]
@@ -118,9 +122,8 @@ fn sentinel(parts: &Parts<'_>, access: &Access) -> Result<Topology, BadUrl> {
     if let Some(password) = &access.sentinel_password {
         own = own.set_password(password.expose_secret());
     }
-    let asked = |client: &Client| {
-        Client::open(client.get_connection_info().clone().set_redis_settings(own.clone()))
-    };
+    let asked =
+        |client: &Client| Client::open(client.get_connection_info().clone().set_redis_settings(own.clone()));
     let clients = clients.iter().map(asked).collect::<Result<_, _>>()?;
     Ok(Topology(Kind::Sentinel(Sentinels { clients, master: master.to_owned(), server })))
 }

@@ -101,7 +101,7 @@ async fn makes_all(world: &World, rows: u64) {
     let worker = world.worker("worker", 8, &[]);
     world.json(&["submit", file.to_str().unwrap(), "--run-id", "all", "--wait"]);
     assert_eq!(world.sim.billed().await, rows);
-    assert_eq!(world.json(&["status"])["batches"][0]["done"], rows);
+    assert_eq!(world.json(&["status"])["batches"][0]["counts"]["done"], rows);
     drop(worker);
 }
 

@@ -61,9 +61,10 @@ async fn the_whole_system_works_under_the_published_rule() {
          late,a thing [[sim:server_error*1]],{MODEL},256x256\ngood,a good thing,{MODEL},256x256\n"
     );
     fs::write(world.path("rows.csv"), rows).unwrap();
+    world.catalogue("more.csv", 0..3);
     let mut worker = world.worker("worker", 4, &[]);
     runs(&world, &["budget", "set", "per-day", "40"]);
-    runs(&world, &["budget", "set", "tenant.default.total", "30"]);
+    runs(&world, &["budget", "set", "tenant", "default", "30"]);
     runs(&world, &["submit", "rows.csv", "--run-id", "all", "--cap", "25", "--wait"]);
     assert_eq!(world.ended("all", PATIENCE).await.counts.failed, 1);
     let failed: serde_json::Value = world.json(&["failed", "list", "--all"]);
@@ -88,7 +89,7 @@ async fn the_whole_system_works_under_the_published_rule() {
         &["results", "all"],
         &["lane", "list"],
         &["lane", "pause", "sim.dall-e-2"],
-        &["submit", "rows.csv", "--run-id", "again"],
+        &["submit", "more.csv", "--run-id", "again"],
         &["batch", "pause", "again", "--reason", "a look"],
         &["batch", "resume", "again"],
         &["batch", "priority", "again", "interactive"],

@@ -81,7 +81,7 @@ async fn a_busy_worker_follows_the_namespace_through_a_cluster() {
     assert_eq!(judgement.twice, 0, "{judgement:?}");
     assert!(worker.proc.exited().is_none(), "{}", worker.proc.told());
     says(&world, "cluster", "ok", &[&world.redis.address().to_string()]);
-    assert_eq!(world.json(&["status"])["batches"][0]["done"], 40);
+    assert_eq!(world.json(&["status"])["batches"][0]["counts"]["done"], 40);
 }
 
 /// A node that gives the namespace away says where it went.

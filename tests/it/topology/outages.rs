@@ -150,7 +150,7 @@ async fn a_server_that_is_full_finishes_what_is_sent_and_takes_no_more() {
     loop {
         let status = world.json(&["status"]);
         let batch = &status["batches"][0];
-        let done = batch["done"].as_u64().unwrap();
+        let done = batch["counts"]["done"].as_u64().unwrap();
         if done == world.sim.billed().await && status["workers"][0]["held"] == 0 {
             assert!(done < 40, "it took more all the same");
             let told = told(&world.run(&["status"]));

@@ -123,7 +123,7 @@ async fn busy_workers_follow_the_sentinels_to_another_master() {
     }
     let now = world.redis.address().to_string();
     says(&world, "reach", "ok", &[&now]);
-    assert_eq!(world.json(&["status"])["batches"][0]["done"], 60);
+    assert_eq!(world.json(&["status"])["batches"][0]["counts"]["done"], 60);
 
     // A Sentinel is lost: nobody notices but a doctor.
     sentinels.remove(0);

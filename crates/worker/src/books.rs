@@ -6,7 +6,7 @@
 
 use std::{
     collections::{HashSet, VecDeque},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -105,6 +105,19 @@ fn keep<T>(notes: &Mutex<VecDeque<(Instant, T)>>, time: Duration, note: T) {
 }
 
 impl Engine {
+    /// Tells another epoch in a task of its own, unless that is under way: it can take seconds, and where nobody looks
+    /// after a namespace for so long, its grace begins anew.
+    pub(crate) fn heed_beside(self: &Arc<Self>, epoch: Epoch) {
+        if self.books.heard.try_lock().is_ok_and(|heard| heard.as_ref() != Some(&epoch)) {
+            let engine = Arc::clone(self);
+            tokio::spawn(async move {
+                if let Err(error) = engine.heed_epoch(&epoch).await {
+                    warn!(error = format!("{error:#}"), "cannot tell Redis yet what it has forgotten");
+                }
+            });
+        }
+    }
+
     /// Tells another epoch what this worker paid lately and it may not know.
     pub(crate) async fn heed_epoch(&self, epoch: &Epoch) -> anyhow::Result<()> {
         let mut heard = self.books.heard.lock().await;

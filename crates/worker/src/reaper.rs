@@ -53,10 +53,8 @@ async fn round(engine: &Arc<Engine>) -> Result<(), QueueError> {
     let reaped = engine.queue.reap(LIMIT).await?;
     // What follows may wait for the store.
     engine.health.waits(Loop::Reaper);
-    if let Some(epoch) = &reaped.epoch
-        && let Err(error) = engine.heed_epoch(epoch).await
-    {
-        warn!(error = format!("{error:#}"), "cannot tell Redis yet what it has forgotten");
+    if let Some(epoch) = reaped.epoch {
+        engine.heed_beside(epoch);
     }
     if reaped.requeued + reaped.orphaned > 0 {
         info!(given_back = reaped.requeued, orphaned = reaped.orphaned, "leases ended without their owner");

@@ -1,6 +1,7 @@
 //! Redis is killed, and a replica takes over that had not got the last second or two of what was written.
 
 use std::{
+    collections::BTreeSet,
     net::SocketAddr,
     time::{Duration, Instant},
 };
@@ -9,8 +10,7 @@ use pictor_simulator::Options;
 
 use super::{
     Dice, Played,
-    redis_dies::next_claim_since,
-    stage::{Size, Stage, secs},
+    stage::{Size, Stage, leases, next_claim, secs},
 };
 use crate::{
     support::{
@@ -111,24 +111,28 @@ fn number(info: &str, name: &str) -> u64 {
     value.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
 }
 
-/// Kills the master when its replica has lagged for a while, and lets that take over.
+/// Kills the master when its replica has lagged for a while, and lets that take over; tells what was claimed until then.
 async fn fails_over(
     stage: &mut Stage,
     follower: Follower,
     front: &Proxy,
     dice: &mut Dice,
     size: &Size,
-) -> u64 {
+) -> BTreeSet<(String, String)> {
     // What was submitted just now is not to be lost: no worker could know of it.
     follower.has(written(&stage.world.redis).await).await;
     follower.lags();
     tokio::time::sleep(dice.time(&LAG)).await;
+    // Nobody claims while it is looked at: what is claimed after that is claimed of the other.
+    send(&stage.world.redis, &["CLIENT", "PAUSE", "60000", "WRITE"]).await;
+    let claimed = leases(&mut stage.redis().await).await;
     let written = written(&stage.world.redis).await;
     stage.world.redis.kill();
     tokio::time::sleep(dice.time(&size.lasts)).await;
     let (server, forgotten) = follower.takes_over(written, front).await;
     stage.world.redis = server;
-    forgotten
+    assert!(forgotten > 0, "the replica had everything");
+    claimed
 }
 
 pub(crate) async fn failover(size: &Size) -> Played {
@@ -145,10 +149,9 @@ pub(crate) async fn failover(size: &Size) -> Played {
     for _ in 0..size.faults {
         tokio::time::sleep(dice.time(&size.gap)).await;
         played.saw(stage.busy().await);
-        let forgotten = fails_over(&mut stage, follower, &front, &mut dice, size).await;
-        assert!(forgotten > 0, "the replica had everything");
+        let claimed = fails_over(&mut stage, follower, &front, &mut dice, size).await;
         let back = Instant::now();
-        played.recoveries.push(next_claim_since(&stage, back, size.patience).await - back);
+        played.recoveries.push(next_claim(&mut stage.redis().await, &claimed, size.patience).await - back);
         stage.all_work();
         follower = Follower::of(&stage.world.redis).await;
     }

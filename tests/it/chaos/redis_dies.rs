@@ -115,7 +115,7 @@ pub(crate) async fn redis_dies(size: &Size, file: File) -> Played {
 
 /// Waits for a claim of the server that is back. What workers had claimed before and say again in the first seconds
 /// is none.
-pub(crate) async fn next_claim_since(stage: &Stage, back: Instant, patience: Duration) -> Instant {
+async fn next_claim_since(stage: &Stage, back: Instant, patience: Duration) -> Instant {
     let mut redis = stage.redis().await;
     let mut known = BTreeSet::new();
     while back.elapsed() < Duration::from_secs(4) {

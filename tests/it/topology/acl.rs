@@ -100,7 +100,6 @@ async fn the_whole_system_works_under_the_published_rule() {
         &["ledger", "list"],
         &["ledger", "totals"],
         &["ledger", "totals", "--by", "account"],
-        &["gallery"],
         &["doctor"],
     ] {
         runs(&world, args);

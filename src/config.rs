@@ -84,6 +84,14 @@ pub(crate) struct RedisSettings {
     /// May carry a password.
     pub(crate) url: Option<SecretString>,
     pub(crate) namespace: String,
+    /// The authority that vouches for the server, instead of the system's.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// What the server is to know us by.
+    pub(crate) cert_file: Option<PathBuf>,
+    pub(crate) key_file: Option<PathBuf>,
+    /// At the Sentinels, if they ask for it.
+    pub(crate) sentinel_user: Option<String>,
+    pub(crate) sentinel_password: Option<SecretString>,
 }
 
 /// Where images go.

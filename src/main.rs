@@ -18,6 +18,7 @@ mod signals;
 mod submission;
 mod table;
 mod templates;
+mod topology;
 mod waits;
 
 fn main() -> std::process::ExitCode {

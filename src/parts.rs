@@ -9,13 +9,13 @@ use pictor_common::{
     store::Store,
 };
 use pictor_worker::{AlertSettings, Lane, Parts, Settings as WorkerSettings};
-use secrecy::ExposeSecret as _;
 
 use crate::{
     completion,
     config::{Settings, who},
     private_redis::{PrivateRedis, Use},
     signals::Signals,
+    topology,
 };
 
 /// Where images go when nothing says otherwise.
@@ -60,7 +60,7 @@ pub(crate) async fn open_queue(
     how: Use<'_>,
 ) -> anyhow::Result<OpenQueue> {
     let keys = Keys::new(&settings.redis.namespace)?;
-    let Some(url) = &settings.redis.url else {
+    let Some(redis) = topology::of(&settings.redis)? else {
         let private = PrivateRedis::open(&settings.data_dir, how, signals).await?;
         let queue = Queue::connect(private.client()?, keys).await?;
         // One process owns the server: nobody else has leases to re-assert.
@@ -69,26 +69,12 @@ pub(crate) async fn open_queue(
         queue.belong_to(settings.profile.as_deref()).await?;
         return Ok(OpenQueue { queue, private: Some(private) });
     };
-    let client = redis::Client::open(url.expose_secret()).context("settings: redis.url")?;
-    let queue = Queue::connect(client, keys).await.with_context(|| {
-        let address = shown(url.expose_secret());
-        format!(
-            "cannot use the Redis at {address}; is it running, and is redis.url (PICTOR_REDIS__URL) right?"
-        )
+    let queue = Queue::connect(redis.clone(), keys).await.with_context(|| {
+        format!("cannot use the Redis at {redis}; is it running, and is redis.url (PICTOR_REDIS__URL) right?")
     })?;
     let queue = queue.of_profile(settings.profile.as_deref()).in_zone(settings.budget.time_zone.clone());
     queue.belong_to(settings.profile.as_deref()).await?;
     Ok(OpenQueue { queue, private: None })
-}
-
-/// A URL without what must not be shown.
-pub(crate) fn shown(url: &str) -> String {
-    let parsed = url::Url::parse(url).ok();
-    let address = parsed.and_then(|url| {
-        let host = url.host_str()?.to_owned();
-        Some(url.port().map_or(host.clone(), |port| format!("{host}:{port}")))
-    });
-    address.unwrap_or_else(|| "configured address".to_owned())
 }
 
 /// The URL of the store: a flag's, the settings', or a directory here.

@@ -107,7 +107,9 @@ pub(crate) fn hindered(beat: &Beat) -> Option<String> {
     let refused = || format!("takes nothing for {}: its API key was refused", beat.refused.join(", "));
     let full = || "takes nothing: the disk of its spool is full".to_owned();
     let other = beat.other_profile.as_ref().map(of_profile);
-    other.or_else(|| beat.disk_full.then(full)).or_else(|| (!beat.refused.is_empty()).then(refused))
+    let claims = || beat.cannot_claim.as_ref().map(|why| format!("takes nothing: {why}"));
+    let refused = || (!beat.refused.is_empty()).then(refused);
+    other.or_else(|| beat.disk_full.then(full)).or_else(claims).or_else(refused)
 }
 
 /// The time that is left until a moment.

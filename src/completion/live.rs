@@ -12,7 +12,6 @@ use pictor_common::{
 };
 use pictor_producer::gallery;
 use pictor_worker::verdict::FailureClass;
-use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 
 use super::{Source, remembered};
@@ -20,6 +19,7 @@ use crate::{
     config::{self, Flags, Settings},
     private_redis,
     table::shortened,
+    topology,
 };
 
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -112,11 +112,11 @@ pub(crate) async fn remember(queue: &Queue, data_dir: &Path) {
 }
 
 async fn queued(source: Source, current: &OsStr, settings: &Settings) -> Option<Vec<Name>> {
-    let client = match &settings.redis.url {
-        Some(url) => redis::Client::open(url.expose_secret()).ok()?,
-        None => private_redis::running(&settings.data_dir)?,
+    let redis = match topology::of(&settings.redis).ok()? {
+        Some(redis) => redis,
+        None => private_redis::running(&settings.data_dir)?.into(),
     };
-    let queue = Queue::peek(client, Keys::new(&settings.redis.namespace).ok()?).await.ok()??;
+    let queue = Queue::peek(redis, Keys::new(&settings.redis.namespace).ok()?).await.ok()??;
     asked(source, current, &queue).await.ok()
 }
 

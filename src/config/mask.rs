@@ -7,8 +7,7 @@ const MASK: &str = "***";
 /// An address without its password.
 pub(super) fn address(text: &str) -> String {
     let Ok(mut url) = Url::parse(text) else {
-        // What cannot be read cannot be masked in part.
-        return if text.contains("://") && text.contains('@') { "set".to_owned() } else { text.to_owned() };
+        return several(text);
     };
     let is_secret = |name: &str| matches!(name, "pass" | "password" | "token" | "key");
     let secret_query = url.query_pairs().any(|(name, _)| is_secret(&name));
@@ -33,6 +32,23 @@ pub(super) fn address(text: &str) -> String {
     url.to_string()
 }
 
+/// An address with several hosts, or one that is none.
+fn several(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://").filter(|_| text.contains('@')) else {
+        return text.to_owned();
+    };
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    match authority.rsplit_once('@') {
+        Some((who, hosts)) if hosts.contains(',') && !path.contains(['@', '?']) => {
+            let named = who.split_once(':').map_or(String::new(), |(name, _)| format!("{name}:"));
+            format!("{scheme}://{named}{MASK}@{hosts}{path}")
+        }
+        // What cannot be read cannot be masked in part.
+        _unread => "set".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,6 +61,11 @@ mod tests {
             ("redis://hunter2@queue", "redis://***@queue"),
             ("redis+unix:///run/redis.sock?db=1&pass=hunter2", "redis+unix:///run/redis.sock?db=1&pass=***"),
             ("https://user:hunter2@host name/", "set"),
+            ("redis+sentinel://app:hunter2@a:1,b:2/shop", "redis+sentinel://app:***@a:1,b:2/shop"),
+            ("redis+cluster://:hunter2@a:1,b:2", "redis+cluster://:***@a:1,b:2"),
+            ("redis+cluster://hunter2@a:1,b:2", "redis+cluster://***@a:1,b:2"),
+            ("redis+cluster://:hunt/er2@a:1,b:2", "set"),
+            ("redis+cluster://a:1,b:2", "redis+cluster://a:1,b:2"),
             ("http://127.0.0.1:9000", "http://127.0.0.1:9000"),
             ("s3://shop-images/generated", "s3://shop-images/generated"),
             ("images/@shop", "images/@shop"),

@@ -44,7 +44,7 @@ pub(super) fn show(
     let mut rows = Rows::of(layers);
     let Settings {
         profile: _,
-        redis: RedisSettings { url, namespace },
+        redis,
         store,
         accounts,
         worker,
@@ -58,8 +58,7 @@ pub(super) fn show(
     rows.add("", &["data_dir"], data_dir.display().to_string());
     rows.add("", &["log"], log.clone());
     rows.add("", &["log_format"], log_format.as_str());
-    rows.add("redis", &["url"], url.as_ref().map(|url| mask::address(url.expose_secret())));
-    rows.add("redis", &["namespace"], namespace.clone());
+    show_redis(&mut rows, redis);
     show_store(&mut rows, store);
     for (name, account) in accounts {
         account::show(&mut rows, settings, name, account, today);
@@ -111,6 +110,19 @@ fn show_budget(rows: &mut Rows<'_>, budget: &BudgetSettings) {
     });
     rows.add("budget", &["alert_command"], text(command));
     rows.add("budget", &["alert_url"], rows::secret(alert_url.as_ref()));
+}
+
+fn show_redis(rows: &mut Rows<'_>, redis: &RedisSettings) {
+    let RedisSettings { url, namespace, ca_file, cert_file, key_file, sentinel_user, sentinel_password } =
+        redis;
+    let path = |file: &Option<PathBuf>| file.as_ref().map(|file| file.display().to_string());
+    rows.add("redis", &["url"], url.as_ref().map(|url| mask::address(url.expose_secret())));
+    rows.add("redis", &["namespace"], namespace.clone());
+    rows.add("redis", &["ca_file"], path(ca_file));
+    rows.add("redis", &["cert_file"], path(cert_file));
+    rows.add("redis", &["key_file"], path(key_file));
+    rows.add("redis", &["sentinel_user"], sentinel_user.clone());
+    rows.add("redis", &["sentinel_password"], rows::secret(sentinel_password.as_ref()));
 }
 
 fn show_store(rows: &mut Rows<'_>, store: &StoreSettings) {

@@ -5,7 +5,8 @@
 
 pub(crate) mod cut_off;
 mod dice;
-mod judge;
+pub(crate) mod failover;
+pub(crate) mod judge;
 pub(crate) mod kill;
 pub(crate) mod redis_dies;
 mod stage;

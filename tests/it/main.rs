@@ -34,6 +34,7 @@ mod skip_bad;
 mod store_contract;
 mod support;
 mod templates;
+mod topology;
 mod upgrade;
 mod vary;
 mod watch;

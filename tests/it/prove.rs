@@ -4,14 +4,14 @@ use std::{fmt::Write as _, fs, process::Command, time::Duration};
 
 use crate::{
     bench, budget,
-    chaos::{Played, cut_off, kill as killing, redis_dies, stopped, store_away, wiped},
+    chaos::{Played, cut_off, failover, kill as killing, redis_dies, stopped, store_away, wiped},
     cost, death, measures, producing, upgrade, watch_speed,
 };
 
 const CHAOS: &str = "Each scenario judged by the simulator's invoice, the objects in the store and the ledger: `lost` are assets \
     without a bill or an object, `paid twice` bills beyond one an asset, each of them a request that the ledger calls \
     unknown. `recovered` is p50 and max: from a worker's SIGKILL to the next claim of the last asset it held, from Redis' \
-    return or its wipe to the next claim or request, from SIGTERM to the end. `at least` are requests in flight and bodies \
+    return, its successor's coming or its wipe to the next claim or request, from SIGTERM to the end. `at least` are requests in flight and bodies \
     part-received when a fault came. A seed has the same faults at the same times: `PICTOR_CHAOS_SEED=SEED make \
     prove-chaos-NAME`.\n\n\
     | fault | faults | assets | billed | lost | paid twice | unknown | recovered | at least | seed | proof, commit |\n\
@@ -342,6 +342,13 @@ async fn chaos_redis() {
     ] {
         played("chaos-redis", fault, &redis_dies::redis_dies(&redis_dies::FULL, file).await);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "full size: make prove-chaos-failover"]
+async fn chaos_failover() {
+    let fault = "SIGKILL of Redis, a replica takes over that lags by one to two seconds";
+    played("chaos-failover", fault, &failover::failover(&failover::FULL).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

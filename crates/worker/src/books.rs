@@ -6,7 +6,7 @@
 
 use std::{
     collections::{HashSet, VecDeque},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -24,6 +24,8 @@ use crate::engine::{Engine, Settings, wall_ms};
 /// By then what was paid is in the archive.
 const KEPT: Duration = Duration::from_secs(180);
 const MOST: usize = 50_000;
+/// As much as a replica may lag that takes over, and more.
+const FREE_KEPT: Duration = Duration::from_secs(30);
 /// Clocks of this host and of Redis may differ by so much, ms.
 const SKEW: u64 = 120_000;
 
@@ -33,6 +35,8 @@ pub(crate) struct Books {
     /// The epoch that has heard of everything this worker paid.
     heard: tokio::sync::Mutex<Option<Epoch>>,
     paid: Mutex<VecDeque<(Instant, Paid)>>,
+    /// Requests that ended without an image and cost nothing.
+    free: Mutex<VecDeque<(Instant, Attempt)>>,
     waiting: Mutex<bool>,
 }
 
@@ -68,11 +72,17 @@ impl Archived {
 impl Books {
     /// Takes note of what Redis has just been told.
     pub(crate) fn note(&self, attempt: &Attempt, what: What) {
-        let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
-        while paid.front().is_some_and(|(at, _)| at.elapsed() > KEPT) || paid.len() >= MOST {
-            paid.pop_front();
-        }
-        paid.push_back((Instant::now(), Paid { attempt: attempt.clone(), what }));
+        keep(&self.paid, KEPT, Paid { attempt: attempt.clone(), what });
+    }
+
+    /// The same of a request that made no image and cost nothing.
+    pub(crate) fn note_free(&self, attempt: &Attempt) {
+        keep(&self.free, FREE_KEPT, attempt.clone());
+    }
+
+    fn recent_free(&self) -> Vec<Attempt> {
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        free.iter().filter(|(at, _)| at.elapsed() <= FREE_KEPT).map(|(_, attempt)| attempt.clone()).collect()
     }
 
     fn recent(&self) -> Vec<Paid> {
@@ -86,7 +96,28 @@ impl Books {
     }
 }
 
+fn keep<T>(notes: &Mutex<VecDeque<(Instant, T)>>, time: Duration, note: T) {
+    let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
+    while notes.front().is_some_and(|(at, _)| at.elapsed() > time) || notes.len() >= MOST {
+        notes.pop_front();
+    }
+    notes.push_back((Instant::now(), note));
+}
+
 impl Engine {
+    /// Tells another epoch in a task of its own, unless that is under way: it can take seconds, and where nobody looks
+    /// after a namespace for so long, its grace begins anew.
+    pub(crate) fn heed_beside(self: &Arc<Self>, epoch: Epoch) {
+        if self.books.heard.try_lock().is_ok_and(|heard| heard.as_ref() != Some(&epoch)) {
+            let engine = Arc::clone(self);
+            tokio::spawn(async move {
+                if let Err(error) = engine.heed_epoch(&epoch).await {
+                    warn!(error = format!("{error:#}"), "cannot tell Redis yet what it has forgotten");
+                }
+            });
+        }
+    }
+
     /// Tells another epoch what this worker paid lately and it may not know.
     pub(crate) async fn heed_epoch(&self, epoch: &Epoch) -> anyhow::Result<()> {
         let mut heard = self.books.heard.lock().await;
@@ -98,11 +129,6 @@ impl Engine {
         }
         *heard = Some(epoch.clone());
         Ok(())
-    }
-
-    /// Whether that epoch is known, or somebody is at it.
-    pub(crate) fn heeds(&self, epoch: &Epoch) -> bool {
-        self.books.heard.try_lock().map_or(true, |heard| heard.as_ref() == Some(epoch))
     }
 
     /// To a namespace that has begun anew: what the archive does not have.
@@ -124,8 +150,35 @@ impl Engine {
     /// To a server that was restarted: all, since what it knows is settled already.
     async fn tell_older(&self) -> anyhow::Result<()> {
         let forgotten = self.tell(&self.books.recent(), true).await?;
+        self.tell_free().await?;
         if forgotten > 0 {
             warn!(images = forgotten, "Redis went back in time: it is told again what was paid since");
+        }
+        Ok(())
+    }
+
+    /// Tells what ended without an image and cost nothing: a server that has forgotten it would wait for an answer.
+    async fn tell_free(&self) -> Result<(), QueueError> {
+        for attempt in self.books.recent_free() {
+            let failure = Failure {
+                class: "forgotten".to_owned(),
+                message: "Redis went back in time, and forgot how this ended".to_owned(),
+                model: attempt.model.clone(),
+                at_ms: wall_ms(),
+                ..Failure::default()
+            };
+            let unmade = Unmade {
+                billed: Billed::No,
+                cost: MicroUsd::ZERO,
+                outcome: Outcome::Retry(Duration::ZERO),
+                max_unknown: self.settings.max_unknown,
+                failure: &failure,
+                pause: None,
+                refusal: None,
+                fault: None,
+                doubt: false,
+            };
+            self.queue.fail(&attempt, &unmade).await?;
         }
         Ok(())
     }

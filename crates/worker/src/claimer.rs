@@ -7,10 +7,9 @@ use std::{
 
 use pictor_common::{
     MicroUsd,
-    queue::{Attempt, Billed, Claim, Claimed, Failure, LaneOffer, Outcome, QueueError, Unmade},
+    queue::{Attempt, Billed, Claim, Claimed, Connection, Failure, LaneOffer, Outcome, QueueError, Unmade},
 };
 use rand::Rng as _;
-use redis::aio::MultiplexedConnection;
 use tokio::sync::{Semaphore, mpsc};
 use tracing::{debug, error, info, warn};
 
@@ -35,7 +34,7 @@ pub(crate) struct Claimer {
     pub(crate) renewals: Renewals,
     pub(crate) sequence: u64,
     pub(crate) calls: u64,
-    pub(crate) waker: Option<MultiplexedConnection>,
+    pub(crate) waker: Option<Connection>,
     /// When the lanes were last declared.
     pub(crate) declared: Instant,
 }
@@ -66,9 +65,7 @@ impl Claimer {
                 Ok(claimed) => {
                     let taken = claimed.grants.len();
                     let (sleep, why, wake) = (claimed.sleep, claimed.why.clone(), claimed.wake.clone());
-                    if taken > 0 {
-                        self.engine.health.claimed();
-                    }
+                    self.engine.health.claimed(Ok(taken));
                     self.hand_over(claimed).await;
                     self.engine.health.waits(Loop::Claims);
                     if taken < free {
@@ -80,6 +77,7 @@ impl Claimer {
                 }
                 Err(error) => {
                     warn!(%error, "cannot claim: waiting for Redis");
+                    self.engine.health.claimed(Err(error.to_string()));
                     self.engine.health.waits(Loop::Claims);
                     tokio::select! {
                         () = draining.cancelled() => return,

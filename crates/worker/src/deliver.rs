@@ -290,7 +290,9 @@ impl Engine {
             Self::pause(&mut tries).await;
         };
         self.metrics.ended(attempt, unmade, ended);
-        if unmade.billed != Billed::No {
+        if unmade.billed == Billed::No {
+            self.books.note_free(attempt);
+        } else {
             self.books.note(attempt, What::Nothing { billed: unmade.billed, cost: unmade.cost });
         }
     }

@@ -78,7 +78,7 @@ async fn serve(listener: TcpListener, engine: Arc<Engine>) -> io::Result<()> {
     let routes: BTreeSet<&str> =
         engine.lanes.values().flat_map(|lane| &lane.routes).map(Route::as_str).collect();
     let routes = routes.into_iter().map(Route::named).collect();
-    let queue = engine.queue.own().map_err(io::Error::other)?;
+    let queue = engine.queue.own();
     let shown = Arc::new(Shown { routes, queue, engine, look: Mutex::default() });
     let router = Router::new()
         .route("/healthz", get(healthz))

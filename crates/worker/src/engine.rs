@@ -173,6 +173,7 @@ impl Engine {
             disk_full: self.room.full(),
             layout: SCHEMA,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            cannot_claim: self.health.claim_trouble(),
         }
     }
 

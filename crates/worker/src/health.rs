@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -72,7 +72,10 @@ pub(crate) struct Health {
     pulses: [AtomicU64; Loop::ALL.len()],
     /// When leases were last renewed, plus one; 0 before the first time.
     renewed: AtomicU64,
-    renewal_failed: AtomicBool,
+    /// Why the last renewal failed, if it did.
+    renewal: Mutex<Option<String>>,
+    /// Why the last claim failed, if it did.
+    claim: Mutex<Option<String>>,
     claimed: AtomicU64,
     store: Mutex<Option<StoreSeen>>,
 }
@@ -84,7 +87,8 @@ impl Default for Health {
             started_ms: wall_ms(),
             pulses: Loop::ALL.map(|_| AtomicU64::new(WAITS)),
             renewed: AtomicU64::new(0),
-            renewal_failed: AtomicBool::new(false),
+            renewal: Mutex::default(),
+            claim: Mutex::default(),
             claimed: AtomicU64::new(0),
             store: Mutex::new(None),
         }
@@ -142,17 +146,25 @@ impl Health {
         self.pulse(which).store(WAITS, Ordering::Relaxed);
     }
 
-    /// Leases were renewed, or Redis did not answer.
-    pub(crate) fn renewed(&self, done: bool) {
-        if done {
+    /// Leases were renewed, or why Redis did not do it.
+    pub(crate) fn renewed(&self, done: Result<(), String>) {
+        if done.is_ok() {
             self.renewed.store(self.now() + 1, Ordering::Relaxed);
         }
-        self.renewal_failed.store(!done, Ordering::Relaxed);
+        note(&self.renewal, done.err());
     }
 
-    /// Assets were claimed.
-    pub(crate) fn claimed(&self) {
-        self.claimed.store(self.now(), Ordering::Relaxed);
+    /// So many assets were claimed, or why Redis gave none.
+    pub(crate) fn claimed(&self, taken: Result<usize, String>) {
+        if taken.as_ref().is_ok_and(|taken| *taken > 0) {
+            self.claimed.store(self.now(), Ordering::Relaxed);
+        }
+        note(&self.claim, taken.err());
+    }
+
+    /// Why Redis gives no work.
+    pub(crate) fn claim_trouble(&self) -> Option<String> {
+        held(&self.claim).clone()
     }
 
     /// Milliseconds since assets were last claimed, or since the worker began.
@@ -161,7 +173,7 @@ impl Health {
     }
 
     fn seen(&self) -> MutexGuard<'_, Option<StoreSeen>> {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+        held(&self.store)
     }
 
     /// The store did what it was asked, or why it did not.
@@ -202,13 +214,14 @@ impl Health {
     /// What this worker stands on and is not there, a line each.
     pub(crate) fn missing(&self, now: u64) -> Vec<String> {
         let renewed = self.renewed.load(Ordering::Relaxed).checked_sub(1);
-        let failed = self.renewal_failed.load(Ordering::Relaxed);
+        let failed = held(&self.renewal).clone();
+        let why = failed.as_ref().map_or(String::new(), |why| format!(": {why}"));
         let redis = match renewed.map(|at| now.saturating_sub(at)) {
-            None => Some("redis: no answer yet".to_owned()),
-            Some(age) if failed || age > REDIS_SILENT => {
-                Some(format!("redis: no answer for {} s", age / 1_000))
+            None => Some(format!("redis: no answer yet{why}")),
+            Some(age) if failed.is_some() || age > REDIS_SILENT => {
+                Some(format!("redis: no answer for {} s{why}", age / 1_000))
             }
-            Some(_) => None,
+            Some(_) => self.claim_trouble().map(|why| format!("claims: {why}")),
         };
         let store = match *self.seen() {
             None => Some("store: no answer yet".to_owned()),
@@ -219,6 +232,14 @@ impl Health {
         };
         redis.into_iter().chain(store).collect()
     }
+}
+
+fn held<T>(noted: &Mutex<T>) -> MutexGuard<'_, T> {
+    noted.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn note(place: &Mutex<Option<String>>, why: Option<String>) {
+    *held(place) = why;
 }
 
 #[cfg(test)]
@@ -245,15 +266,21 @@ mod tests {
     fn what_is_missing_is_told_with_its_age() {
         let health = Health::default();
         assert_eq!(health.missing(0), ["redis: no answer yet", "store: no answer yet"]);
-        health.renewed(true);
+        health.renewed(Ok(()));
         health.store(Ok(()));
         assert!(health.missing(5_000).is_empty());
+        health.claimed(Err("full".to_owned()));
+        assert_eq!(health.missing(5_000), ["claims: full"]);
+        health.claimed(Ok(0));
         assert_eq!(health.missing(13_500), ["redis: no answer for 13 s"]);
-        health.renewed(false);
+        health.renewed(Err("loading".to_owned()));
         health.store(Err(StoreErrorKind::Denied));
         health.store(Err(StoreErrorKind::Unavailable));
-        assert_eq!(health.missing(3_500), ["redis: no answer for 3 s", "store: unavailable for 3 s"]);
-        health.renewed(true);
+        assert_eq!(
+            health.missing(3_500),
+            ["redis: no answer for 3 s: loading", "store: unavailable for 3 s"]
+        );
+        health.renewed(Ok(()));
         health.store(Ok(()));
         assert!(health.missing(3_500).is_empty());
     }

@@ -54,7 +54,7 @@ async fn renew(engine: &Weak<Engine>, renewed: &watch::Sender<Option<Instant>>) 
     loop {
         let Some(live) = engine.upgrade() else { return };
         if queue.is_none() {
-            queue = live.queue.own().ok();
+            queue = Some(live.queue.own());
         }
         let held = live.held.all();
         live.health.beat(Loop::Leases);
@@ -65,7 +65,11 @@ async fn renew(engine: &Weak<Engine>, renewed: &watch::Sender<Option<Instant>>) 
             None => None,
         };
         if let Some(live) = engine.upgrade() {
-            live.health.renewed(matches!(answer, Some(Ok(_))));
+            live.health.renewed(match &answer {
+                Some(Ok(_)) => Ok(()),
+                Some(Err(error)) => Err(error.to_string()),
+                None => Err("no connection".to_owned()),
+            });
         }
         match answer {
             Some(Ok(answers)) => {

@@ -7,7 +7,7 @@ use std::{
 
 use pictor_common::{
     MicroUsd,
-    queue::{Attempt, Billed, Ended, Epoch, Failure, Orphan, Outcome, QueueError, Unmade},
+    queue::{Attempt, Billed, Ended, Failure, Orphan, Outcome, QueueError, Unmade},
     stamp::Stamp,
     store::image_name,
 };
@@ -54,7 +54,7 @@ async fn round(engine: &Arc<Engine>) -> Result<(), QueueError> {
     // What follows may wait for the store.
     engine.health.waits(Loop::Reaper);
     if let Some(epoch) = reaped.epoch {
-        heed(engine, epoch);
+        engine.heed_beside(epoch);
     }
     if reaped.requeued + reaped.orphaned > 0 {
         info!(given_back = reaped.requeued, orphaned = reaped.orphaned, "leases ended without their owner");
@@ -69,19 +69,6 @@ async fn round(engine: &Arc<Engine>) -> Result<(), QueueError> {
         });
     }
     Ok(())
-}
-
-/// Tells Redis what it has forgotten, if anything: that may take long, and the next round must not wait for it.
-fn heed(engine: &Arc<Engine>, epoch: Epoch) {
-    if engine.heeds(&epoch) {
-        return;
-    }
-    let engine = Arc::clone(engine);
-    tokio::spawn(async move {
-        if let Err(error) = engine.heed_epoch(&epoch).await {
-            warn!(error = format!("{error:#}"), "cannot tell Redis yet what it has forgotten");
-        }
-    });
 }
 
 /// An orphan is done if the store has its image; past its deadline, and nothing found, it is unknown.

@@ -32,7 +32,7 @@ pub(super) async fn look(settings: &Settings, keys: &Keys) -> Look {
     };
     match private_redis::client(&socket) {
         Ok(client) => {
-            let look = look_at(&client, keys, "the private server that runs").await;
+            let look = look_at(&client.into(), keys, "the private server that runs").await;
             findings.extend(look.findings);
             Look { findings, ahead: look.ahead }
         }

@@ -3,7 +3,7 @@
 use pictor_common::{
     keys::Keys,
     queue::{
-        QueueError, SCHEMA, acl_rule,
+        QueueError, SCHEMA, Way, acl_rule,
         server::{ServerFacts, Unreadable},
         works_on,
     },
@@ -84,6 +84,14 @@ fn role(facts: &ServerFacts) -> Finding {
         );
     }
     let replicas = facts.number("connected_slaves").unwrap_or(0_u32);
+    // It counts the good ones only where it is told to want some.
+    if facts.way == Way::Sentinel && facts.text("min_slaves_good_slaves").is_none() {
+        return check.warning(
+            format!("primary, with {replicas} of its replicas connected; cut off from them it would go on, beside another one"),
+            "on every server, and in its redis.conf: redis-cli CONFIG SET min-replicas-to-write 1, \
+             redis-cli CONFIG SET min-replicas-max-lag 2",
+        );
+    }
     check.ok(match replicas {
         0 => "primary, without replicas".to_owned(),
         1 => "primary, with a replica".to_owned(),
@@ -170,18 +178,25 @@ fn permissions(facts: &ServerFacts, keys: &Keys) -> Finding {
 
 fn cluster(facts: &ServerFacts, keys: &Keys) -> Finding {
     let check = check("cluster");
+    let name = keys.prefix();
     match &facts.unreadable {
         Some(Unreadable::Elsewhere(node)) => check.failed(
-            format!("namespace {} lives on another node, {node}", keys.prefix()),
-            format!("set redis.url (PICTOR_REDIS__URL) to {node}"),
+            format!("this is a cluster, and namespace {name} lives on another node, {node}"),
+            format!("set redis.url (PICTOR_REDIS__URL) to redis+cluster://{node},OTHER NODES"),
         ),
         Some(Unreadable::ClusterDown) => check.failed(
             "the cluster has no node for the namespace",
             "redis-cli --cluster fix HOST:PORT, or wait until a replica has taken over",
         ),
-        _ if facts.text("cluster_enabled") == Some("1") => {
-            check.ok(format!("all keys have the hash tag {} and live on this node", keys.prefix()))
-        }
+        _ if facts.text("cluster_enabled") == Some("1") && facts.way == Way::Cluster => check.ok(format!(
+            "all keys have the hash tag {name} and live on the node {}; another one is followed",
+            facts.address
+        )),
+        _ if facts.text("cluster_enabled") == Some("1") => check.warning(
+            format!("all keys have the hash tag {name} and live on this node; should another take over, it is not found"),
+            format!("set redis.url (PICTOR_REDIS__URL) to redis+cluster://{},OTHER NODES", facts.address),
+        ),
+        _ if facts.way == Way::Cluster => check.ok("no cluster: redis:// would do"),
         _ => check.ok("one server, no cluster"),
     }
 }
@@ -301,7 +316,7 @@ mod tests {
             (&[("aof_last_write_status", "err")], "persistence", Failed, "free room"),
             (&[("aof_enabled", "0")], "persistence", Warning, "appendonly yes"),
             (&[("connected_clients", "9500")], "connections", Warning, "maxclients"),
-            (&[("cluster_enabled", "1")], "cluster", Ok, ""),
+            (&[("cluster_enabled", "1")], "cluster", Warning, "redis+cluster://"),
         ];
         for (changes, name, status, mend) in rows {
             let finding = of(&with(changes), name);
@@ -344,7 +359,14 @@ mod tests {
     fn keys_that_cannot_be_read() {
         let unreadable = |why| ServerFacts { unreadable: Some(why), ..healthy() };
         let elsewhere = of(&unreadable(Unreadable::Elsewhere("n:2".to_owned())), "cluster");
-        assert!(elsewhere.status == Status::Failed && elsewhere.mend.unwrap().ends_with("to n:2"));
+        assert!(
+            elsewhere.status == Status::Failed && elsewhere.mend.unwrap().contains("redis+cluster://n:2")
+        );
+        let followed =
+            ServerFacts { way: Way::Cluster, address: "n:1".to_owned(), ..with(&[("cluster_enabled", "1")]) };
+        assert!(of(&followed, "cluster").found.contains("the node n:1"));
+        let alone = ServerFacts { way: Way::Sentinel, ..healthy() };
+        assert!(of(&alone, "role").mend.unwrap().contains("min-replicas-to-write 1"));
         assert_eq!(of(&unreadable(Unreadable::ClusterDown), "cluster").status, Status::Failed);
         assert_eq!(of(&unreadable(Unreadable::Loading), "role").status, Status::Failed);
         assert_eq!(of(&unreadable(Unreadable::Other("X".to_owned())), "namespace").status, Status::Failed);

@@ -78,7 +78,12 @@ fn count(value: &Value, name: &str) -> u64 {
 
 impl Stage {
     pub(crate) fn new(size: &Size, images: Images) -> Self {
-        let world = World::with(size.options(), images);
+        Self::with(size.options(), size, images)
+    }
+
+    /// With a simulator that is told more than how slow it is.
+    pub(crate) fn with(options: Options, size: &Size, images: Images) -> Self {
+        let world = World::with(options, images);
         let seconds = size.timeout.as_secs();
         let catalogue = format!("[models.dall-e-2]\ntimeout_seconds = {seconds}\n");
         fs::write(world.path("catalogue.toml"), catalogue).unwrap();

@@ -59,6 +59,7 @@ impl Fault {
 pub(crate) struct Proxy {
     address: SocketAddr,
     fault: watch::Sender<Fault>,
+    target: watch::Sender<SocketAddr>,
     accepted: Arc<AtomicU64>,
     task: JoinHandle<()>,
 }
@@ -69,8 +70,9 @@ impl Proxy {
         let (fault, watched) = watch::channel(Fault::Pass);
         let accepted = Arc::new(AtomicU64::new(0));
         let listener = TcpListener::bind(address).await.unwrap();
-        let task = tokio::spawn(serve(listener, target, watched, Arc::clone(&accepted)));
-        Self { address, fault, accepted, task }
+        let (target, aim) = watch::channel(target);
+        let task = tokio::spawn(serve(listener, aim, watched, Arc::clone(&accepted)));
+        Self { address, fault, target, accepted, task }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -80,6 +82,11 @@ impl Proxy {
     /// Connections accepted so far.
     pub(crate) fn accepted(&self) -> u64 {
         self.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Forwards new connections elsewhere from now on.
+    pub(crate) fn aim(&self, target: SocketAddr) {
+        self.target.send_replace(target);
     }
 
     /// Changes what happens from now on.
@@ -96,7 +103,7 @@ impl Drop for Proxy {
 
 async fn serve(
     first: TcpListener,
-    target: SocketAddr,
+    target: watch::Receiver<SocketAddr>,
     mut fault: watch::Receiver<Fault>,
     accepted: Arc<AtomicU64>,
 ) {
@@ -120,17 +127,22 @@ async fn serve(
             changed = fault.changed() => changed.expect("the owner aborts this task first"),
             client = open.accept() => {
                 accepted.fetch_add(1, Ordering::Relaxed);
-                connections.spawn(connection(client.unwrap().0, target, fault.clone()));
+                connections.spawn(connection(client.unwrap().0, target.clone(), fault.clone()));
             }
             Some(_ended) = connections.join_next() => {}
         }
     }
 }
 
-async fn connection(mut client: TcpStream, target: SocketAddr, mut fault: watch::Receiver<Fault>) {
+async fn connection(
+    mut client: TcpStream,
+    target: watch::Receiver<SocketAddr>,
+    mut fault: watch::Receiver<Fault>,
+) {
     if open(&mut fault).await.is_err() {
         return client.set_zero_linger().unwrap();
     }
+    let target = *target.borrow();
     let Ok(mut server) = TcpStream::connect(target).await else { return };
     client.set_nodelay(true).unwrap();
     server.set_nodelay(true).unwrap();

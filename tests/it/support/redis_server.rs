@@ -80,6 +80,11 @@ impl RedisServer {
         self.spawn();
     }
 
+    /// Has other options from its next start on.
+    pub(crate) fn set_options(&mut self, options: &[&str]) {
+        self.options = options.iter().copied().map(str::to_owned).collect();
+    }
+
     fn spawn(&mut self) {
         let mut command = Command::new(program("PICTOR_TEST_REDIS", &["redis-server", "valkey-server"]));
         command

@@ -315,7 +315,7 @@ impl Queue {
     /// Waits for a wake-up call after `last`, at most a second, on a connection of its own.
     pub async fn wait_for_wake(
         &self,
-        connection: &mut redis::aio::MultiplexedConnection,
+        connection: &mut super::Connection,
         last: &str,
         at_most: Duration,
     ) -> Result<(), QueueError> {

@@ -3,22 +3,14 @@
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use redis::{
-    Client,
-    aio::{ConnectionManager, ConnectionManagerConfig},
-};
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::warn;
 
-use super::{Alert, Epoch, QueueError, layout};
+use super::{Alert, Connection, Epoch, QueueError, layout, topology::Topology};
 use crate::keys::Keys;
 
-/// A shared connection that reconnects by itself within a second of the server's return.
-pub type Connection = ConnectionManager;
-
-/// The crate's default of 500 ms gives up on work the server still does.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often one call looks again for a server that is away.
+const RETRIES: u32 = 3;
 
 /// One namespace of one Redis server.
 #[derive(Clone)]
@@ -30,7 +22,6 @@ pub struct Queue {
     pub(super) profile: Option<String>,
     pub(super) zone: TimeZone,
     pub(super) alerts: Option<UnboundedSender<Alert>>,
-    client: Client,
 }
 
 impl std::fmt::Debug for Queue {
@@ -44,35 +35,25 @@ pub(super) const GRACE: Duration = Duration::from_secs(8);
 
 impl Queue {
     /// Connects, checks version, eviction policy and layout, and warns without persistence.
-    pub async fn connect(client: Client, keys: Keys) -> Result<Self, QueueError> {
-        let connection = client.get_connection_manager_with_config(settings()).await?;
-        let queue = Self::over(connection, keys, client);
+    pub async fn connect(redis: impl Into<Topology>, keys: Keys) -> Result<Self, QueueError> {
+        let connection = Connection::new(redis.into(), keys.schema(), RETRIES);
+        let queue = Self::over(connection, keys);
         queue.check_server().await?;
         queue.check_schema().await?;
         Ok(queue)
     }
 
     /// Looks for a moment: writes nothing, tries once, and is `None` where no queue of ours is.
-    pub async fn peek(client: Client, keys: Keys) -> Result<Option<Self>, QueueError> {
-        let once = settings().set_number_of_retries(0);
-        let connection = client.get_connection_manager_with_config(once).await?;
-        let queue = Self::over(connection, keys, client);
+    pub async fn peek(redis: impl Into<Topology>, keys: Keys) -> Result<Option<Self>, QueueError> {
+        let connection = Connection::new(redis.into(), keys.schema(), 0);
+        let queue = Self::over(connection, keys);
         let get = redis::cmd("GET").arg(queue.keys.schema()).to_owned();
         let found: Option<String> = get.query_async(&mut queue.connection.clone()).await?;
         Ok(found.is_some_and(|found| layout::works_on(&found)).then_some(queue))
     }
 
-    fn over(connection: Connection, keys: Keys, client: Client) -> Self {
-        Self {
-            connection,
-            keys,
-            grace: GRACE,
-            epoch: None,
-            profile: None,
-            zone: TimeZone::UTC,
-            alerts: None,
-            client,
-        }
+    fn over(connection: Connection, keys: Keys) -> Self {
+        Self { connection, keys, grace: GRACE, epoch: None, profile: None, zone: TimeZone::UTC, alerts: None }
     }
 
     /// Sets how long nothing is claimed or reaped after a gap; zero where one process owns the server.
@@ -89,17 +70,16 @@ impl Queue {
     }
 
     /// The same namespace over another connection, driven by the runtime that calls this.
-    pub fn own(&self) -> Result<Self, QueueError> {
-        let connection = ConnectionManager::new_lazy_with_config(self.client.clone(), settings())?;
-        Ok(Self { connection, ..self.clone() })
+    #[must_use]
+    pub fn own(&self) -> Self {
+        Self { connection: self.connection.another(), ..self.clone() }
     }
 
     /// A connection of one's own, for calls that block.
-    pub async fn own_connection(&self) -> Result<redis::aio::MultiplexedConnection, QueueError> {
-        let settings = redis::AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(RESPONSE_TIMEOUT));
-        Ok(self.client.get_multiplexed_async_connection_with_config(&settings).await?)
+    pub async fn own_connection(&self) -> Result<Connection, QueueError> {
+        let own = self.connection.another();
+        own.ready().await?;
+        Ok(own)
     }
 
     async fn check_server(&self) -> Result<(), QueueError> {
@@ -133,15 +113,6 @@ impl Queue {
     pub(super) fn grace_micros(&self) -> u64 {
         micros(self.grace)
     }
-}
-
-fn settings() -> ConnectionManagerConfig {
-    ConnectionManagerConfig::new()
-        .set_min_delay(Duration::from_millis(100))
-        .set_max_delay(Duration::from_secs(1))
-        .set_number_of_retries(3)
-        .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        .set_response_timeout(Some(RESPONSE_TIMEOUT))
 }
 
 /// Whole microseconds, as scripts take them.

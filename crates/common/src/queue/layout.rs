@@ -59,9 +59,15 @@ impl Queue {
     pub(super) async fn check_schema(&self) -> Result<(), QueueError> {
         let name = self.keys.schema();
         let mut connection = self.connection.clone();
-        let _set: Option<String> =
-            redis::cmd("SET").arg(&name).arg(SCHEMA).arg("NX").query_async(&mut connection).await?;
-        let found: String = redis::cmd("GET").arg(&name).query_async(&mut connection).await?;
+        let get = redis::cmd("GET").arg(&name).to_owned();
+        // A server that is full or a replica can still be looked at.
+        let mut found: Option<String> = get.query_async(&mut connection).await?;
+        if found.is_none() {
+            let _set: Option<String> =
+                redis::cmd("SET").arg(&name).arg(SCHEMA).arg("NX").query_async(&mut connection).await?;
+            found = get.query_async(&mut connection).await?;
+        }
+        let found = found.unwrap_or_default();
         if works_on(&found) { Ok(()) } else { Err(QueueError::Schema { found }) }
     }
 }

@@ -19,6 +19,7 @@ mod gauges;
 mod known;
 mod lane;
 mod layout;
+mod link;
 mod overview;
 pub mod pace;
 mod packed;
@@ -32,6 +33,8 @@ pub mod server;
 mod steer;
 mod submit;
 mod swap;
+mod topology;
+mod trouble;
 mod why;
 mod workers;
 
@@ -41,7 +44,7 @@ pub use budget::{Budget, Counter, Counters, DaySpent, TenantMoney};
 pub use caps::{Alert, Audited, Cap, CapOf, PARTS, Setter, WasSet};
 pub use claim::{Begun, Claim, Claimed, Grant, HeldAsset, HeldPhase, Hold, LaneOffer};
 pub use commands::acl_rule;
-pub use connection::{Connection, Queue};
+pub use connection::Queue;
 pub use detail::{Asked, AssetDetail};
 pub use epoch::Epoch;
 pub use find::{Bounded, NamedLine};
@@ -52,6 +55,7 @@ pub use gauges::Gauges;
 pub use known::Known;
 pub use lane::{Dimension, LaneLimits, LaneState, LimitKind};
 pub use layout::{Layout, SCHEMA, works_on};
+pub use link::Connection;
 pub use overview::{BatchView, Head, Overview, RouteView, Sample, Which};
 pub use read::{AssetState, BatchState, Counts, LedgerEntry, Totals};
 pub use reap::{Orphan, Reaped};
@@ -59,6 +63,7 @@ pub use recent::Recent;
 pub use steer::{FailureAction, Moved};
 pub use submit::{Chunk, SealError, Submitted};
 pub use swap::{Offer, Parted, StandIn};
+pub use topology::{Access, BadUrl, Topology, Vote, Way};
 pub use why::{Why, why};
 pub use workers::{Beat, WorkerState};
 
@@ -75,8 +80,11 @@ pub const CHUNK: usize = 500;
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
     /// Redis is away, refused, or answered an error.
-    #[error("Redis: {0}")]
+    #[error("Redis: {}", trouble::words(.0))]
     Redis(#[from] redis::RedisError),
+    /// The user may not run what a script needs.
+    #[error("Redis: the user may not {0} (pictor doctor prints the rule that is enough)")]
+    Forbidden(String),
     /// Redis answered something a script of this version does not.
     #[error("unexpected answer from Redis to {script}: {source}")]
     Answer {

@@ -2,10 +2,10 @@
 
 use std::sync::LazyLock;
 
-use redis::{Cmd, ErrorKind, Script, ServerErrorKind};
+use redis::{Cmd, ErrorKind, RedisError, Script, ServerErrorKind};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Connection, QueueError};
+use super::{Connection, QueueError, server, trouble};
 
 /// A script and its name in errors.
 pub(super) struct Lua {
@@ -67,7 +67,11 @@ impl Lua {
     ) -> Result<T, QueueError> {
         let request = serde_json::to_string(request).map_err(|source| self.answer_error(source))?;
         let mut connection = on.clone();
-        Ok(self.script.key(prefix).arg(request).invoke_async(&mut connection).await?)
+        let answer = self.script.key(prefix).arg(request).invoke_async(&mut connection).await;
+        match answer {
+            Ok(answer) => Ok(answer),
+            Err(error) => Err(told(error, &connection).await),
+        }
     }
 
     /// Runs the script and reads its JSON answer.
@@ -95,12 +99,16 @@ impl Lua {
         command: &Cmd,
     ) -> Result<T, QueueError> {
         let mut connection = on.clone();
-        let answer: String = match command.query_async(&mut connection).await {
-            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                self.script.load_async(&mut connection).await?;
-                command.query_async(&mut connection).await?
-            }
-            answered => answered?,
+        let mut answered = command.query_async(&mut connection).await;
+        if let Err(error) = &answered
+            && error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
+        {
+            self.script.load_async(&mut connection).await?;
+            answered = command.query_async(&mut connection).await;
+        }
+        let answer: String = match answered {
+            Ok(answer) => answer,
+            Err(error) => return Err(told(error, &connection).await),
         };
         serde_json::from_str(&answer).map_err(|source| self.answer_error(source))
     }
@@ -108,4 +116,15 @@ impl Lua {
     fn answer_error(&self, source: serde_json::Error) -> QueueError {
         QueueError::Answer { script: self.name, source }
     }
+}
+
+/// An error, with the names of what the user may not run; a server may leave them out when a script is refused it.
+async fn told(error: RedisError, connection: &Connection) -> QueueError {
+    if trouble::is_refused_in_script(&error) {
+        let refused = server::refused_names(&mut connection.clone(), connection.probe()).await;
+        if let Some(what) = refused {
+            return QueueError::Forbidden(what);
+        }
+    }
+    error.into()
 }

@@ -5,12 +5,15 @@
 use std::{collections::HashMap, str::FromStr, time::Duration};
 
 use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, RedisError, RedisResult, Script, ServerErrorKind, Value,
-    aio::MultiplexedConnection,
+    AsyncConnectionConfig, ErrorKind, RedisError, RedisResult, Script, ServerErrorKind, Value,
+    aio::{ConnectionLike, MultiplexedConnection},
 };
 use tokio::time::Instant;
 
-use super::commands::{COMMANDS, KEY};
+use super::{
+    commands::{COMMANDS, KEY},
+    topology::{Topology, Way},
+};
 use crate::keys::Keys;
 
 const CONNECT: Duration = Duration::from_secs(3);
@@ -21,6 +24,10 @@ const ROUNDS: usize = 15;
 /// What was found at a server.
 #[derive(Clone, Debug, Default)]
 pub struct ServerFacts {
+    /// Which server it is, as `host:port`.
+    pub address: String,
+    /// How it was found.
+    pub way: Way,
     /// What `INFO` says, by name; empty when the user may not ask.
     pub info: HashMap<String, String>,
     /// The user of the connection, where the server tells.
@@ -74,12 +81,13 @@ impl ServerFacts {
     }
 }
 
-/// Looks at a server without writing; `clock` tells the local time in µs since 1970.
-pub async fn look(client: &Client, keys: &Keys, clock: impl Fn() -> i64) -> RedisResult<ServerFacts> {
+/// Looks at the server that takes what is written, without writing; `clock` tells the local time in µs since 1970.
+pub async fn look(redis: &Topology, keys: &Keys, clock: impl Fn() -> i64) -> RedisResult<ServerFacts> {
     let settings =
         AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(Some(ANSWER));
-    let mut connection = client.get_multiplexed_async_connection_with_config(&settings).await?;
-    let mut facts = ServerFacts::default();
+    let reached = redis.reach(&settings, &keys.schema()).await?;
+    let mut connection = reached.connection;
+    let mut facts = ServerFacts { address: reached.address, way: redis.way(), ..ServerFacts::default() };
     match redis::cmd("INFO").query_async::<String>(&mut connection).await {
         Ok(text) => facts.info = fields(&text),
         Err(error) if is_refusal(&error) => facts.refused.push("info".to_owned()),
@@ -101,7 +109,7 @@ impl ServerFacts {
         let mut settings = settings.unwrap_or_default();
         self.fsync = settings.remove("appendfsync");
         self.snapshots = settings.remove("save").map(|save| !save.is_empty());
-        match refused(connection, keys).await {
+        match refused(connection, &keys.schema()).await {
             Ok(places) => self.name_refused(&places),
             Err(error) if is_refusal(&error) => {
                 let name = refused_name(&error).unwrap_or_else(|| "evalsha".to_owned());
@@ -193,14 +201,27 @@ impl ServerFacts {
 }
 
 /// The places of the commands that the user may not run.
-async fn refused(connection: &mut MultiplexedConnection, keys: &Keys) -> RedisResult<Vec<usize>> {
-    let probe = keys.schema();
+async fn refused(connection: &mut (impl ConnectionLike + Send), probe: &str) -> RedisResult<Vec<usize>> {
     let words: Vec<Vec<&str>> = COMMANDS
         .iter()
-        .map(|words| words.iter().map(|word| if *word == KEY { &*probe } else { word }).collect())
+        .map(|words| words.iter().map(|word| if *word == KEY { probe } else { word }).collect())
         .collect();
     let list = serde_json::to_string(&words).expect("words are JSON");
     Script::new(include_str!("lua/allowed.lua")).arg(list).invoke_async(connection).await
+}
+
+/// What the user may not do, in words; none where all is allowed, or the server does not tell.
+pub(super) async fn refused_names(
+    connection: &mut (impl ConnectionLike + Send),
+    probe: &str,
+) -> Option<String> {
+    let mut facts = ServerFacts::default();
+    facts.name_refused(&refused(connection, probe).await.ok()?);
+    if facts.keys_refused {
+        let prefix = probe.split_inclusive(':').next().unwrap_or_default();
+        return Some(format!("touch keys that begin with {prefix}"));
+    }
+    (!facts.refused.is_empty()).then(|| format!("run {}", facts.refused.join(", ")))
 }
 
 /// What a server told; none when it refuses to tell, which is no failure.

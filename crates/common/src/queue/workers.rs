@@ -38,6 +38,9 @@ pub struct Beat {
     pub layout: u32,
     /// The version of Pictor it is.
     pub version: String,
+    /// Why Redis gives it no work, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cannot_claim: Option<String>,
 }
 
 /// A worker that is alive.

@@ -148,7 +148,7 @@ pub(super) struct Effect {
 /// A server, and all that it was seen to hold and to do.
 pub(super) struct Calls {
     world: World,
-    redis: redis::aio::MultiplexedConnection,
+    redis: pictor_common::queue::Connection,
     restore: redis::Script,
     read: redis::Script,
     contents: Vec<Rc<Content>>,

@@ -135,7 +135,9 @@ impl Judge<'_> {
             (Reason::NotJson | Reason::NoImage, false) => self.doubtful(FailureClass::BadAnswer, &detail),
             (Reason::TooLarge, true) => verdict(Billed::Yes, Next::Fail, FailureClass::TooLarge, &detail),
             // Endless, and perhaps not even the API's: another try would cost as much again.
-            (Reason::TooLarge, false) => verdict(Billed::Unknown, Next::Park, FailureClass::TooLarge, &detail),
+            (Reason::TooLarge, false) => {
+                verdict(Billed::Unknown, Next::Park, FailureClass::TooLarge, &detail)
+            }
             // Every further image of this lane would be paid for and not fetched either.
             (Reason::HostRefused, _) => {
                 let next = Next::PauseLane { expires: None };

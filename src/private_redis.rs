@@ -9,7 +9,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io,
+    io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -84,7 +84,7 @@ impl PrivateRedis {
         }
         let socket = socket_path(&data_dir).with_context(told)?;
         end_leftover(&data_dir, &socket).await?;
-        write(&data_dir.join("socket"), &socket.display().to_string()).with_context(told)?;
+        write(&data_dir.join("socket"), socket.display().to_string()).with_context(told)?;
         let child = start(&data_dir, &socket)?;
         let mut owned = Owned { data_dir: data_dir.clone(), child, signals: signals.clone(), _lock: lock };
         signals.set_child(Some(Pid::from_child(&owned.child)));
@@ -177,13 +177,20 @@ pub(crate) fn client(socket: &Path) -> anyhow::Result<Client> {
     Ok(Client::open(ConnectionAddr::Unix(socket.to_owned()).into_connection_info()?)?)
 }
 
-fn make_dir(dir: &Path) -> io::Result<()> {
+/// Creates a directory that is its owner's alone, and those above it.
+pub(crate) fn make_dir(dir: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
-fn write(path: &Path, text: &str) -> io::Result<()> {
+/// Creates or empties a file that is its owner's alone.
+fn own_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+/// Writes a file that is its owner's alone, whole or not at all.
+pub(crate) fn write(path: &Path, bytes: impl AsRef<[u8]>) -> io::Result<()> {
     let fresh = path.with_extension("new");
-    fs::write(&fresh, text)?;
+    own_file(&fresh)?.write_all(bytes.as_ref())?;
     fs::rename(fresh, path)
 }
 
@@ -274,7 +281,7 @@ fn start(data_dir: &Path, socket: &Path) -> anyhow::Result<Child> {
     use std::os::unix::process::CommandExt as _;
     let program = program().context(HOW_TO_GET)?;
     let dir = data_dir.join("redis");
-    let log = File::create(dir.join("redis.log")).context("cannot write the log of the private Redis")?;
+    let log = own_file(&dir.join("redis.log")).context("cannot write the log of the private Redis")?;
     Command::new(&program)
         .args(["--port", "0", "--unixsocketperm", "700", "--daemonize", "no", "--save", ""])
         .args(["--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction"])

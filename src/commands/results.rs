@@ -25,7 +25,7 @@ use super::{Context, known_batch, newest};
 use crate::{
     exit::{Exit, refused},
     output::heard,
-    parts,
+    parts, private_redis,
 };
 use {guard::Guard, laying::Laying, links::Links, target::Target};
 
@@ -213,7 +213,7 @@ async fn put_table(
         Target::Bucket(bucket) => bucket,
     };
     let told = || format!("cannot write {}", context.settings.data_dir.display());
-    std::fs::create_dir_all(&context.settings.data_dir).with_context(told)?;
+    private_redis::make_dir(&context.settings.data_dir).with_context(told)?;
     let file = context.settings.data_dir.join(format!("{}.{last}", ulid::Ulid::generate()));
     let content_type = match format {
         TableFormat::Csv => "text/csv; charset=utf-8",

@@ -8,6 +8,7 @@ use super::{
     Source,
     live::{self, Batches, Name},
 };
+use crate::private_redis;
 
 const FILE: &str = "names.json";
 const KEPT: &[(&str, Source)] = &[
@@ -34,8 +35,5 @@ pub(super) async fn write(queue: &Queue, data_dir: &Path) -> anyhow::Result<()> 
     for (kind, source) in KEPT {
         kept.insert(kind, live::asked(*source, OsStr::new(""), queue).await?);
     }
-    let fresh = data_dir.join("names.new");
-    fs::write(&fresh, serde_json::to_vec(&kept)?)?;
-    fs::rename(fresh, data_dir.join(FILE))?;
-    Ok(())
+    Ok(private_redis::write(&data_dir.join(FILE), serde_json::to_vec(&kept)?)?)
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
+mod bad_answers;
 mod bad_files;
 mod bench;
 mod budget;
@@ -30,6 +31,7 @@ mod producing;
 mod profiles;
 mod prove;
 mod results;
+mod security;
 mod skip_bad;
 mod store_contract;
 mod support;

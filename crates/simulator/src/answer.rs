@@ -43,7 +43,8 @@ pub(crate) fn envelope(
     opening += "  \"data\": [";
     let mut pieces = vec![Piece::text(opening)];
     let shown = if spoil == Some(Spoil::NoData) { &[] } else { pictures };
-    for (index, picture) in shown.iter().enumerate() {
+    let again = if spoil == Some(Spoil::TwoImages) { shown } else { &[] };
+    for (index, picture) in shown.iter().chain(again).enumerate() {
         let separator = if index == 0 { "\n    {" } else { ",\n    {" };
         pieces.push(Piece::text(separator));
         let mut lead = "\n";
@@ -61,26 +62,45 @@ pub(crate) fn envelope(
 }
 
 fn one(picture: &Delivered, lead: &'static str, spoil: Option<Spoil>) -> Vec<Piece> {
-    let bad = spoil == Some(Spoil::BadBase64);
-    match picture {
-        Delivered::At(_) if bad => vec![Piece::text(format!("{lead}      \"url\": \"no address\""))],
-        Delivered::At(url) => vec![Piece::text(format!("{lead}      \"url\": {}", json!(url)))],
-        Delivered::Inline(picture) => {
-            let mut pieces = vec![Piece::text(format!("{lead}      \"b64_json\": \""))];
+    let field = if matches!(picture, Delivered::At(_)) { "url" } else { "b64_json" };
+    let value = match (picture, spoil) {
+        (_, Some(Spoil::NullImage)) => "null".to_owned(),
+        (_, Some(Spoil::EmptyImage)) => "\"\"".to_owned(),
+        (Delivered::At(_), Some(Spoil::BadBase64)) => "\"no address\"".to_owned(),
+        (Delivered::At(url), _) => json!(url).to_string(),
+        (Delivered::Inline(picture), Some(Spoil::BadBase64)) => format!("\"{}\"", mangled(picture)),
+        (Delivered::Inline(picture), Some(Spoil::InLines)) => json!(in_lines(picture)).to_string(),
+        (Delivered::Inline(picture), spoil) => {
+            let opening = if spoil == Some(Spoil::AsDataUrl) { "\"data:image/png;base64," } else { "\"" };
+            let mut pieces = vec![Piece::text(format!("{lead}      \"{field}\": {opening}"))];
             pieces.extend(picture.base64());
-            if bad {
-                pieces = vec![Piece::text(format!("{lead}      \"b64_json\": \"{}", mangled(picture)))];
-            }
             pieces.push(Piece::text("\""));
-            pieces
+            return pieces;
         }
+    };
+    vec![Piece::text(format!("{lead}      \"{field}\": {value}"))]
+}
+
+fn whole_base64(picture: &Picture) -> String {
+    let bytes: Vec<u8> = picture.raw().into_iter().flat_map(Piece::into_bytes).collect();
+    STANDARD.encode_to_string(&bytes)
+}
+
+/// Base64 as mail writes it.
+fn in_lines(picture: &Picture) -> String {
+    let mut lines = String::new();
+    for (at, letter) in whole_base64(picture).chars().enumerate() {
+        if at > 0 && at % 76 == 0 {
+            lines += "\r\n";
+        }
+        lines.push(letter);
     }
+    lines
 }
 
 /// Base64 with letters that do not belong, in the middle.
 fn mangled(picture: &Picture) -> String {
-    let bytes: Vec<u8> = picture.raw().into_iter().flat_map(Piece::into_bytes).collect();
-    let mut base64 = STANDARD.encode_to_string(&bytes);
+    let mut base64 = whole_base64(picture);
     let middle = base64.len() / 2;
     base64.replace_range(middle..middle + 4, "!*#$");
     base64

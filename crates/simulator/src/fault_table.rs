@@ -99,7 +99,7 @@ impl Fault {
     }
 }
 
-pub(crate) static FAULTS: [Fault; 65] = [
+pub(crate) static FAULTS: [Fault; 75] = [
     // 400: the request's own fault
     api("moderation_blocked", 400, USER, "moderation_blocked", SAFETY).stage("input"),
     api("moderation_blocked_output", 400, USER, "moderation_blocked", SAFETY).stage("output").billed(),
@@ -258,12 +258,23 @@ pub(crate) static FAULTS: [Fault; 65] = [
     raw("error_string_in_200", 200, "application/json", r#"{"error":"generation failed"}"#),
     spoilt("no_data", Spoil::NoData),
     spoilt("no_image", Spoil::NoImage),
+    spoilt("null_image", Spoil::NullImage),
+    spoilt("empty_image", Spoil::EmptyImage),
+    raw("null_data", 200, "application/json", r#"{"created":1,"data":null}"#).billed(),
+    raw("data_not_a_list", 200, "application/json", r#"{"created":1,"data":{}}"#).billed(),
+    // 200 with a picture, oddly told
+    spoilt("two_images", Spoil::TwoImages),
+    spoilt("base64_in_lines", Spoil::InLines),
+    spoilt("base64_as_data_url", Spoil::AsDataUrl),
     // 200 with a spoilt picture
     spoilt("bad_base64", Spoil::BadBase64),
     spoilt("wrong_format", Spoil::WrongFormat),
     spoilt("wrong_size", Spoil::WrongSize),
     spoilt("undecodable_image", Spoil::Undecodable),
     spoilt("not_an_image", Spoil::NotAnImage),
+    spoilt("shortened_image", Spoil::Shortened),
+    spoilt("bad_checksum", Spoil::BadChecksum),
+    spoilt("bomb_image", Spoil::Bomb),
     spoilt("url_gone", Spoil::UrlGone),
     // The wire
     wire("truncated_body", Wire::Truncated),

@@ -61,6 +61,18 @@ pub(crate) enum Spoil {
     NoData,
     NoImage,
     UrlGone,
+    NullImage,
+    EmptyImage,
+    TwoImages,
+    /// Base64 in lines.
+    InLines,
+    /// Base64 behind `data:image/png;base64,`.
+    AsDataUrl,
+    /// The file ends in its middle, and the answer does not.
+    Shortened,
+    BadChecksum,
+    /// A PNG that claims to be of 60,000 by 60,000 pixels.
+    Bomb,
 }
 
 /// How a connection fails.

@@ -74,6 +74,9 @@ impl Recipe {
                 let half = file.len() / 3;
                 file.iter_mut().skip(half).for_each(|byte| *byte = seed.next() as u8);
             }
+            Some(Spoil::Shortened) => file.truncate(file.len() / 2),
+            Some(Spoil::BadChecksum) => spoil_checksum(&mut file),
+            Some(Spoil::Bomb) => file = bomb(),
             Some(Spoil::NotAnImage) => file = b"Internal error: renderer out of memory\n".to_vec(),
             _ => return Ok(Picture::padded(file, request.format, self.padded_to)),
         }
@@ -90,6 +93,25 @@ impl Recipe {
         let params = format!("{} {} {} {}", request.model.id, request.size, request.quality, self.index);
         Seed::of(&[request.prompt.as_bytes(), params.as_bytes()])
     }
+}
+
+/// Changes the checksum of the first data of a PNG, or a byte in the middle of anything else.
+fn spoil_checksum(file: &mut [u8]) {
+    let data = file.windows(4).position(|window| window == b"IDAT");
+    let length = data.and_then(|at| file.get(at - 4..at)).and_then(|bytes| bytes.try_into().ok());
+    let length = length.map_or(0, u32::from_be_bytes) as usize;
+    let at = data.map_or(file.len() / 2, |at| at + 4 + length);
+    if let Some(byte) = file.get_mut(at) {
+        *byte ^= 1;
+    }
+}
+
+/// The beginning of a PNG of 60,000 by 60,000 pixels.
+fn bomb() -> Vec<u8> {
+    let side = 60_000_u32.to_be_bytes();
+    let header = [b"IHDR".as_slice(), &side, &side, &[8, 6, 0, 0, 0]].concat();
+    let checksum = crc32fast::hash(&header).to_be_bytes();
+    [b"\x89PNG\r\n\x1a\n\0\0\0\x0d".as_slice(), &header, &checksum].concat()
 }
 
 impl Picture {

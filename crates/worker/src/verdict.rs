@@ -124,7 +124,8 @@ impl Judge<'_> {
             Reason::NotJson => format!("the answer is not JSON: {}", unusable.detail),
             Reason::NoImage => format!("the answer holds no image: {}", unusable.detail),
             Reason::NotBase64 => "the answer's image is not base64".to_owned(),
-            Reason::TooLarge => "the image is larger than max_image_bytes".to_owned(),
+            Reason::TooLarge if unusable.saw_image => "the image is larger than max_image_bytes".to_owned(),
+            Reason::TooLarge => "the answer is longer than one with an image of max_image_bytes".to_owned(),
             Reason::Disk => format!("the image could not be written: {}", unusable.detail),
             Reason::Stalled | Reason::HostRefused | Reason::FetchFailed => unusable.detail.clone(),
         };
@@ -132,7 +133,11 @@ impl Judge<'_> {
             (Reason::Truncated, false) => self.unknown(FailureClass::Transport, &detail),
             (Reason::Stalled, false) => self.unknown(FailureClass::Timeout, &detail),
             (Reason::NotJson | Reason::NoImage, false) => self.doubtful(FailureClass::BadAnswer, &detail),
-            (Reason::TooLarge, _) => verdict(Billed::Yes, Next::Fail, FailureClass::TooLarge, &detail),
+            (Reason::TooLarge, true) => verdict(Billed::Yes, Next::Fail, FailureClass::TooLarge, &detail),
+            // Endless, and perhaps not even the API's: another try would cost as much again.
+            (Reason::TooLarge, false) => {
+                verdict(Billed::Unknown, Next::Park, FailureClass::TooLarge, &detail)
+            }
             // Every further image of this lane would be paid for and not fetched either.
             (Reason::HostRefused, _) => {
                 let next = Next::PauseLane { expires: None };

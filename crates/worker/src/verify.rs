@@ -3,14 +3,20 @@
 //! PNG, JPEG and WebP are decoded whole, because a file can be cut anywhere. GIF and SVG are known
 //! by their first bytes only: the decoder has neither. All of it is work for the CPU and belongs on
 //! the blocking pool.
+//!
+//! A file of a few kilobytes may unpack to gigabytes. A PNG is therefore decoded row by row, and of
+//! the others, which take their pixels in memory, one that is unusually large waits for its like.
 
 use std::{
     fs::File,
     io::{self, BufRead, BufReader, Cursor, Read as _, Seek},
     path::Path,
+    sync::{Mutex, PoisonError},
 };
 
-use image::{ImageError, ImageFormat, ImageReader, Limits, error::LimitErrorKind};
+use image::{
+    DynamicImage, ImageDecoder as _, ImageError, ImageFormat, ImageReader, Limits, error::LimitErrorKind,
+};
 use memchr::memmem;
 use pictor_common::Spec;
 
@@ -18,6 +24,14 @@ use pictor_common::Spec;
 const MAX_SIDE: u32 = 8192;
 
 const MAX_ALLOC: u64 = 512 * 1024 * 1024;
+
+/// What a PNG may take besides a row: chunks that are not pixels.
+const MAX_CHUNKS: usize = 64 * 1024 * 1024;
+
+/// More than any model makes; a picture of more is decoded alone.
+const HEAVY_PIXELS: u64 = 16 * 1024 * 1024;
+
+static HEAVY: Mutex<()> = Mutex::new(());
 
 /// An SVG may start with a declaration, a comment or a document type.
 const SNIFFED: u64 = 1024;
@@ -61,7 +75,7 @@ pub fn verify(file: &Path, spec: &Spec) -> Result<Checked, VerifyError> {
         }
         "svg" => (0, 0),
         "jpeg" => jpeg(file)?,
-        "png" => decode(BufReader::with_capacity(64 * 1024, file), ImageFormat::Png)?,
+        "png" => png(BufReader::with_capacity(64 * 1024, file))?,
         _ => decode(BufReader::with_capacity(64 * 1024, file), ImageFormat::WebP)?,
     };
     let mismatch = mismatch(format, width, height, spec);
@@ -104,6 +118,27 @@ fn jpeg(mut file: File) -> Result<(u32, u32), VerifyError> {
     decode(Cursor::new(bytes), ImageFormat::Jpeg)
 }
 
+/// Neither texts nor colour profiles are unpacked, and of the pixels never more than a row is kept.
+fn png(file: impl BufRead + Seek) -> Result<(u32, u32), VerifyError> {
+    let mut decoder = png::Decoder::new_with_limits(file, png::Limits { bytes: MAX_CHUNKS });
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
+    let (width, height) = decoder.read_header_info().map_err(png_error)?.size();
+    if width > MAX_SIDE || height > MAX_SIDE {
+        return Err(too_many_pixels());
+    }
+    let mut rows = decoder.read_info().map_err(png_error)?;
+    while rows.next_row().map_err(png_error)?.is_some() {}
+    Ok((width, height))
+}
+
+fn png_error(error: png::DecodingError) -> VerifyError {
+    match error {
+        png::DecodingError::IoError(error) if error.kind() != io::ErrorKind::UnexpectedEof => error.into(),
+        error => undecodable(&error),
+    }
+}
+
 fn decode(file: impl BufRead + Seek, format: ImageFormat) -> Result<(u32, u32), VerifyError> {
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
@@ -111,14 +146,30 @@ fn decode(file: impl BufRead + Seek, format: ImageFormat) -> Result<(u32, u32), 
     limits.max_alloc = Some(MAX_ALLOC);
     let mut reader = ImageReader::with_format(file, format);
     reader.limits(limits);
-    match reader.decode() {
-        Ok(image) => Ok((image.width(), image.height())),
-        Err(ImageError::IoError(error)) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error.into()),
-        Err(ImageError::Limits(limit)) if matches!(limit.kind(), LimitErrorKind::DimensionError) => {
-            Err(VerifyError::Undecodable(format!("the image is larger than {MAX_SIDE}x{MAX_SIDE} pixels")))
+    let decoder = reader.into_decoder().map_err(image_error)?;
+    let (width, height) = decoder.dimensions();
+    let is_heavy = u64::from(width) * u64::from(height) > HEAVY_PIXELS;
+    let _alone = is_heavy.then(|| HEAVY.lock().unwrap_or_else(PoisonError::into_inner));
+    DynamicImage::from_decoder(decoder).map_err(image_error)?;
+    Ok((width, height))
+}
+
+fn image_error(error: ImageError) -> VerifyError {
+    match error {
+        ImageError::IoError(error) if error.kind() != io::ErrorKind::UnexpectedEof => error.into(),
+        ImageError::Limits(limit) if matches!(limit.kind(), LimitErrorKind::DimensionError) => {
+            too_many_pixels()
         }
-        Err(error) => Err(VerifyError::Undecodable(format!("the image does not decode: {error}"))),
+        error => undecodable(&error),
     }
+}
+
+fn undecodable(error: &dyn std::error::Error) -> VerifyError {
+    VerifyError::Undecodable(format!("the image does not decode: {error}"))
+}
+
+fn too_many_pixels() -> VerifyError {
+    VerifyError::Undecodable(format!("the image is larger than {MAX_SIDE}x{MAX_SIDE} pixels"))
 }
 
 fn mismatch(format: &str, width: u32, height: u32, spec: &Spec) -> Option<String> {
@@ -137,7 +188,7 @@ fn mismatch(format: &str, width: u32, height: u32, spec: &Spec) -> Option<String
 mod tests {
     use std::io::Write as _;
 
-    use image::{DynamicImage, RgbImage};
+    use image::RgbImage;
 
     use super::*;
 
@@ -201,11 +252,45 @@ mod tests {
         assert!(matches!(verify(Path::new("/nonexistent"), &Spec::default()), Err(VerifyError::Read(_))));
     }
 
+    fn chunk(name: &[u8], data: &[u8]) -> Vec<u8> {
+        let mut crc = !0_u32;
+        for byte in name.iter().chain(data) {
+            crc ^= u32::from(*byte);
+            (0..8).for_each(|_| crc = if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 });
+        }
+        let length = u32::try_from(data.len()).unwrap().to_be_bytes();
+        [&length, name, data, &(!crc).to_be_bytes()].concat()
+    }
+
+    #[test]
+    fn a_checksum_that_is_wrong_is_seen() {
+        let whole = picture(ImageFormat::Png, 64, 64);
+        let body = memmem::find(&whole, b"IDAT").unwrap() + 4;
+        let length = u32::from_be_bytes(whole[body - 8..body - 4].try_into().unwrap());
+        let mut wrong = whole;
+        wrong[body + length as usize] ^= 1;
+        assert!(undecodable(&wrong));
+    }
+
+    #[test]
+    fn texts_and_profiles_are_not_unpacked() {
+        let whole = picture(ImageFormat::Png, 8, 8);
+        // Neither would inflate at all: it would be an error to try.
+        let text = chunk(b"zTXt", b"Comment\0\0 not deflated");
+        let profile = chunk(b"iCCP", b"profile\0\0 not deflated");
+        let with = [&whole[..33], &text, &profile, &whole[33..]].concat();
+        assert_eq!(check(&with, &Spec::default()).unwrap().width, 8);
+    }
+
     #[test]
     fn a_bomb_is_refused_before_it_is_unpacked() {
         let mut bomb = picture(ImageFormat::Png, 8, 8);
         bomb[16..20].copy_from_slice(&60_000_u32.to_be_bytes());
         assert!(undecodable(&bomb));
+        let header = chunk(b"IHDR", &[&bomb[16..20], &[0, 0, 0, 8, 8, 2, 0, 0, 0]].concat());
+        let sound = [&bomb[..8], &header, &bomb[33..]].concat();
+        let said = check(&sound, &Spec::default()).unwrap_err().to_string();
+        assert!(said.contains("larger than 8192x8192"), "{said}");
     }
 
     #[test]

@@ -95,6 +95,16 @@ async fn spoilt_pictures_are_spoilt_as_named() {
     let broken = picture(&answer("undecodable_image").await);
     assert!(broken.starts_with(b"\x89PNG") && image::load_from_memory(&broken).is_err());
     assert!(image::guess_format(&picture(&answer("not_an_image").await)).is_err());
+    for spoilt in ["shortened_image", "bad_checksum", "bomb_image"] {
+        let broken = picture(&answer(spoilt).await);
+        assert!(broken.starts_with(b"\x89PNG") && image::load_from_memory(&broken).is_err(), "{spoilt}");
+    }
+    assert_eq!(answer("null_image").await["data"], json!([{ "b64_json": null }]));
+    assert_eq!(answer("empty_image").await["data"], json!([{ "b64_json": "" }]));
+    assert_eq!(answer("two_images").await["data"].as_array().unwrap().len(), 2);
+    let told = async |name: &str| answer(name).await["data"][0]["b64_json"].as_str().unwrap().to_owned();
+    assert!(told("base64_in_lines").await.lines().count() > 10);
+    assert!(told("base64_as_data_url").await.starts_with("data:image/png;base64,iVBOR"));
 
     let ask = json!({ "model": "dall-e-3", "prompt": "[[sim:url_gone]]" });
     let (_, gone) = body(server.post(&ask).send().await.unwrap()).await;

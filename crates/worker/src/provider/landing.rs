@@ -7,7 +7,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, ErrorKind},
-    os::unix::fs::FileExt as _,
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -48,7 +48,7 @@ impl Progress {
     fn append(&mut self, part: &Path, bytes: &[u8]) -> io::Result<()> {
         let file = match &self.file {
             Some(file) => file,
-            None => self.file.insert(OpenOptions::new().write(true).create(true).truncate(true).open(part)?),
+            None => self.file.insert(create(part)?),
         };
         file.write_all_at(bytes, self.written)?;
         self.digest.update(bytes);
@@ -64,7 +64,7 @@ impl Landing {
         part.push(".part");
         let part = PathBuf::from(part);
         let path = part.clone();
-        blocking(move || File::create(path).map(drop)).await?;
+        blocking(move || create(&path).map(drop)).await?;
         Ok(Self { sink: sink.to_owned(), part, deadline, progress: None, sealed: false })
     }
 
@@ -143,6 +143,11 @@ impl Drop for Landing {
     }
 }
 
+/// Images are their owner's, also where the folder they lie in should not be.
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
 fn is_for_good(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
 }
@@ -153,6 +158,8 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     async fn landing(sink: &Path) -> Landing {
@@ -172,6 +179,7 @@ mod tests {
         assert_eq!(digest, hex(&Sha256::digest(b"hello")));
         assert_eq!(fs::read(&sink).unwrap(), b"hello");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        assert_eq!(fs::metadata(&sink).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[tokio::test]

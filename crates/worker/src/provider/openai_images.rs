@@ -93,7 +93,9 @@ impl OpenAiImages {
         let in_the_open = base.scheme() == "http";
         let on_this_machine = account::is_loopback(&host);
         let hosts = ResultHosts::new(host, &account.result_hosts, account.allow_http || in_the_open);
-        let client = build(in_the_open, on_this_machine, |builder| builder.default_headers(headers.clone()))?;
+        let client = build(in_the_open, on_this_machine, |builder| {
+            builder.default_headers(headers.clone()).dns_resolver(hosts.api())
+        })?;
         let fetch_client =
             build(in_the_open, on_this_machine, |builder| builder.dns_resolver(hosts.clone()))?;
         Ok(Self {

@@ -228,6 +228,7 @@ fn what_happens_below_http() {
         (unusable(Reason::NoImage, false), Unknown, Next::Retry, Class::BadAnswer),
         (unusable(Reason::NotBase64, true), Yes, Next::Retry, Class::BadAnswer),
         (unusable(Reason::TooLarge, true), Yes, Next::Fail, Class::TooLarge),
+        (unusable(Reason::TooLarge, false), Unknown, Next::Park, Class::TooLarge),
         (unusable(Reason::HostRefused, true), Yes, FOR_GOOD, Class::ResultFetch),
         (unusable(Reason::FetchFailed, true), Yes, Next::Retry, Class::ResultFetch),
         (unusable(Reason::Disk, true), Yes, Next::Retry, Class::Spool),

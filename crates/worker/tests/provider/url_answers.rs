@@ -81,6 +81,15 @@ async fn it_is_fetched_at_once_and_again_if_need_be() {
 }
 
 #[tokio::test]
+async fn an_api_at_a_private_name_gives_its_images_out_there() {
+    let server = server("/flaky", &Arc::default()).await;
+    let mut call = call(&server);
+    call.account.base_url = server.url().replace("127.0.0.1", "localhost");
+    let answer = call.perform().await;
+    assert!(matches!(answer, Answer::Image(_)), "{answer:?}");
+}
+
+#[tokio::test]
 async fn foreign_hosts_are_not_asked() {
     let started = Instant::now();
     for address in

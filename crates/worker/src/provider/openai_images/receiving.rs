@@ -41,7 +41,7 @@ impl OpenAiImages {
         if response.content_length().is_some_and(|length| length > longest_body(limit)) {
             return unusable((
                 UnusableReason::TooLarge,
-                true,
+                false,
                 "the answer announces too many bytes".to_owned(),
             ));
         }

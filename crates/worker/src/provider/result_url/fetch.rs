@@ -47,7 +47,7 @@ impl Fetcher {
         let address: Url = address.parse().map_err(|error| {
             FetchProblem::HostRefused(format!("the image's address is not a URL: {error}"))
         })?;
-        self.hosts.check(&address).await.map_err(FetchProblem::HostRefused)?;
+        self.hosts.check(&address).map_err(FetchProblem::HostRefused)?;
         let mut tried = 0;
         loop {
             tried += 1;

@@ -19,7 +19,10 @@ use std::{
 
 use anyhow::Context;
 use config::{Value, ValueKind};
-use pictor_common::{batch::check_name, catalogue::Catalogue};
+use pictor_common::{
+    batch::{OnUnknown, check_name},
+    catalogue::Catalogue,
+};
 use pictor_store::{PublicBase, S3Settings};
 use secrecy::SecretString;
 use serde::{
@@ -102,6 +105,7 @@ pub(crate) struct WorkerSettings {
     pub(crate) spool: Option<PathBuf>,
     spool_keep_free_mib: u64,
     pub(crate) max_attempts: u32,
+    on_unknown: OnUnknown,
     pub(crate) max_unknown: u32,
     /// Where it tells how it is.
     #[serde(default, deserialize_with = "address")]
@@ -113,6 +117,14 @@ impl WorkerSettings {
     /// Bytes of the spool's disk that are left to others.
     pub(crate) const fn spool_keep_free(&self) -> u64 {
         self.spool_keep_free_mib.saturating_mul(1 << 20)
+    }
+
+    /// Requests for an asset with an unknown outcome after which it is sent once more.
+    pub(crate) const fn risked(&self) -> u32 {
+        match self.on_unknown {
+            OnUnknown::Retry => self.max_unknown,
+            OnUnknown::Park => 0,
+        }
     }
 
     pub(crate) const fn drain(&self) -> Duration {

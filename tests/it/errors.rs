@@ -211,6 +211,7 @@ fn head() -> BatchHead {
         columns: vec![],
         cap: None,
         fallback: None,
+        on_unknown: None,
     }
 }
 

@@ -92,7 +92,9 @@ async fn is_wanted(args: &VerifyArgs, subject: &Subject<'_>, bad: &[Bad]) -> any
     }
     let mut words = format!("{images} images are paid again, for at most {ceiling}");
     if unknown > 0 {
-        words += &format!("; {unknown} are forgotten, to be submitted again");
+        words += &format!(
+            "; of {unknown} nobody knows what was asked: they are forgotten, and submitted again they are made"
+        );
     }
     if args.yes {
         output.note(&words);

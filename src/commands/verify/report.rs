@@ -171,7 +171,12 @@ impl Report {
         let Some(Changed { queued, ceiling, forgotten, settled, left }) = self.changed else {
             return String::new();
         };
-        let mut text = format!("\n{queued} wait to be made again, for at most {ceiling}: by workers, or by pictor run of the same file\n");
+        let mut text = String::from("\n");
+        if queued > 0 {
+            text += &format!(
+                "{queued} wait to be made again, for at most {ceiling}: by workers, or by pictor run of the same file\n"
+            );
+        }
         if settled > 0 {
             text += &format!("{settled} were taken from the store, for nothing\n");
         }

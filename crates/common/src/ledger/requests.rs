@@ -144,7 +144,7 @@ impl RequestSums {
             words.push(format!("charged {times} times: {}", self.settled_cost));
         }
         if self.remade > 0 {
-            words.push("made again on purpose, since its image was gone".to_owned());
+            words.push("made again on purpose, since its image was gone or damaged".to_owned());
         }
         words.join("; ")
     }

@@ -105,6 +105,7 @@ pub(crate) struct WorkerSettings {
     pub(crate) spool: Option<PathBuf>,
     spool_keep_free_mib: u64,
     pub(crate) max_attempts: u32,
+    #[serde(deserialize_with = "on_unknown")]
     on_unknown: OnUnknown,
     pub(crate) max_unknown: u32,
     /// Where it tells how it is.
@@ -130,6 +131,11 @@ impl WorkerSettings {
     pub(crate) const fn drain(&self) -> Duration {
         Duration::from_secs(self.drain_seconds)
     }
+}
+
+fn on_unknown<'de, D: Deserializer<'de>>(deserializer: D) -> Result<OnUnknown, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|odd| D::Error::custom(format!("on_unknown: {odd}")))
 }
 
 fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {

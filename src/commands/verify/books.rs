@@ -1,6 +1,6 @@
 //! What the ledger and a listing of the store say of each image of a batch.
 //!
-//! Memory: about 100 bytes for each image, and the ledger's own reading.
+//! Memory: about 150 bytes for each image, and what reading the ledger takes.
 
 use std::collections::HashMap;
 

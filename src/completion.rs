@@ -76,6 +76,7 @@ const PLACES: &[(&str, &str, Source)] = &[
     ("*", "format", Source::Formats),
     ("*", "style", Source::Words(&["vivid", "natural"])),
     ("*", "background", Source::Words(&["transparent", "opaque", "auto"])),
+    ("*", "on_unknown", Source::Words(&["retry", "park"])),
     ("*", "moderation", Source::Words(&["auto", "low"])),
     ("*", "encoding", Source::Words(ENCODINGS)),
     ("*", "log", Source::Words(&["error", "warn", "info", "debug", "trace"])),
@@ -87,6 +88,7 @@ const PLACES: &[(&str, &str, Source)] = &[
     ("run", "out", Source::Directories),
     ("results", "store", Source::Directories),
     ("results", "to", Source::Directories),
+    ("verify", "store", Source::Directories),
     ("budget set", "words", Source::Words(&["total", "per-day", "tenant", "batch", "none", "settings"])),
 ];
 

@@ -19,7 +19,10 @@ use std::{
 
 use anyhow::Context;
 use config::{Value, ValueKind};
-use pictor_common::{batch::check_name, catalogue::Catalogue};
+use pictor_common::{
+    batch::{OnUnknown, check_name},
+    catalogue::Catalogue,
+};
 use pictor_store::{PublicBase, S3Settings};
 use secrecy::SecretString;
 use serde::{
@@ -110,6 +113,8 @@ pub(crate) struct WorkerSettings {
     pub(crate) spool: Option<PathBuf>,
     spool_keep_free_mib: u64,
     pub(crate) max_attempts: u32,
+    #[serde(deserialize_with = "on_unknown")]
+    on_unknown: OnUnknown,
     pub(crate) max_unknown: u32,
     /// Where it tells how it is.
     #[serde(default, deserialize_with = "address")]
@@ -123,9 +128,22 @@ impl WorkerSettings {
         self.spool_keep_free_mib.saturating_mul(1 << 20)
     }
 
+    /// Requests for an asset with an unknown outcome after which it is sent once more.
+    pub(crate) const fn risked(&self) -> u32 {
+        match self.on_unknown {
+            OnUnknown::Retry => self.max_unknown,
+            OnUnknown::Park => 0,
+        }
+    }
+
     pub(crate) const fn drain(&self) -> Duration {
         Duration::from_secs(self.drain_seconds)
     }
+}
+
+fn on_unknown<'de, D: Deserializer<'de>>(deserializer: D) -> Result<OnUnknown, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|odd| D::Error::custom(format!("on_unknown: {odd}")))
 }
 
 fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {

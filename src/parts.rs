@@ -121,7 +121,7 @@ pub(crate) async fn worker(
             spool,
             spool_keep_free: settings.worker.spool_keep_free(),
             max_attempts: settings.worker.max_attempts,
-            max_unknown: settings.worker.max_unknown,
+            max_unknown: settings.worker.risked(),
             drain: settings.worker.drain(),
             caps: settings.budget.caps(),
             who: who(),

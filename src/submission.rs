@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use clap::Args;
 use pictor_common::{
     MicroUsd,
-    batch::{Band, check_name},
+    batch::{Band, OnUnknown, check_name},
     queue::{CapOf, Counter, Queue, Setter, Submitted},
     store::Store,
 };
@@ -177,6 +177,10 @@ pub(crate) struct BatchArgs {
     /// fails again and again. Never after an outcome that is unknown or a refusal of the content. Every row must suit both
     #[arg(long, value_name = "MODEL")]
     pub(crate) fallback: Option<String>,
+    /// After a request that may have been billed and brought no answer: retry, as the workers' settings say, or park,
+    /// which sends it never again unless `pictor failed retry` asks. For an image shared with another batch, park holds
+    #[arg(long, value_name = "retry|park")]
+    pub(crate) on_unknown: Option<OnUnknown>,
     /// Say what is new and what it would cost, and stop
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -260,6 +264,7 @@ impl BatchArgs {
             retry_failed: self.retry_failed,
             max_cost,
             cap,
+            on_unknown: self.on_unknown,
         })
     }
 }
@@ -286,6 +291,7 @@ pub(crate) struct Prepared {
     retry_failed: bool,
     max_cost: Option<MicroUsd>,
     cap: Option<MicroUsd>,
+    on_unknown: Option<OnUnknown>,
 }
 
 impl Prepared {
@@ -327,6 +333,7 @@ impl Prepared {
                 }
             })?;
             checked.head.cap = self.cap;
+            checked.head.on_unknown = self.on_unknown;
             let rejected = rejected::keep(request, &checked, self.rejected.as_deref(), output)?;
             match checked.skipped.errors.clone().filter(|_| checked.rows == 0) {
                 Some(bad) => Err(bad.into()),

@@ -5,7 +5,7 @@ mod steer;
 
 use clap::{Args, Subcommand, ValueEnum};
 use pictor_common::{
-    batch::Band,
+    batch::{Band, OnUnknown},
     queue::{BatchState, Queue, TENANT_CAP, TENANT_DAY_CAP},
 };
 
@@ -192,7 +192,9 @@ pub(super) fn facts(batch: &BatchState) -> Vec<(&'static str, String)> {
         ("failed", batch.counts.failed.to_string()),
     ];
     if batch.counts.parked > 0 {
-        facts.push(("parked", format!("{} with unknown outcome", batch.counts.parked)));
+        let parked =
+            format!("{}: they may have been billed; pictor failed list says what to do", batch.counts.parked);
+        facts.push(("parked", parked));
     }
     if let Some(model) = &batch.fallback {
         let so_far = if batch.substituted > 0 {
@@ -201,6 +203,12 @@ pub(super) fn facts(batch: &BatchState) -> Vec<(&'static str, String)> {
             String::new()
         };
         facts.push(("fallback", format!("{model}{so_far}")));
+    }
+    if batch.on_unknown.as_deref() == Some(OnUnknown::Park.as_str()) {
+        facts.push((
+            "unknown",
+            "parks an image whose bill is unknown; nothing is sent again by itself".to_owned(),
+        ));
     }
     facts.extend([
         ("open", if batch.ended() { 0 } else { batch.open_assets() }.to_string()),

@@ -17,6 +17,8 @@ use crate::{
 };
 
 const PAGE: usize = 500;
+/// The phase of what ended with an outcome that nobody knows.
+const PARKED: &str = "parked";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum FailedCommand {
@@ -50,6 +52,9 @@ pub(crate) struct Which {
     /// Only those of this model
     #[arg(long)]
     model: Option<String>,
+    /// Only those that are parked: they may have been billed
+    #[arg(long)]
+    parked: bool,
     /// All of them, where no key and no filter says which
     #[arg(long = "everything")]
     everything: bool,
@@ -65,6 +70,8 @@ pub(crate) struct Group {
     count: u64,
     message: String,
     example: String,
+    /// A request for each may have been billed, and nobody knows.
+    perhaps_billed: bool,
 }
 
 pub(crate) async fn run(command: FailedCommand, context: &Context) -> anyhow::Result<Exit> {
@@ -89,6 +96,7 @@ impl Which {
         (self.keys.is_empty() || self.keys.iter().any(|digits| key.as_str().starts_with(digits.as_str())))
             && self.class.as_ref().is_none_or(|class| *class == failure.class)
             && self.model.as_ref().is_none_or(|model| *model == failure.model)
+            && (!self.parked || state.phase == PARKED)
     }
 }
 
@@ -133,6 +141,7 @@ impl Groups {
             class: failure.class,
             code: failure.code,
             model: failure.model,
+            perhaps_billed: state.phase == PARKED,
             phase: state.phase,
             message: failure.message,
             example: key.to_string(),
@@ -185,7 +194,9 @@ async fn list_all(which: &Which, context: &Context, queue: &Queue) -> anyhow::Re
                 shortened(&failure.message, 60),
             ]
         });
+        let parked = rows.iter().filter(|(_, phase, _)| phase == PARKED).count() as u64;
         table(&["key", "ended", "class", "model", "when", "message"], &[], &cells.collect::<Vec<_>>())
+            + &of_parked(parked)
     })?;
     Ok(Exit::Done)
 }
@@ -212,7 +223,20 @@ pub(crate) fn grouped(groups: &[Group]) -> String {
             ]
         })
         .collect();
-    table(&["count", "ended", "class", "model", "example", "message"], &[0], &rows)
+    let parked = groups.iter().filter(|group| group.perhaps_billed).map(|group| group.count).sum();
+    table(&["count", "ended", "class", "model", "example", "message"], &[0], &rows) + &of_parked(parked)
+}
+
+/// What to do about parked assets; nothing where there are none.
+fn of_parked(count: u64) -> String {
+    if count == 0 {
+        return String::new();
+    }
+    format!(
+        "{count} parked: a request for each was sent and may have been billed, and no image came. Look them up in the provider's \
+         records (pictor ledger reconcile INVOICE.csv, pictor ledger show KEY); pictor failed retry --parked sends them again, \
+         and may pay twice; pictor failed discard --parked gives them up\n"
+    )
 }
 
 async fn show(digits: &str, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
@@ -233,13 +257,14 @@ async fn show(digits: &str, context: &Context, queue: &Queue) -> anyhow::Result<
 }
 
 async fn act(which: &Which, action: FailureAction, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
-    let named = !which.keys.is_empty() || which.class.is_some() || which.model.is_some();
+    let named = !which.keys.is_empty() || which.class.is_some() || which.model.is_some() || which.parked;
     if !named && !which.everything {
-        return Err(refused("say which: keys, --class, --model, or --everything"));
+        return Err(refused("say which: keys, --class, --model, --parked, or --everything"));
     }
-    let mut keys = Vec::new();
-    each(which, queue, |key, _state| {
+    let (mut keys, mut parked) = (Vec::new(), 0);
+    each(which, queue, |key, state| {
         keys.push(key);
+        parked += u64::from(state.phase == PARKED);
         Ok(())
     })
     .await?;
@@ -250,6 +275,11 @@ async fn act(which: &Which, action: FailureAction, context: &Context, queue: &Qu
     };
     context
         .output
-        .result(&json!({ "found": keys.len(), "changed": changed }), || format!("{changed} {word}"))?;
+        .result(&json!({ "found": keys.len(), "changed": changed, "parked": parked }), || match (action, parked) {
+            (FailureAction::Retry, 1..) => {
+                format!("{changed} {word}; {parked} of them may have been billed already, and may be paid twice now")
+            }
+            _ => format!("{changed} {word}"),
+        })?;
     Ok(Exit::Done)
 }

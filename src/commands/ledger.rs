@@ -3,6 +3,7 @@
 mod export;
 mod invoice;
 mod matching;
+mod of_batch;
 mod period;
 mod reconcile;
 mod show;
@@ -27,10 +28,11 @@ const PAGE: usize = 1_000;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LedgerCommand {
-    /// Every entry of one image or one request
+    /// Every entry of one image or one request, and whether it may have been paid twice; of a batch, its sums and every
+    /// image that may have been paid more than once
     Show {
-        /// Key of an image or its first digits, token or id of a request
-        #[arg(value_name = "KEY|TOKEN|REQUEST_ID")]
+        /// Key of an image or its first digits, token or id of a request, or a batch
+        #[arg(value_name = "KEY|TOKEN|REQUEST_ID|BATCH")]
         id: String,
         #[command(flatten)]
         from: From,
@@ -79,7 +81,7 @@ pub(crate) struct From {
 
 /// The ledger, in Redis and in the store.
 #[derive(Debug)]
-struct Ledger<'a> {
+pub(crate) struct Ledger<'a> {
     queue: &'a Queue,
     archive: Option<Archive>,
 }
@@ -117,9 +119,14 @@ async fn archive(context: &Context, queue: &Queue) -> anyhow::Result<Option<Arch
     Ok(Some(Archive::new(store, queue.keys().namespace())))
 }
 
-impl Ledger<'_> {
+impl<'a> Ledger<'a> {
+    /// The ledger in Redis, and its archive where there is one.
+    pub(crate) const fn new(queue: &'a Queue, archive: Option<Archive>) -> Self {
+        Self { queue, archive }
+    }
+
     /// Shows every entry once, in the order written: with `since`, in µs, at least those from then on.
-    async fn each(
+    pub(crate) async fn each(
         &self,
         since: Option<u64>,
         visit: impl FnMut(LedgerEntry) -> io::Result<()>,

@@ -20,6 +20,7 @@ pub(crate) mod simulate;
 pub(crate) mod status;
 pub(crate) mod submit;
 pub(crate) mod template;
+pub(crate) mod verify;
 pub(crate) mod watch;
 pub(crate) mod worker;
 
@@ -75,6 +76,7 @@ pub(crate) async fn perform(command: Command, flags: &Flags, output: &Output) ->
         Command::Failed(command) => Box::pin(failed::run(command, &context)).await,
         Command::Batch(command) => Box::pin(batch::run(command, &context)).await,
         Command::Results(args) => Box::pin(results::run(args, &context)).await,
+        Command::Verify(args) => Box::pin(verify::run(args, &context)).await,
         Command::Price(command) => Box::pin(price::run(command, &context)).await,
         Command::Template(command) => template::run(command, &context),
         Command::Models => models::run(&context),

@@ -4,7 +4,7 @@ mod folder;
 mod guard;
 mod laying;
 mod links;
-mod pages;
+pub(crate) mod pages;
 mod rows;
 mod survey;
 mod table;

@@ -88,6 +88,12 @@ fn told(status: &Status) -> String {
     if status.failures > 0 {
         text += &format!("\n{} failed: pictor failed list", status.failures);
     }
+    let parked: u64 = status.batches.iter().map(|batch| batch.state.counts.parked).sum();
+    if parked > 0 {
+        text += &format!(
+            "\n{parked} of these batches' images are parked: each may have been billed, and nothing is sent again"
+        );
+    }
     text
 }
 

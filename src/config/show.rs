@@ -68,6 +68,7 @@ pub(super) fn show(
         spool,
         spool_keep_free_mib,
         max_attempts,
+        on_unknown,
         max_unknown,
         listen,
         drain_seconds,
@@ -82,6 +83,7 @@ pub(super) fn show(
     }
     rows.add("worker", &["spool_keep_free_mib"], *spool_keep_free_mib);
     rows.add("worker", &["max_attempts"], *max_attempts);
+    rows.add("worker", &["on_unknown"], on_unknown.as_str());
     rows.add("worker", &["max_unknown"], *max_unknown);
     rows.add("worker", &["listen"], text(listen.map(|address| address.to_string())));
     rows.add("worker", &["drain_seconds"], *drain_seconds);

@@ -29,6 +29,15 @@ fn later_homes_win() {
 }
 
 #[test]
+fn parking_at_once_risks_no_second_request() {
+    let risked = |file: &str| read_with(file, &[]).unwrap().worker.risked();
+    assert_eq!(risked("[worker]\nmax_unknown = 3\n"), 3);
+    assert_eq!(risked("[worker]\nmax_unknown = 3\non_unknown = \"park\"\n"), 0);
+    let odd = read_with("", &[("PICTOR_WORKER__ON_UNKNOWN", "stop")]).unwrap_err();
+    assert!(odd.contains("retry") && odd.contains("park"), "{odd}");
+}
+
+#[test]
 fn the_annotated_file_says_what_holds_without_it() {
     let with = read_with(include_str!("../../deploy/pictor.toml"), &[]).unwrap();
     let without = read_with("", &[]).unwrap();

@@ -192,6 +192,20 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
     ),
     ("models", &[("Sizes, qualities and days of retirement", "pictor models")]),
     (
+        "verify",
+        &[
+            (
+                "Whether every image that is done is in the store and in the ledger",
+                "pictor verify nightly-2026-11-21",
+            ),
+            (
+                "Read every image as well; end with 1 when something is wrong",
+                "pictor verify spring --deep --json",
+            ),
+            ("Make again, and pay for, what is gone from the store", "pictor verify spring --remake"),
+        ],
+    ),
+    (
         "ledger totals",
         &[
             ("By day, as an invoice has it", "pictor ledger totals --by day"),
@@ -208,6 +222,7 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
         &[
             ("Every request for an image that was or may have been paid", "pictor ledger show 3f9a12c4de70"),
             ("By the request id on an invoice", "pictor ledger show req_8f2c1d"),
+            ("Whatever a batch may have paid twice", "pictor ledger show nightly-2026-11-21"),
         ],
     ),
     (

@@ -88,6 +88,7 @@ impl Life {
             columns: vec![],
             cap: Some(MicroUsd(1_000_000_000_000)),
             fallback: None,
+            on_unknown: None,
         };
         let rows: Vec<u64> = (0..self.assets).collect();
         for chunk in rows.chunks(500) {

@@ -221,6 +221,7 @@ fn head() -> BatchHead {
         columns: vec![],
         cap: None,
         fallback: None,
+        on_unknown: None,
     }
 }
 

@@ -77,6 +77,7 @@ async fn submit(world: &World, batch: &str, prompts: std::ops::Range<u64>) {
         columns: vec![],
         cap: None,
         fallback: None,
+        on_unknown: None,
     };
     let assets: Vec<_> = prompts.map(asset).collect();
     world.queue().await.submit(&head, &assets, &[], false).await.unwrap();

@@ -43,6 +43,7 @@ fn head(id: &str) -> BatchHead {
         columns: vec![],
         cap: None,
         fallback: None,
+        on_unknown: None,
     }
 }
 

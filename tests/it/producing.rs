@@ -262,6 +262,7 @@ impl Measured {
             columns: ["id", "title", "material", "colour"].map(str::to_owned).to_vec(),
             cap: None,
             fallback: None,
+            on_unknown: None,
         };
         for from in (1..=assets).step_by(CHUNK) {
             let rows = from..=assets.min(from + CHUNK as u64 - 1);

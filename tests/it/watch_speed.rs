@@ -47,6 +47,7 @@ fn head(batch: u64) -> BatchHead {
         columns: ["id", "prompt", "model", "size"].map(str::to_owned).into(),
         cap: None,
         fallback: None,
+        on_unknown: None,
     }
 }
 

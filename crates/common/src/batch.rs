@@ -41,6 +41,45 @@ impl Band {
     }
 }
 
+/// What becomes of an asset after a request whose outcome nobody knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnUnknown {
+    /// It is sent again, as often as `max_unknown` allows, which may pay for it twice.
+    #[default]
+    Retry,
+    /// It is parked: nothing is sent again unless a person asks.
+    Park,
+}
+
+impl OnUnknown {
+    /// The word used in Redis, in settings and on the command line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Park => "park",
+        }
+    }
+}
+
+/// Why a text is no [`OnUnknown`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is neither retry nor park")]
+pub struct NotOnUnknown(String);
+
+impl FromStr for OnUnknown {
+    type Err = NotOnUnknown;
+
+    fn from_str(text: &str) -> Result<Self, NotOnUnknown> {
+        match text {
+            "retry" => Ok(Self::Retry),
+            "park" => Ok(Self::Park),
+            other => Err(NotOnUnknown(other.to_owned())),
+        }
+    }
+}
+
 /// Model family × operation: where assets wait.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -135,6 +174,9 @@ pub struct BatchHead {
     pub cap: Option<MicroUsd>,
     /// The model that makes what the one that was asked cannot.
     pub fallback: Option<String>,
+    /// What an unknown outcome leads to, where that is said of the batch; workers may be more careful still.
+    #[serde(default)]
+    pub on_unknown: Option<OnUnknown>,
 }
 
 /// One row of a batch.

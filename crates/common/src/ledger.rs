@@ -2,10 +2,12 @@
 
 mod archive;
 mod reading;
+mod requests;
 mod segment;
 
 pub use archive::{Archive, ArchiveError, Listing, Spend};
 pub use reading::{ReadError, read_all};
+pub use requests::{REMADE, RequestSums, Requests};
 pub use segment::{EntryId, NotEntryId, Segment};
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};

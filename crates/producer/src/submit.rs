@@ -172,6 +172,7 @@ impl Request<'_> {
             columns: found.columns,
             cap: None,
             fallback: self.rules.fallback().map(str::to_owned),
+            on_unknown: None,
         };
         Ok(Checked {
             head,

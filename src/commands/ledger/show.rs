@@ -1,9 +1,13 @@
-//! `pictor ledger show`: every entry of one image or one request.
+//! `pictor ledger show`: every entry of one image or one request, and whether it may have been paid twice.
 
-use pictor_common::queue::LedgerEntry;
+use pictor_common::{
+    batch::BatchId,
+    ledger::{RequestSums, Requests},
+    queue::LedgerEntry,
+};
 use serde::Serialize;
 
-use super::Ledger;
+use super::{Ledger, of_batch};
 use crate::{
     commands::{Context, when},
     exit::{Exit, refused},
@@ -16,10 +20,24 @@ const DIGITS: usize = 8;
 #[derive(Debug, Serialize)]
 struct Found {
     entries: Vec<LedgerEntry>,
+    /// What they add up to, an image each.
+    images: Vec<Image>,
+}
+
+#[derive(Debug, Serialize)]
+struct Image {
+    key: String,
+    #[serde(flatten)]
+    sums: RequestSums,
 }
 
 pub(super) async fn run(id: &str, ledger: &Ledger<'_>, context: &Context) -> anyhow::Result<Exit> {
-    let mut found = Found { entries: Vec::new() };
+    if let Ok(batch) = id.parse::<BatchId>()
+        && ledger.queue.batch(&batch).await?.is_some()
+    {
+        return of_batch::run(&batch, ledger, context).await;
+    }
+    let mut found = Found { entries: Vec::new(), images: Vec::new() };
     ledger
         .each(None, |entry| {
             if names(id, &entry) {
@@ -30,10 +48,26 @@ pub(super) async fn run(id: &str, ledger: &Ledger<'_>, context: &Context) -> any
         .await?;
     if found.entries.is_empty() {
         return Err(refused(format!(
-            "nothing was paid, or may have been, under {id}: give a key, or {DIGITS} of its first digits or more, a token or a request id"
+            "nothing was paid, or may have been, under {id}: give a key, or {DIGITS} of its first digits or more, a token, a request id, or a batch that Redis knows"
         )));
     }
-    context.output.result(&found, || told(&found.entries))?;
+    // The entries of one image together, in the order in which the images came first.
+    let mut order: Vec<String> = Vec::new();
+    for entry in &found.entries {
+        if !order.contains(&entry.key) {
+            order.push(entry.key.clone());
+        }
+    }
+    found.entries.sort_by_key(|entry| order.iter().position(|key| *key == entry.key));
+    for of_one in found.entries.chunk_by(|a, b| a.key == b.key) {
+        let mut requests = Requests::default();
+        of_one.iter().for_each(|entry| requests.add(entry));
+        found.images.push(Image { key: of_one[0].key.clone(), sums: requests.sums() });
+    }
+    context.output.result(&found, || {
+        let of_each = found.entries.chunk_by(|a, b| a.key == b.key).zip(&found.images);
+        of_each.map(|(entries, image)| told(entries, &image.sums)).collect()
+    })?;
     Ok(Exit::Done)
 }
 
@@ -45,27 +79,28 @@ fn names(id: &str, entry: &LedgerEntry) -> bool {
         || id.strip_prefix(&entry.token).and_then(|rest| rest.strip_prefix(':')) == Some(&entry.attempt)
 }
 
-fn told(entries: &[LedgerEntry]) -> String {
-    let mut text = String::new();
-    for of_one in entries.chunk_by(|a, b| a.key == b.key) {
-        let rows: Vec<_> = of_one
-            .iter()
-            .map(|entry| {
-                let sign = if entry.spent() < 0 { "-" } else { "" };
-                vec![
-                    when(entry.moment()),
-                    entry.kind.clone(),
-                    format!("{sign}{}", entry.amount()),
-                    entry.attempt.clone(),
-                    entry.batch.clone(),
-                    entry.lane.clone(),
-                    entry.token.clone(),
-                    entry.request_id.clone(),
-                ]
-            })
-            .collect();
-        let titles = ["when", "kind", "cost", "attempt", "batch", "lane", "token", "request id"];
-        text += &format!("{}\n{}", of_one[0].key, table(&titles, &[2, 3], &rows));
+/// The entries of one image, and what they come to.
+pub(super) fn told(entries: &[LedgerEntry], sums: &RequestSums) -> String {
+    let row = |entry: &LedgerEntry| {
+        let sign = if entry.spent() < 0 { "-" } else { "" };
+        vec![
+            when(entry.moment()),
+            entry.kind.clone(),
+            format!("{sign}{}", entry.amount()),
+            entry.attempt.clone(),
+            entry.batch.clone(),
+            entry.lane.clone(),
+            entry.token.clone(),
+            entry.request_id.clone(),
+        ]
+    };
+    let rows: Vec<_> = entries.iter().map(row).collect();
+    let titles = ["when", "kind", "cost", "attempt", "batch", "lane", "token", "request id"];
+    let key = entries.first().map(|entry| entry.key.as_str()).unwrap_or_default();
+    let mut text = format!("{key}\n{}", table(&titles, &[2, 3], &rows));
+    let words = sums.told();
+    if !words.is_empty() {
+        text += &format!("=> {words}\n");
     }
     text
 }

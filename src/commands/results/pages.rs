@@ -16,17 +16,17 @@ const EMPTY_PAGES_BEFORE_MORE: u32 = 20_000;
 
 /// One image of one line.
 #[derive(Debug)]
-pub(super) struct Item {
-    pub(super) line: Arc<Line>,
-    pub(super) take: u32,
-    pub(super) key: AssetKey,
+pub(crate) struct Item {
+    pub(crate) line: Arc<Line>,
+    pub(crate) take: u32,
+    pub(crate) key: AssetKey,
     /// The model that was asked first and could not make it.
-    pub(super) instead_of: Option<String>,
-    pub(super) state: AssetState,
+    pub(crate) instead_of: Option<String>,
+    pub(crate) state: AssetState,
 }
 
 /// The lines of a batch, page by page.
-pub(super) struct Pages<'a> {
+pub(crate) struct Pages<'a> {
     queue: &'a Queue,
     batch: &'a BatchId,
     first: u64,
@@ -36,11 +36,11 @@ pub(super) struct Pages<'a> {
 }
 
 impl<'a> Pages<'a> {
-    pub(super) const fn new(queue: &'a Queue, batch: &'a BatchId, sealed: Option<u64>) -> Self {
+    pub(crate) const fn new(queue: &'a Queue, batch: &'a BatchId, sealed: Option<u64>) -> Self {
         Self { queue, batch, first: 1, found: 0, sealed, empty: 0 }
     }
 
-    pub(super) async fn next(&mut self) -> anyhow::Result<Option<Vec<Line>>> {
+    pub(crate) async fn next(&mut self) -> anyhow::Result<Option<Vec<Line>>> {
         loop {
             let (enough, patience) = match self.sealed {
                 Some(sealed) => (self.found >= sealed, EMPTY_PAGES_BEFORE_MORE),
@@ -62,7 +62,7 @@ impl<'a> Pages<'a> {
     }
 
     /// The next page, an item for each image.
-    pub(super) async fn items(&mut self) -> anyhow::Result<Option<Vec<Item>>> {
+    pub(crate) async fn items(&mut self) -> anyhow::Result<Option<Vec<Item>>> {
         let Some(lines) = self.next().await? else { return Ok(None) };
         let mut keys: Vec<_> = lines.iter().flat_map(|line| line.keys.iter().cloned()).collect();
         let first_models = self.follow(&mut keys).await?;

@@ -155,6 +155,7 @@ async fn the_published_rule_runs_a_batch() {
         &["ledger", "totals"],
         &["budget", "show"],
         &["results", "acl"],
+        &["verify", "acl", "--deep"],
         &["lane", "pause", "sim.dall-e-2"],
         &["lane", "resume", "sim.dall-e-2"],
     ] {

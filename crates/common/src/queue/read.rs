@@ -74,6 +74,8 @@ pub struct BatchState {
     pub cap: Option<MicroUsd>,
     /// The model that makes what the one that was asked cannot.
     pub fallback: Option<String>,
+    /// What an unknown outcome leads to, where that was said of the batch: `retry` or `park`.
+    pub on_unknown: Option<String>,
     /// Assets that were left to that model.
     pub substituted: u64,
     /// When it was opened, µs since 1970.
@@ -116,7 +118,7 @@ impl BatchState {
 /// One entry of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerEntry {
-    /// `settled`, `unknown`, or `resolved`: an unknown that turned out.
+    /// `settled`, `unknown`, `resolved`: an unknown that turned out, or `remade`: its image was gone, and is made again.
     pub kind: String,
     /// The asset.
     pub key: String,
@@ -433,6 +435,7 @@ fn batch_state(id: &BatchId, fields: &HashMap<String, String>) -> Option<BatchSt
         unknown: MicroUsd(number(fields, "unknown").unwrap_or(0)),
         cap: number(fields, "cap").map(MicroUsd),
         fallback: fields.get("fallback").cloned(),
+        on_unknown: fields.get("on_unknown").cloned(),
         substituted: number(fields, "substituted").unwrap_or(0),
         created: number(fields, "created").unwrap_or(0),
         completed: number(fields, "completed"),

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Spec,
-    batch::{BatchHead, BatchId, Line, NewAsset},
+    batch::{BatchHead, BatchId, Line, NewAsset, OnUnknown},
 };
 
 /// What became of the assets of one chunk.
@@ -65,6 +65,8 @@ struct Header<'a> {
     cap: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fallback: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_unknown: Option<OnUnknown>,
     retry_failed: bool,
     first: u64,
     upto: u64,
@@ -141,6 +143,7 @@ impl Queue {
             columns: json(&head.columns)?,
             cap: head.cap.map(|cap| cap.0),
             fallback: head.fallback.as_deref(),
+            on_unknown: head.on_unknown,
             retry_failed,
             first: rows().min().unwrap_or(0),
             upto: rows().max().unwrap_or(0),

@@ -250,6 +250,7 @@ pub(crate) fn head(batch: &str, tenant: &str) -> BatchHead {
         columns: vec![],
         cap: None,
         fallback: None,
+        on_unknown: None,
     }
 }
 

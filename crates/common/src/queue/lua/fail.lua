@@ -14,6 +14,14 @@ local asset = key('a', request.key)
 local a = call('HMGET', asset, 'phase', 'token', 'unknowns', 'ceiling')
 local phase, owner = a[1], a[2]
 
+-- Whether a batch that asks wants nothing sent again after an outcome that nobody knows.
+local function parks()
+  for _, batch in ipairs(askers(request.key)) do
+    if call('HGET', key('batch', batch), 'on_unknown') == 'park' then return true end
+  end
+  return false
+end
+
 local offers = request.offers
 if not offers or offers == cjson.null or owner ~= request.token or ENDED[phase] or request.billed ~= 'no'
   or request.outcome ~= 'failed' or spoken_for(request.key, request.token) then
@@ -84,7 +92,7 @@ if outcome == 'refused' or outcome == 'unsent' then
   if phase ~= 'claimed' then call('HINCRBY', asset, 'attempts', -1) end
   outcome = 'retry'
 end
-if request.billed == 'unknown' and unknowns > num(request.max_unknown) then outcome = 'parked' end
+if request.billed == 'unknown' and (unknowns > num(request.max_unknown) or parks()) then outcome = 'parked' end
 call('SET', key('failure', request.key), request.failure)
 if outcome == 'retry' then
   requeue(request.key, NOW + num(request.delay))

@@ -165,14 +165,14 @@ pub(crate) async fn rolled(older: &Path, size: &Size) -> String {
         (0..size.workers).map(|n| world.worker_of(older, &name(n), size.concurrency)).collect();
     let mut redis = redis_of(&world).await;
     let step = size.assets / (size.workers as u64 + 2);
-    for place in 0..size.workers {
+    for (place, older) in crew.iter_mut().enumerate() {
         until_made(&mut redis, step * (place as u64 + 1)).await;
         assert_eq!(layout(&mut redis).await, "2", "an older worker is alive");
-        crew[place].proc.signal(Signal::TERM);
+        older.proc.signal(Signal::TERM);
         let newer = world.worker(&format!("newer-{place}"), size.concurrency, &[]);
         // Both work until the older one has drained.
-        let mut older = std::mem::replace(&mut crew[place], newer);
         older.proc.wait(PATIENCE);
+        *older = newer;
     }
     wait_for_layout(&mut redis, &SCHEMA.to_string()).await;
     let state = world.ended(BATCH, PATIENCE).await;

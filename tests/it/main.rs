@@ -23,8 +23,11 @@ mod ledger;
 mod measures;
 mod metrics;
 mod openai_python;
+mod outages;
 mod own_ids;
 mod prices;
+#[cfg(target_os = "linux")]
+mod power_cut;
 mod producing;
 mod profiles;
 mod prove;

@@ -295,3 +295,76 @@ async fn what_was_not_synced_is_missed_by_nobody() {
     let cuts = power_cuts(&SMALL).await;
     assert_eq!(cuts.cuts, SMALL.cuts, "{cuts:?}");
 }
+
+/// Steps of a worker that does one call after the other.
+fn in_order(calls: Vec<Call>) {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().to_owned();
+    let mut order = Order { disk: Disk::of(&dir, &SUBTREES), dir, ..Order::new() };
+    let own = |path: &Path| order.dir.join(path);
+    let placed: Vec<Call> = calls
+        .into_iter()
+        .map(|call| match call {
+            Call::Open { path, create, truncate } => Call::Open { path: own(&path), create, truncate },
+            Call::Write { path, at, bytes } => Call::Write { path: own(&path), at, bytes },
+            Call::Sync(path) => Call::Sync(own(&path)),
+            Call::MakeDir(path) => Call::MakeDir(own(&path)),
+            Call::Remove(path) => Call::Remove(own(&path)),
+            other => other,
+        })
+        .collect();
+    for (id, call) in placed.into_iter().enumerate() {
+        order.take(&Step::Begins(id, call.clone()));
+        order.take(&Step::Ends(id, call));
+    }
+}
+
+/// A spool with a journal that tells of a token, whose names are synced or not, and the request.
+fn one_request(names: bool) -> Vec<Call> {
+    let incarnation = "01JC0000000000000000000001";
+    let dir = PathBuf::from("spool").join(incarnation);
+    let (token, open) =
+        (format!("{incarnation}-1"), |path: PathBuf| Call::Open { path, create: true, truncate: false });
+    let journal = format!("{{\"intent\":\"{token}\"}}\n{{\"sent\":\"{token}\"}}\n").into_bytes();
+    let mut calls = vec![
+        Call::MakeDir("spool".into()),
+        Call::Sync("".into()),
+        Call::MakeDir(dir.clone()),
+        open(dir.join("lock")),
+        open(dir.join("journal")),
+        Call::Write { path: dir.join("journal"), at: None, bytes: journal },
+        Call::Sync(dir.join("journal")),
+        Call::Sync("spool".into()),
+    ];
+    if names {
+        calls.push(Call::Sync(dir));
+    }
+    let head = format!("POST /v1/images/generations HTTP/1.1\r\nx-client-request-id: {token}:1\r\n\r\n");
+    calls.push(Call::Send { peer: "api".to_owned(), bytes: head.into_bytes() });
+    calls
+}
+
+#[test]
+fn a_request_whose_intent_is_durable_may_go_out() {
+    in_order(one_request(true));
+}
+
+#[test]
+#[should_panic(expected = "no intent of it is durable")]
+fn a_journal_without_a_durable_name_is_noticed() {
+    in_order(one_request(false));
+}
+
+#[test]
+#[should_panic(expected = "is not durable in the store")]
+fn an_image_that_leaves_too_early_is_noticed() {
+    let image = PathBuf::from("spool/01JC0000000000000000000001-1.img");
+    let calls = vec![
+        Call::MakeDir("spool".into()),
+        Call::Open { path: image.clone(), create: true, truncate: false },
+        Call::Write { path: image.clone(), at: None, bytes: b"image".to_vec() },
+        Call::Sync(image.clone()),
+        Call::Remove(image),
+    ];
+    in_order(calls);
+}

@@ -391,7 +391,7 @@ async fn chaos_end() {
 async fn chaos_clocks() {
     let run = clocks::of_workers(&clocks::FULL).await;
     played("chaos-clocks", "clocks of workers 10 minutes ahead, behind, and jumping", &run);
-    let run = clocks::of_redis(&clocks::FULL).await;
+    let run = clocks::of_redis(&clocks::FULL, 60).await;
     played("chaos-clocks", "the clock of Redis jumps by 10 minutes, ahead and back", &run);
 }
 

@@ -77,15 +77,15 @@ pub(crate) async fn of_workers(size: &Size) -> Played {
     played
 }
 
-/// Redis' clock jumps ahead, so that all leases end at once, and back again.
-pub(crate) async fn of_redis(size: &Size) -> Played {
+/// Redis' clock jumps ahead, so that all leases end at once, and back again; limits are for so many seconds.
+pub(crate) async fn of_redis(size: &Size, window: u64) -> Played {
     let mut dice = Dice::of("clock of redis");
     let clock = Clock::ahead(0);
     let mut stage = Stage::new(size, Images::Directory);
     stage.world.redis = RedisServer::start_in(&[], clock.variables());
     // All but a few of the places: who forgets what is on its way lets more go out.
     let most = (size.workers * size.concurrency) as u64 * 4 / 5;
-    stage.world.limits = format!("requests = 1000000\nin_flight = {most}");
+    stage.world.limits = format!("requests = 1000000\nwindow_seconds = {window}\nin_flight = {most}");
     stage.world.write_settings();
     stage.begin().await;
     let mut played = Played::new(&dice, size);
@@ -125,6 +125,6 @@ async fn claimed_within(stage: &mut Stage, most: u64, patience: Duration) -> Ins
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clocks_that_are_wrong_or_jump_lose_nothing_and_pay_nothing_twice() {
-    let (_workers, redis) = tokio::join!(of_workers(&SMALL), of_redis(&SMALL));
+    let (_workers, redis) = tokio::join!(of_workers(&SMALL), of_redis(&SMALL, 10));
     redis.in_time();
 }

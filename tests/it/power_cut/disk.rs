@@ -38,12 +38,19 @@ pub(crate) struct Disk {
     nodes: Vec<Node>,
     /// What calls that sync and have not returned found to sync.
     syncing: BTreeMap<usize, (usize, Node)>,
+    /// The call that synced a node last: one that began before it and ends after it saw less.
+    synced_by: BTreeMap<usize, usize>,
 }
 
 impl Disk {
     /// The subtrees of a directory as they are, all of it durable.
     pub(crate) fn of(root: &Path, subtrees: &[&str]) -> Self {
-        let mut disk = Self { root: root.to_owned(), nodes: vec![dir()], syncing: BTreeMap::new() };
+        let mut disk = Self {
+            root: root.to_owned(),
+            nodes: vec![dir()],
+            syncing: BTreeMap::new(),
+            synced_by: BTreeMap::new(),
+        };
         for name in subtrees {
             let path = root.join(name);
             if path.exists() {
@@ -108,8 +115,11 @@ impl Disk {
     pub(crate) fn ends(&mut self, id: usize, call: &Call) {
         match call {
             Call::Sync(_) => {
-                if let Some((at, then)) = self.syncing.remove(&id) {
+                if let Some((at, then)) = self.syncing.remove(&id)
+                    && self.synced_by.get(&at).is_none_or(|other| *other < id)
+                {
                     self.keep(at, &then);
+                    self.synced_by.insert(at, id);
                 }
             }
             Call::Open { path, create, truncate } => self.open(path, *create, *truncate),

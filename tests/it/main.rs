@@ -25,9 +25,9 @@ mod metrics;
 mod openai_python;
 mod outages;
 mod own_ids;
-mod prices;
 #[cfg(target_os = "linux")]
 mod power_cut;
+mod prices;
 mod producing;
 mod profiles;
 mod prove;

@@ -10,10 +10,10 @@ help:
 	@echo 'make test-valkey  the tests that start a server, on the pinned Valkey'
 	@echo 'make build        the binary, in $(TARGET)/debug/pictor'
 	@echo 'make check        format, lints, docs, dependencies, tidiness'
-	@echo 'make tools        only what the tests need: a Redis or Valkey server, SeaweedFS, the Python openai package'
+	@echo 'make tools        only what the tests need: a Redis or Valkey server, SeaweedFS, the Python openai package, strace, faketime'
 	@echo 'make man          a manual page for every command, in target/man'
 	@echo 'make pictures     the recording and the contact sheet of the README, from a real demo; needs a Bash'
-	@echo 'make prove-fuzz   ten million runs of every reader on made-up files; writes docs/measured/fuzz.md'
+	@echo 'make prove-fuzz   ten million runs of every reader on made-up bytes; prove-fuzz-scan and others are its parts; writes docs/measured/fuzz.md'
 	@echo 'make prove-chaos  kills, outages and wipes at random for two hours or three; prove-chaos-kill and others are its parts'
 	@echo 'make prove-NAME   one full-size proof; writes docs/measured/NAME.md'
 
@@ -36,7 +36,7 @@ build:
 
 tools:
 	@tools/preflight.sh test
-	@tools/install.sh server weed openai
+	@tools/install.sh server weed openai faults
 
 check: fmt tidy clippy doc deny
 
@@ -55,9 +55,12 @@ deny:
 tidy:
 	@tools/tidy.sh
 
-# Ten million runs of each reader; the tests called hostile do the same in small.
+# Ten million runs of each reader, or of one; the tests called hostile do the same in small.
 prove-fuzz:
 	@tools/fuzz.sh
+
+prove-fuzz-%:
+	@FUZZ_TARGETS=$* tools/fuzz.sh
 
 # The ignored tests below prove::NAME are the proofs at full size; each takes minutes and writes docs/measured/NAME.md.
 prove-%: tools

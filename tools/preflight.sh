@@ -56,6 +56,13 @@ check_python() {
     need "python3 with pip and venv ($why)" 'apt-get install python3-pip python3-venv' 'dnf install python3-pip' 'brew install python3'
 }
 
+# As root they are installed with the tools.
+check_faults() {
+    [ "$goal" = test ] && [ "$(uname)" = Linux ] && [ "$(id -u)" != 0 ] || return 0
+    if command -v strace >/dev/null 2>&1 && command -v faketime >/dev/null 2>&1; then return 0; fi
+    need 'strace and faketime (tests cut the power and turn clocks)' 'apt-get install strace faketime' 'dnf install strace libfaketime' 'these tests are for Linux alone'
+}
+
 check_disk() {
     gigabytes=6
     [ ! -d target/debug/deps ] || gigabytes=1
@@ -86,6 +93,7 @@ say_time() {
 check_cc
 check_cargo
 check_python
+check_faults
 check_disk
 check_memory
 if [ "$missing" = 1 ]; then

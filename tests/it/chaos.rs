@@ -3,8 +3,10 @@
 //! Judged by the simulator's invoice, the store's objects and the ledger. Each scenario runs in small with every test
 //! and at full size by `make prove-chaos-NAME`.
 
+#[cfg(target_os = "linux")]
+pub(crate) mod clocks;
 pub(crate) mod cut_off;
-mod dice;
+pub(crate) mod dice;
 pub(crate) mod failover;
 pub(crate) mod judge;
 pub(crate) mod kill;

@@ -26,7 +26,10 @@ mod measures;
 mod metrics;
 mod on_unknown;
 mod openai_python;
+mod outages;
 mod own_ids;
+#[cfg(target_os = "linux")]
+mod power_cut;
 mod prices;
 mod producing;
 mod profiles;

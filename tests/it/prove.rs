@@ -4,8 +4,8 @@ use std::{fmt::Write as _, fs, process::Command, time::Duration};
 
 use crate::{
     bench, budget,
-    chaos::{Played, cut_off, failover, kill as killing, redis_dies, stopped, store_away, wiped},
-    cost, death, measures, producing, upgrade, watch_speed,
+    chaos::{Played, clocks, cut_off, failover, kill as killing, redis_dies, stopped, store_away, wiped},
+    cost, death, measures, power_cut, producing, upgrade, watch_speed,
 };
 
 const CHAOS: &str = "Each scenario judged by the simulator's invoice, the objects in the store and the ledger: `lost` are assets \
@@ -403,4 +403,37 @@ async fn upgrade() {
     }
     upgrade::keep_what_an_older_version_leaves(older.as_ref()).await;
     record("upgrade", "Old and new workers together through a rolling restart", &lines);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "full size: make prove-chaos-clocks"]
+async fn chaos_clocks() {
+    let run = clocks::of_workers(&clocks::FULL).await;
+    played("chaos-clocks", "clocks of workers 10 minutes ahead, behind, and jumping", &run);
+    let run = clocks::of_redis(&clocks::FULL, 60).await;
+    played("chaos-clocks", "the clock of Redis jumps by 10 minutes, ahead and back", &run);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "full size: make prove-power-cut"]
+async fn power_cut() {
+    let power_cut::Cuts { seed, calm, cuts, billed, twice, unknown, images } =
+        power_cut::power_cuts(&power_cut::FULL).await;
+    let lines = [
+        format!(
+            "a worker in peace: at each of {} steps of its system calls, as strace tells them, a disk that keeps only what \
+             was synced has the intent of every request before it goes out ({} requests), and every image in the store and \
+             in Redis' hands before it leaves the spool ({} images)",
+            calm.steps, calm.sent, calm.stored
+        ),
+        format!(
+            "{cuts} power cuts at random calls, seed {seed}: two fifths left what was synced, two fifths some of the rest \
+             as well, torn in the middle, one fifth all; another worker took up what was left"
+        ),
+        format!(
+            "lost: 0; {images} images lay in a spool when the power was back; {billed} billed, {twice} of them beyond one an \
+             asset, each a request that the ledger calls unknown; {unknown} unknown in all"
+        ),
+    ];
+    record("power-cut", "Power cuts", &lines);
 }

@@ -84,10 +84,11 @@ pub struct Counted {
 }
 
 impl Usage {
-    /// All of them, as limits per minute count them.
+    /// All of them, as limits per minute count them; an API may claim any number.
     #[must_use]
     pub const fn tokens(&self) -> u64 {
-        self.text_input + self.image_input + self.image_output + self.text_output
+        let input = self.text_input.saturating_add(self.image_input);
+        input.saturating_add(self.image_output).saturating_add(self.text_output)
     }
 }
 

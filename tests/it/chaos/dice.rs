@@ -29,6 +29,11 @@ impl Dice {
         Self { scenario, seed, state: seed }
     }
 
+    /// With a number that another one threw.
+    pub(crate) fn seeded(scenario: &'static str, seed: u64) -> Self {
+        Self { scenario, seed, state: seed }
+    }
+
     fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.state;

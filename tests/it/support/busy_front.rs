@@ -1,12 +1,13 @@
-//! An HTTP front that says 503 to some requests and forwards the others; one request a connection.
+//! An HTTP front that refuses some requests, or keeps them waiting, and forwards the others; one request a connection.
 
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{
@@ -15,8 +16,33 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-const BUSY: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>SlowDown</Code>\
-                    <Message>Please reduce your request rate.</Message></Error>";
+/// How it treats a request that it does not simply forward.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Mood {
+    /// 503, as S3 says it.
+    #[default]
+    Busy,
+    /// 409 to a PUT: another conditional write is under way.
+    Conflict,
+    /// 403: not with these credentials.
+    Denied,
+    /// Forwards it after a while.
+    Slow(Duration),
+}
+
+impl Mood {
+    /// Status, code and words; none of a request that is forwarded all the same.
+    fn refusal(self, is_put: bool) -> Option<[&'static str; 3]> {
+        match self {
+            Self::Busy => Some(["503 Slow Down", "SlowDown", "Please reduce your request rate."]),
+            Self::Conflict if is_put => {
+                Some(["409 Conflict", "ConditionalRequestConflict", "A conflicting operation occurred."])
+            }
+            Self::Denied => Some(["403 Forbidden", "AccessDenied", "Access Denied"]),
+            Self::Conflict | Self::Slow(_) => None,
+        }
+    }
+}
 
 /// Stands before an HTTP server; stops with its owner.
 #[derive(Debug)]
@@ -31,6 +57,7 @@ struct Counts {
     percent: AtomicU64,
     asked: AtomicU64,
     refused: AtomicU64,
+    mood: Mutex<Mood>,
 }
 
 impl BusyFront {
@@ -48,10 +75,16 @@ impl BusyFront {
 
     /// Refuses about so many percent of requests from now on, evenly spread.
     pub(crate) fn refuse(&self, percent: u64) {
+        self.be(Mood::Busy, percent);
+    }
+
+    /// Is in a mood to about so many percent of requests from now on, evenly spread.
+    pub(crate) fn be(&self, mood: Mood, percent: u64) {
+        *self.counts.mood.lock().unwrap() = mood;
         self.counts.percent.store(percent, Ordering::Relaxed);
     }
 
-    /// Requests refused so far.
+    /// Requests it was in a mood to so far.
     pub(crate) fn refused(&self) -> u64 {
         self.counts.refused.load(Ordering::Relaxed)
     }
@@ -64,14 +97,14 @@ impl Drop for BusyFront {
 }
 
 impl Counts {
-    /// Whether the next request is refused: of each hundred in a row exactly the percentage.
-    fn is_refused(&self) -> bool {
+    /// The mood to the next request, if any: of each hundred in a row exactly the percentage gets it.
+    fn mood(&self) -> Option<Mood> {
         let (number, percent) =
             (self.asked.fetch_add(1, Ordering::Relaxed), self.percent.load(Ordering::Relaxed));
         // 37 and 100 share no factor, so that each of a hundred gets a place of its own.
         let refused = number * 37 % 100 < percent;
         self.refused.fetch_add(u64::from(refused), Ordering::Relaxed);
-        refused
+        refused.then(|| *self.mood.lock().unwrap())
     }
 }
 
@@ -87,6 +120,12 @@ async fn serve(listener: TcpListener, target: SocketAddr, counts: Arc<Counts>) {
             Some(_ended) = connections.join_next() => {}
         }
     }
+}
+
+fn said(code: &str, words: &str) -> String {
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{code}</Code><Message>{words}</Message></Error>"
+    )
 }
 
 async fn exchange(client: TcpStream, target: SocketAddr, counts: &Counts) -> io::Result<()> {
@@ -105,14 +144,19 @@ async fn exchange(client: TcpStream, target: SocketAddr, counts: &Counts) -> io:
             length = value.trim().parse().map_err(io::Error::other)?;
         }
     }
-    if counts.is_refused() {
+    let mood = counts.mood();
+    if let Some(Mood::Slow(time)) = mood {
+        tokio::time::sleep(time).await;
+    }
+    if let Some([status, code, words]) = mood.and_then(|mood| mood.refusal(head.starts_with("PUT "))) {
+        let said = said(code, words);
         tokio::io::copy(&mut (&mut client).take(length), &mut tokio::io::sink()).await?;
         let answer = format!(
-            "HTTP/1.1 503 Slow Down\r\nContent-Type: application/xml\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-            BUSY.len()
+            "HTTP/1.1 {status}\r\nContent-Type: application/xml\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            said.len()
         );
         // A HEAD has no body to read; what follows its answer is dropped with the connection.
-        let body = if head.starts_with("HEAD ") { "" } else { BUSY };
+        let body = if head.starts_with("HEAD ") { "" } else { &said };
         client.write_all(format!("{answer}{body}").as_bytes()).await?;
         return client.shutdown().await;
     }
@@ -156,6 +200,7 @@ mod tests {
         let front = BusyFront::start(target).await;
         front.refuse(30);
         let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
+        let busy_words = said("SlowDown", "Please reduce your request rate.");
         let mut statuses = [0_u64; 2];
         for _ in 0..100 {
             let asked = client.put(format!("http://{}/", front.address())).body("hello");
@@ -163,7 +208,7 @@ mod tests {
             let busy = answer.status() == 503;
             statuses[usize::from(busy)] += 1;
             let text = answer.text().await.unwrap();
-            assert_eq!(text, if busy { BUSY } else { "ok" });
+            assert_eq!(text, if busy { &busy_words } else { "ok" });
         }
         assert_eq!((statuses, front.refused()), ([70, 30], 30));
     }

@@ -26,6 +26,7 @@ pub(crate) struct RedisServer {
     folder: TempDir,
     port: u16,
     options: Vec<String>,
+    variables: Vec<(String, String)>,
 }
 
 impl RedisServer {
@@ -35,11 +36,17 @@ impl RedisServer {
 
     /// Starts with more options, such as `["--maxmemory", "64mb"]`.
     pub(crate) fn start_with(options: &[&str]) -> Self {
+        Self::start_in(options, Vec::new())
+    }
+
+    /// Starts in an environment of its own.
+    pub(crate) fn start_in(options: &[&str], variables: Vec<(String, String)>) -> Self {
         let mut server = Self {
             process: None,
             folder: tempfile::Builder::new().prefix("pictor-redis-").tempdir().unwrap(),
             port: ports::free(),
             options: options.iter().copied().map(str::to_owned).collect(),
+            variables,
         };
         server.spawn();
         server
@@ -94,6 +101,7 @@ impl RedisServer {
             .arg("--dir")
             .arg(self.folder.path())
             .args(&self.options)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .current_dir(self.folder.path());
         let mut process = Proc::spawn("redis", &mut command, self.folder.path());
         let address = self.address();

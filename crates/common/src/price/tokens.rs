@@ -19,7 +19,7 @@ pub(super) fn estimate(model: &Model, spec: &Spec, terms: Terms) -> Result<Estim
     Ok(Estimate {
         expected: Rates::on(model, terms)?.cost(&expected) + extra,
         ceiling: Rates::most_since(model, terms)?.cost_up(&most) + extra,
-        tokens: expected.text_input + expected.image_input + expected.image_output,
+        tokens: expected.tokens(),
     })
 }
 
@@ -43,7 +43,8 @@ pub(super) fn counted(model: &Model, spec: &Spec) -> Result<Counted, Unpriced> {
     };
     let most = Usage {
         text_input: bytes + FRAMING,
-        image_input: images.saturating_mul(model.input_image.ceiling + fidelity),
+        image_input: images
+            .saturating_mul(model.input_image.ceiling.max(model.input_image.expected) + fidelity),
         image_output: output.ceiling,
         text_output: model.text_output_ceiling,
         ..Usage::default()

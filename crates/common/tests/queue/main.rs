@@ -5,6 +5,7 @@
 mod books;
 mod budget;
 mod claiming;
+mod clocks;
 mod doubt;
 mod ending;
 mod fairness;

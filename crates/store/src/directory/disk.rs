@@ -1,12 +1,13 @@
 //! The file operations behind a directory store; everything here blocks.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, ErrorKind, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     process,
+    sync::{Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -24,6 +25,8 @@ const LEFTOVER: Duration = Duration::from_hours(24);
 #[derive(Debug)]
 pub(super) struct Disk {
     root: PathBuf,
+    /// Folders whose names this process has synced.
+    durable: Mutex<HashSet<PathBuf>>,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -44,11 +47,15 @@ impl Drop for Temporary {
 
 impl Disk {
     pub(super) fn open(root: PathBuf) -> Result<Self, StoreError> {
-        let disk = Self { root };
+        let disk = Self { root, durable: Mutex::default() };
         let make = |path: &Path| DirBuilder::new().mode(0o700).recursive(true).create(path);
         for part in ["tmp", "meta", "lock"] {
             let path = disk.own(part);
+            let missing =
+                path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+            let missing: Vec<&Path> = missing.collect();
             make(&path).map_err(|cause| failed("create", &path, cause))?;
+            missing.into_iter().try_for_each(sync_parent)?;
         }
         disk.sweep();
         Ok(disk)
@@ -229,16 +236,20 @@ impl Disk {
 
     /// Creates the folders between the root and `path`, so that they outlive a power cut.
     fn make_parents(&self, path: &Path) -> Result<(), StoreError> {
-        let parents = path.ancestors().skip(1);
-        let mut missing: Vec<_> =
-            parents.take_while(|parent| *parent != self.root && !parent.is_dir()).collect();
-        while let Some(folder) = missing.pop() {
+        let durable = || self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        let folders: Vec<_> = path.ancestors().skip(1).take_while(|folder| *folder != self.root).collect();
+        for folder in folders.into_iter().rev() {
+            if durable().contains(folder) && folder.is_dir() {
+                continue;
+            }
             match DirBuilder::new().mode(0o700).create(folder) {
                 Err(cause) if cause.kind() != ErrorKind::AlreadyExists => {
                     return Err(failed("create", folder, cause));
                 }
+                // Another writer may have made it just now and not synced it yet.
                 _made => sync_parent(folder)?,
             }
+            durable().insert(folder.to_owned());
         }
         Ok(())
     }
@@ -287,6 +298,7 @@ fn is_absent(cause: &io::Error) -> bool {
 
 fn sync_parent(path: &Path) -> Result<(), StoreError> {
     let parent = path.parent().unwrap_or(Path::new("/"));
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
     match File::open(parent).and_then(|folder| folder.sync_all()) {
         // Some network file systems cannot sync a directory and need not.
         Err(cause) if !matches!(cause.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => {

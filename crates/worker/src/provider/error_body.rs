@@ -1,5 +1,6 @@
 //! Reads what an API says when it refuses, in the forms compatible servers use.
 
+use secrecy::SecretString;
 use serde_json::Value;
 
 use super::{
@@ -13,10 +14,32 @@ pub(super) fn read(status: u16, headers: AnswerHeaders, body: &[u8], redactor: &
     let parsed = serde_json::from_slice::<Value>(body).ok();
     let stated = parsed.as_ref().and_then(stated);
     let mut error = stated.map_or_else(|| unstated(body, parsed.as_ref()), of_value);
-    error.message = redactor.clean(&error.message);
-    error.code = error.code.filter(|code| *code != status.to_string());
     error.moderation = error.moderation.or_else(|| moderation(parsed.as_ref()?));
+    clean(&mut error, redactor);
+    error.code = error.code.filter(|code| *code != status.to_string());
     ApiError { status, headers, ..error }
+}
+
+/// An API may repeat a key wherever it likes.
+fn clean(error: &mut ApiError, redactor: &Redactor) {
+    let categories = error.moderation.iter_mut().flat_map(|moderation| &mut moderation.categories);
+    let named = [&mut error.kind, &mut error.code, &mut error.inner_code, &mut error.param];
+    for text in named.into_iter().flatten().chain(categories).chain([&mut error.message]) {
+        *text = redactor.clean(text);
+    }
+}
+
+impl ApiError {
+    /// Reads what an API says when it refuses; no secret stays in it, wherever the API repeats one.
+    #[must_use]
+    pub fn read(
+        status: u16,
+        headers: AnswerHeaders,
+        body: &[u8],
+        secrets: impl IntoIterator<Item = SecretString>,
+    ) -> Self {
+        read(status, headers, body, &Redactor::new(secrets))
+    }
 }
 
 /// Whether a JSON body states an error, so that a success is none.

@@ -48,7 +48,9 @@ impl Redactor {
         for secret in self.secrets.iter().chain(latest.iter()) {
             text = text.replace(secret.expose_secret(), "[secret]");
         }
-        let words: Vec<String> = text.split_whitespace().map(hide_key).collect();
+        // A terminal obeys control characters, whoever wrote them.
+        let between = |c: char| c.is_whitespace() || c.is_control();
+        let words: Vec<String> = text.split(between).filter(|word| !word.is_empty()).map(hide_key).collect();
         let line = words.join(" ");
         match line.char_indices().nth(LONGEST) {
             Some((at, _)) => format!("{}…", &line[..at]),
@@ -80,6 +82,7 @@ mod tests {
         assert_eq!(redactor.clean("key hunter22 is\n bad,  abc"), "key [secret] is bad, abc");
         assert_eq!(redactor.clean("provided: sk-proj-abcd****wxyz. See"), "provided: sk-[hidden]. See");
         assert_eq!(redactor.clean("a task-force-of-eleven"), "a task-force-of-eleven");
+        assert_eq!(redactor.clean("red\u{1b}[31malert\u{9b}2J\0!"), "red [31malert 2J !");
         redactor.learn("another-key".into());
         assert_eq!(redactor.clean("hunter22 or another-key"), "[secret] or [secret]");
         assert_eq!(redactor.clean(&"é".repeat(1000)).chars().count(), LONGEST + 1);

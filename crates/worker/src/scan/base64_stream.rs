@@ -127,7 +127,12 @@ impl Base64Stream {
                 continue;
             }
             let slow = if whole > 0 { whole } else { (4 - self.grouped).min(rest.len()) };
-            rest[..slow].iter().for_each(|&byte| self.decode_byte(byte, image));
+            for &byte in &rest[..slow] {
+                self.decode_byte(byte, image);
+                if self.fault.is_some() {
+                    return;
+                }
+            }
             rest = &rest[slow..];
         }
     }

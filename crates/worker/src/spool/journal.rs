@@ -57,7 +57,7 @@ impl Journal {
     }
 }
 
-fn new_file(path: &Path) -> io::Result<File> {
+pub(super) fn new_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).mode(0o600).open(path)
 }
 
@@ -139,7 +139,7 @@ impl Writer {
         file.sync_all()?;
         fs::rename(&fresh, &self.path)?;
         if let Some(dir) = self.path.parent() {
-            File::open(dir)?.sync_all()?;
+            super::sync_dir(dir)?;
         }
         self.file = file;
         self.written = 0;

@@ -10,6 +10,7 @@ mod record;
 mod room;
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File, OpenOptions},
     io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
@@ -19,6 +20,7 @@ use std::{
 use anyhow::Context;
 pub(crate) use journal::Journal;
 pub use leftovers::{Leftovers, leftovers};
+use record::ended;
 pub(crate) use record::{Image, Open, Record, read_journal};
 pub(crate) use room::Room;
 use rustix::fs::{FlockOperation, flock};
@@ -56,8 +58,11 @@ impl Spool {
             make_dir(&fresh)?;
             let lock = lock_file(&fresh)?;
             flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+            // Without their names what is synced to them is lost with the power.
+            journal::new_file(&journal_in(&fresh))?;
+            sync_dir(&fresh)?;
             fs::rename(&fresh, root.join(incarnation))?;
-            File::open(root)?.sync_all()?;
+            sync_dir(root)?;
             Ok(lock)
         };
         let lock = create().with_context(|| format!("cannot use the spool directory {}", root.display()))?;
@@ -116,7 +121,7 @@ impl Spool {
 
     /// Removes the directory, once nothing in it is needed.
     pub(crate) fn remove(&self) -> io::Result<()> {
-        fs::remove_dir_all(self.dir())
+        remove_dir(&self.dir())
     }
 }
 
@@ -143,7 +148,7 @@ impl DeadSpool {
 
     /// What had begun and not ended.
     pub(crate) fn open(&self) -> io::Result<Vec<Open>> {
-        read_journal(&self.dir.join("journal"))
+        read_journal(&journal_in(&self.dir))
     }
 
     /// The complete image of an attempt, if it had arrived.
@@ -169,30 +174,53 @@ impl DeadSpool {
 
     /// Removes the directory, once all of it was replayed. An image that nobody knows of is kept aside.
     pub(crate) fn remove(self) -> io::Result<()> {
-        if holds_image(&self.dir)? {
+        if holds_image(&self.dir, &ended(&journal_in(&self.dir))?)? {
             let kept = self.dir.with_file_name(format!(".kept-{}", self.incarnation));
             error!(kept = %kept.display(), "an image in the spool of a dead worker belongs to no intent; it is kept there");
             return fs::rename(&self.dir, kept);
         }
-        fs::remove_dir_all(&self.dir)
+        remove_dir(&self.dir)
     }
 }
 
-fn holds_image(dir: &Path) -> io::Result<bool> {
+/// Whether there is an image of which nobody has said that nothing is left to do: one that was removed is there again
+/// when the power failed before the disk knew.
+fn holds_image(dir: &Path, ended: &BTreeSet<String>) -> io::Result<bool> {
     for entry in fs::read_dir(dir)? {
-        if entry?.path().extension().is_some_and(|extension| extension == "img") {
+        let path = entry?.path();
+        let token = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if path.extension().is_some_and(|extension| extension == "img") && !ended.contains(&token) {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
+/// Removes a directory of which nothing is needed: its images for good before the journal that tells of them.
+fn remove_dir(dir: &Path) -> io::Result<()> {
+    sync_dir(dir)?;
+    fs::remove_dir_all(dir)
+}
+
+fn journal_in(dir: &Path) -> PathBuf {
+    dir.join("journal")
+}
+
 fn image_in(dir: &Path, token: &str) -> PathBuf {
     dir.join(format!("{token}.img"))
 }
 
+/// Makes a directory and those above it, for good.
 fn make_dir(path: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+    let missing = path.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists()).count();
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    path.ancestors().skip(1).take(missing).try_for_each(sync_dir)
+}
+
+/// Makes the names in a directory durable.
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+    File::open(dir)?.sync_all()
 }
 
 fn lock_file(dir: &Path) -> io::Result<File> {

@@ -1,6 +1,10 @@
 //! What the journal of a spool says, line by line.
 
-use std::{collections::BTreeMap, fs, io, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::Path,
+};
 
 use pictor_common::{MicroUsd, Spec, price::Usage, queue::Attempt};
 use serde::{Deserialize, Serialize};
@@ -82,16 +86,30 @@ pub(crate) struct Open {
     pub(crate) image: Option<Image>,
 }
 
-/// Reads a journal; a last line cut off by the death of its writer is passed over.
-pub(crate) fn read_journal(path: &Path) -> io::Result<Vec<Open>> {
+/// The lines of a journal; a last one cut off by the death of its writer is passed over.
+fn records(path: &Path) -> io::Result<Vec<Record>> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(error),
     };
     let text = String::from_utf8_lossy(&bytes);
+    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+}
+
+/// Tokens of which a journal says that nothing is left to do.
+pub(super) fn ended(path: &Path) -> io::Result<BTreeSet<String>> {
+    let tokens = records(path)?.into_iter().filter_map(|record| match record {
+        Record::Ended { token } => Some(token),
+        Record::Intent { .. } | Record::Sent { .. } | Record::Received { .. } => None,
+    });
+    Ok(tokens.collect())
+}
+
+/// What a journal tells of and has not ended.
+pub(crate) fn read_journal(path: &Path) -> io::Result<Vec<Open>> {
     let mut open: BTreeMap<String, Open> = BTreeMap::new();
-    for record in text.lines().filter_map(|line| serde_json::from_str(line).ok()) {
+    for record in records(path)? {
         match record {
             Record::Intent { attempt, spec, ceiling } => {
                 let token = attempt.token.clone();

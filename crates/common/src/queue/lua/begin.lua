@@ -11,8 +11,9 @@ local lane = lane_of(a[3])
 if pause_of(lane) > NOW + 1000000 then return refuse('paused') end
 
 local tokens = num(a[6])
--- A permit is void when it is old, and when the lane has learnt something since.
-if NOW > slot + 1000000 or pause_of(lane) > NOW or num(a[8]) ~= lane.epoch then
+-- A permit is void when it is old, when it lies farther ahead than any is given, since the clock went back, and when the
+-- lane has learnt something since.
+if NOW > slot + 1000000 or slot > NOW + 5000000 or pause_of(lane) > NOW or num(a[8]) ~= lane.epoch then
   refund(lane, tokens, a[8])
   slot = slot_for(lane, tokens)
   if slot > NOW + 2000000 then

@@ -11,6 +11,10 @@ local function mark(h, phase)
   call('HSET', key('a', h.key), 'phase', phase, 'token', h.token)
   call('ZADD', key('leases'), int(NOW + request.lease), h.token .. ' ' .. h.key)
   call('ZREM', key('doubt'), h.token .. ' ' .. h.key)
+  -- Its owner gives up before its deadline: where that has passed, the clock leapt, and it is on its way still.
+  if h.phase == 'sent' and num(h.deadline) < NOW then
+    call('ZADD', key('inflight', h.lane), int(NOW + request.lease), h.token)
+  end
 end
 
 local function restore(h)

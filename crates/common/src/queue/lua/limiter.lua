@@ -42,11 +42,13 @@ local function dimension_of(lane, name)
   local told, window = field('told'), field('window')
   local d = { name = name, limit = field('limit'), told = told, window = window, burst = field('burst'),
     base = field('base') / MILLION, since = field('since'), full = field('full'), given = field('given'),
-    stated = set(lane['stated:' .. name]), tat = math.min(field('tat'), NOW + 2 * window),
+    stated = set(lane['stated:' .. name]), tat = field('tat'),
     most = (lane.kind == 'fixed' or set(lane['ordered:' .. name])) and told > 0 and told or math.huge }
   if d.limit <= 0 or window <= 0 then return nil end
   -- Claims change none of these as a rule: what stays as it was is not written again.
   d.kept = { since = d.since, base = field('base'), full = d.full }
+  -- So far ahead only when the clock went back since: a whole window is waited, from now on and once.
+  if d.tat > NOW + 2 * window then d.tat, d.dirty = NOW + window, true end
   if d.base <= 0 then d.base = 1 end
   if d.since <= 0 then d.since = NOW end
   pace(d)

@@ -23,7 +23,7 @@ pub(crate) const SMALL: Size = Size {
     latency_ms: 1_500,
     timeout: Duration::from_secs(300),
     // With tests beside it a machine can be slow; mostly it is little more than the 8 s of grace.
-    recovers: Duration::from_secs(90),
+    recovers: Duration::from_secs(30),
     patience: Duration::from_secs(120),
 };
 pub(crate) const FULL: Size = Size {

@@ -70,7 +70,7 @@ pub(crate) async fn open_queue(
         return Ok(OpenQueue { queue, private: Some(private) });
     };
     let queue = Queue::connect(redis.clone(), keys).await.with_context(|| {
-        format!("cannot use the Redis at {redis}; is it running, and is redis.url (PICTOR_REDIS__URL) right?")
+        format!("cannot use Redis ({redis}): is it running, and is redis.url (PICTOR_REDIS__URL) right?")
     })?;
     let queue = queue.of_profile(settings.profile.as_deref()).in_zone(settings.budget.time_zone.clone());
     queue.belong_to(settings.profile.as_deref()).await?;

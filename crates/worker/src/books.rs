@@ -19,13 +19,15 @@ use pictor_common::{
 };
 use tracing::{info, warn};
 
-use crate::engine::{Engine, Settings, wall_ms};
+use crate::engine::{EXTEND_EVERY, Engine, Settings, wall_ms};
 
 /// By then what was paid is in the archive.
 const KEPT: Duration = Duration::from_secs(180);
 const MOST: usize = 50_000;
 /// As much as a replica may lag that takes over, and more.
 const FREE_KEPT: Duration = Duration::from_secs(30);
+/// Whoever has tried again since says so before: that is forgotten too.
+const TRIED_AGAIN: Duration = EXTEND_EVERY.saturating_mul(2);
 /// Clocks of this host and of Redis may differ by so much, ms.
 const SKEW: u64 = 120_000;
 
@@ -106,9 +108,12 @@ fn keep<T>(notes: &Mutex<VecDeque<(Instant, T)>>, time: Duration, note: T) {
 
 impl Engine {
     /// Tells another epoch in a task of its own, unless that is under way: it can take seconds, and where nobody looks
-    /// after a namespace for so long, its grace begins anew.
-    pub(crate) fn heed_beside(self: &Arc<Self>, epoch: Epoch) {
-        if self.books.heard.try_lock().is_ok_and(|heard| heard.as_ref() != Some(&epoch)) {
+    /// after a namespace for so long, its grace begins anew. Whether all is told.
+    pub(crate) fn heed_beside(self: &Arc<Self>, epoch: Epoch) -> bool {
+        let Ok(heard) = self.books.heard.try_lock() else { return false };
+        let is_told = heard.as_ref() == Some(&epoch);
+        drop(heard);
+        if !is_told {
             let engine = Arc::clone(self);
             tokio::spawn(async move {
                 if let Err(error) = engine.heed_epoch(&epoch).await {
@@ -116,6 +121,7 @@ impl Engine {
                 }
             });
         }
+        is_told
     }
 
     /// Tells another epoch what this worker paid lately and it may not know.
@@ -149,8 +155,8 @@ impl Engine {
 
     /// To a server that was restarted: all, since what it knows is settled already.
     async fn tell_older(&self) -> anyhow::Result<()> {
-        let forgotten = self.tell(&self.books.recent(), true).await?;
         self.tell_free().await?;
+        let forgotten = self.tell(&self.books.recent(), true).await?;
         if forgotten > 0 {
             warn!(images = forgotten, "Redis went back in time: it is told again what was paid since");
         }
@@ -170,7 +176,7 @@ impl Engine {
             let unmade = Unmade {
                 billed: Billed::No,
                 cost: MicroUsd::ZERO,
-                outcome: Outcome::Retry(Duration::ZERO),
+                outcome: Outcome::Retry(TRIED_AGAIN),
                 max_unknown: self.settings.max_unknown,
                 failure: &failure,
                 pause: None,

@@ -77,7 +77,9 @@ impl Claimer {
                 }
                 Err(error) => {
                     warn!(%error, "cannot claim: waiting for Redis");
-                    self.engine.health.claimed(Err(error.to_string()));
+                    // That nobody answers, the renewals tell.
+                    let silent = matches!(&error, QueueError::Redis(error) if error.is_io_error());
+                    self.engine.health.claimed(if silent { Ok(0) } else { Err(error.to_string()) });
                     self.engine.health.waits(Loop::Claims);
                     tokio::select! {
                         () = draining.cancelled() => return,

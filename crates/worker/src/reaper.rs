@@ -53,13 +53,12 @@ async fn round(engine: &Arc<Engine>) -> Result<(), QueueError> {
     let reaped = engine.queue.reap(LIMIT).await?;
     // What follows may wait for the store.
     engine.health.waits(Loop::Reaper);
-    if let Some(epoch) = reaped.epoch {
-        engine.heed_beside(epoch);
-    }
+    let is_told = reaped.epoch.is_none_or(|epoch| engine.heed_beside(epoch));
     if reaped.requeued + reaped.orphaned > 0 {
         info!(given_back = reaped.requeued, orphaned = reaped.orphaned, "leases ended without their owner");
     }
-    for orphan in reaped.orphans {
+    // What looks like an orphan may have ended, and Redis be about to hear of it.
+    for orphan in reaped.orphans.into_iter().filter(|_| is_told) {
         let engine = Arc::clone(engine);
         // Looking may take long; the next round must not wait for it.
         tokio::spawn(async move {

@@ -167,6 +167,10 @@ fn unreachable(check: Check, address: &str, away: &Away, detail: &str) -> Findin
             format!("{address}: {detail}"),
             "name the authority that made the server's certificate in redis.ca_file, and the server by a name or address that the certificate has",
         ),
+        Away::Other if detail.contains("Sentinel") => (
+            format!("{address}: {detail}"),
+            "redis.url (PICTOR_REDIS__URL) is redis+sentinel://HOST:26379,HOST:26379,HOST:26379/MASTER; redis-cli -p 26379 SENTINEL masters lists the names",
+        ),
         Away::Other => (
             format!("{address}: {detail}"),
             "see whether redis-cli -u URL PING answers; a server with TLS wants rediss://, one without redis://",

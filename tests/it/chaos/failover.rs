@@ -90,10 +90,9 @@ impl Follower {
     }
 
     /// Takes over; tells how many bytes of what the master wrote it never got.
-    async fn takes_over(self, written: u64, front: &Proxy) -> (RedisServer, u64) {
+    async fn takes_over(self, written: u64) -> (RedisServer, u64) {
         let got = number(&replication(&self.server).await, "slave_repl_offset");
         send(&self.server, &["REPLICAOF", "NO", "ONE"]).await;
-        front.aim(self.server.address());
         (self.server, written.saturating_sub(got))
     }
 }
@@ -125,12 +124,15 @@ async fn fails_over(
     tokio::time::sleep(dice.time(&LAG)).await;
     // Nobody claims while it is looked at: what is claimed after that is claimed of the other.
     send(&stage.world.redis, &["CLIENT", "PAUSE", "60000", "WRITE"]).await;
-    let claimed = leases(&mut stage.redis().await).await;
+    let mut claimed = leases(&mut stage.redis().await).await;
     let written = written(&stage.world.redis).await;
     stage.world.redis.kill();
     tokio::time::sleep(dice.time(&size.lasts)).await;
-    let (server, forgotten) = follower.takes_over(written, front).await;
+    let (server, forgotten) = follower.takes_over(written).await;
     stage.world.redis = server;
+    // And what had ended meanwhile, which the other has not heard of.
+    claimed.extend(leases(&mut stage.redis().await).await);
+    front.aim(stage.world.redis.address());
     assert!(forgotten > 0, "the replica had everything");
     claimed
 }

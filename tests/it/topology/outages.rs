@@ -94,7 +94,7 @@ async fn a_server_that_loads_is_waited_for() {
     // Keys of somebody else, at which it loads slowly.
     send(
         &world.redis,
-        &["EVAL", "for i = 1, 3000 do redis.call('SET', 'other:' .. i, i) end return 'OK'", "0"],
+        &["EVAL", "for i = 1, 400 do redis.call('SET', 'other:' .. i, i) end return 'OK'", "0"],
     )
     .await;
     send(&world.redis, &["BGREWRITEAOF"]).await;
@@ -102,7 +102,7 @@ async fn a_server_that_loads_is_waited_for() {
         info.contains("aof_rewrite_in_progress:0") && info.contains("aof_rewrite_scheduled:0")
     })
     .await;
-    world.redis.set_options(&["--key-load-delay", "1500", "--loading-process-events-interval-bytes", "1024"]);
+    world.redis.set_options(&["--key-load-delay", "5000", "--loading-process-events-interval-bytes", "1024"]);
     world.redis.stop();
     let mut server = world.redis;
     let back = tokio::task::spawn_blocking(move || {

@@ -82,8 +82,9 @@ pub const CHUNK: usize = 500;
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
     /// Redis is away, refused, or answered an error.
+    // The words hold those of its cause.
     #[error("Redis: {}", trouble::words(.0))]
-    Redis(#[from] redis::RedisError),
+    Redis(redis::RedisError),
     /// The user may not run what a script needs.
     #[error("Redis: the user may not {0} (pictor doctor prints the rule that is enough)")]
     Forbidden(String),
@@ -147,6 +148,12 @@ pub enum QueueError {
     /// The batch was cancelled.
     #[error("batch {0} was cancelled: submit under another --run-id")]
     Cancelled(String),
+}
+
+impl From<redis::RedisError> for QueueError {
+    fn from(error: redis::RedisError) -> Self {
+        Self::Redis(error)
+    }
 }
 
 fn other_profile(namespace: &str, remembered: &str, asked: Option<&str>) -> String {

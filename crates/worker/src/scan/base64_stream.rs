@@ -74,6 +74,7 @@ impl Base64Stream {
 
     /// Ends the string.
     pub(super) fn finish(&mut self, image: &mut Vec<u8>) -> Result<(), Fault> {
+        let before = image.len();
         if let Head::Undecided { matched } = self.head {
             self.decode(&PREFIX[..matched], image);
         }
@@ -87,7 +88,7 @@ impl Base64Stream {
         let last = [a << 2 | b >> 4, b << 4 | c >> 2];
         let last = &last[..self.grouped.saturating_sub(1)];
         image.extend_from_slice(last);
-        self.written += last.len() as u64;
+        self.written += (image.len() - before) as u64;
         if self.written > self.limit { Err(Fault::TooLarge) } else { Ok(()) }
     }
 

@@ -71,7 +71,9 @@ impl Queue {
     }
 
     async fn say(&self, incarnation: &str, beat: &str) -> Result<Layout, QueueError> {
-        let request = serde_json::json!({ "incarnation": incarnation, "beat": beat, "alive": ALIVE });
+        let request = serde_json::json!({
+            "incarnation": incarnation, "beat": beat, "alive": ALIVE, "grace": self.grace_micros(),
+        });
         script::BEAT.ask(&self.connection, self.keys.prefix(), &request).await
     }
 }

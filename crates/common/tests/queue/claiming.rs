@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pictor_common::{
     MicroUsd,
-    queue::{Begun, CapOf, HeldPhase, Hold, LaneLimits},
+    queue::{Begun, CapOf, HeldAsset, HeldPhase, Hold, LaneLimits},
 };
 
 use crate::world::{LANE, LEASE, World, head, held, id, key};
@@ -191,4 +191,20 @@ async fn an_answer_asked_for_too_late_grants_nothing_under_tokens_that_are_in_us
     let again = world.queue.claim_again(&request).await.unwrap();
     assert_eq!((again.grants.len(), again.why.as_str()), (0, "again"));
     assert_eq!(world.queue.totals().await.unwrap().reserved.0, 20_000);
+}
+
+#[tokio::test]
+async fn who_has_sent_keeps_it_on_a_server_that_went_back_to_who_had_it_before() {
+    let world = World::new().await;
+    world.submit("b", "shop", 0..1).await;
+    let before = world.one().await;
+    // As it was given back and sent by another one, in a second that the server has forgotten since.
+    let sent = HeldAsset { token: "other-1".to_owned(), ..held(&before, HeldPhase::Sent) };
+    let told = world.queue.extend(std::slice::from_ref(&sent), LEASE).await.unwrap();
+    assert_eq!(told, [Hold::Restored]);
+    let late = world.begin(&before).await;
+    assert!(!matches!(late, Begun::Go { .. }), "{late:?}");
+    assert_eq!(world.phase(&before.key).await, "sent");
+    let reserved = world.queue.totals().await.unwrap().reserved;
+    assert_eq!(reserved, before.ceiling, "one of them has it set aside");
 }

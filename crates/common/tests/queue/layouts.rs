@@ -1,8 +1,10 @@
 //! Versions of Pictor with different layouts, one after the other and at the same time.
 
+use std::time::Duration;
+
 use pictor_common::{
     keys::Keys,
-    queue::{Beat, Layout, Queue, QueueError, SCHEMA},
+    queue::{Beat, LaneLimits, Layout, Queue, QueueError, SCHEMA},
 };
 use redis::AsyncCommands as _;
 
@@ -129,4 +131,22 @@ async fn a_layout_too_old_to_take_over_is_refused() {
     let () = world.redis.clone().set(keys.schema(), 1).await.unwrap();
     let refused = Queue::connect(world.client(), keys).await;
     assert!(matches!(refused, Err(QueueError::Schema { found }) if found == "1"));
+}
+
+#[tokio::test]
+async fn nobody_counts_as_gone_in_the_grace_after_an_outage() {
+    let world = World::with(Duration::from_millis(600), &LaneLimits::default()).await;
+    of_the_second_layout(&world).await;
+    let (keys, mut redis) = (world.queue.keys(), world.redis.clone());
+    let before = world.now().await - 90_000_000;
+    let said = format!("{before} {{\"host\":\"a\",\"pid\":1}}");
+    let _new: u64 = redis.hset(keys.workers(), "older", said).await.unwrap();
+    let _old: u64 = redis.hset(keys.meta(), "stamp", before).await.unwrap();
+    let first = world.queue.beat("newer", &of(SCHEMA)).await.unwrap();
+    assert_eq!((first.layout.as_str(), first.older), ("2", 1), "it could not say that it is alive");
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while world.queue.beat("newer", &of(SCHEMA)).await.unwrap().older > 0 {
+        assert!(tokio::time::Instant::now() < deadline, "it is waited for without end");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

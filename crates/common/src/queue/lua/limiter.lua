@@ -5,7 +5,7 @@
 -- then, limit:D as believed, window:D and burst:D in µs,
 -- tat:D until when permits are given out, base:D the part of the limit that is ours in millionths, since:D when that
 -- was found, full:D when a refusal last showed the provider's bucket full, given:D permits given since. With
--- stated:D the limit was read from headers. epoch counts what was learnt: permits of an older one are void.
+-- stated:D the limit was read from headers. at:D is when all that was written last. epoch counts what was learnt: permits of an older one are void.
 --
 -- Between two moments at which the bucket is full, the provider took in exactly what it can: what was given in
 -- that time is the pace to go on with. A pace found so rises again, slowly first: others may have gone.
@@ -47,8 +47,11 @@ local function dimension_of(lane, name)
   if d.limit <= 0 or window <= 0 then return nil end
   -- Claims change none of these as a rule: what stays as it was is not written again.
   d.kept = { since = d.since, base = field('base'), full = d.full }
-  -- So far ahead only when the clock went back since: a whole window is waited, from now on and once.
-  if d.tat > NOW + 2 * window then d.tat, d.dirty = NOW + window, true end
+  -- The clock went back since that was written: what lay ahead of it then lies as far ahead now.
+  local leap = field('at') - NOW
+  if leap > MILLION then
+    d.tat, d.since, d.full, d.dirty = d.tat - leap, math.max(0, d.since - leap), math.max(0, d.full - leap), true
+  end
   if d.base <= 0 then d.base = 1 end
   if d.since <= 0 then d.since = NOW end
   pace(d)
@@ -66,7 +69,7 @@ local function lane_of(name)
 end
 
 -- A lane with one of its dimensions, for less than all of it.
-local FIELDS = { 'told', 'limit', 'window', 'burst', 'tat', 'base', 'since', 'full', 'given', 'stated' }
+local FIELDS = { 'told', 'limit', 'window', 'burst', 'tat', 'at', 'base', 'since', 'full', 'given', 'stated' }
 local function lane_with(name, dimension)
   local names = { 'kind', 'epoch' }
   for i, field in ipairs(FIELDS) do names[i + 2] = field .. ':' .. dimension end
@@ -145,6 +148,7 @@ local function save(lane)
   for _, d in ipairs(lane.dimensions) do
     if d.dirty then
       add(d, 'tat', d.tat)
+      add(d, 'at', NOW)
       add(d, 'given', d.given)
       if d.since ~= d.kept.since then add(d, 'since', d.since) end
       if d.base * MILLION ~= d.kept.base then add(d, 'base', d.base * MILLION) end

@@ -19,22 +19,13 @@ local function stored_at(item, made)
   return string.match(made, '^%S+ %d+ %S+ %d+ (%d+) ')
 end
 
--- The token that the image was made with; where nobody knows it, a name that no token has.
-local function maker(item)
-  local last
-  for field in pairs(hash(key('a', item.key))) do
-    local token = string.match(field, '^paid:(.*)$')
-    if token and (not last or token > last) then last = token end
-  end
-  return last or item.key .. '@' .. item.at
-end
-
 local function again(item)
   local asset = key('a', item.key)
   local a = call('HMGET', asset, 'phase', 'made', 'parting')
   if a[1] ~= 'done' or stored_at(item, a[2]) ~= item.at then return 'changed' end
   if a[3] or call('EXISTS', key('askers', item.key)) == 1 then return 'crowd' end
-  ledger('remade', item.key, maker(item), 0, { payer = request.batch, model = item.model })
+  -- A name that no token has, and no other time that this is made again.
+  ledger('remade', item.key, item.key .. '@' .. item.at, 0, { payer = request.batch, model = item.model })
   call('DEL', key('made', item.key))
   -- Who asked for what is made is known by nobody any more: it is this batch that asks now.
   count_in(request.batch, 'done', nil)

@@ -144,12 +144,20 @@ async fn serve(
                     tokio::select! {
                         () = forward(&mut client, &mut server, fault) => {}
                         // Neither side hears of it: both sockets stay open.
-                        _ = forgotten.wait_for(|most| number <= *most) => pending().await,
+                        () = silence(number, &mut forgotten) => pending().await,
                     }
                 });
             }
             Some(_ended) = connections.join_next() => {}
         }
+    }
+}
+
+/// Waits until the connection of this number is forgotten.
+async fn silence(number: u64, forgotten: &mut watch::Receiver<u64>) {
+    if forgotten.wait_for(|most| number <= *most).await.is_err() {
+        // The owner aborts all of them.
+        pending::<()>().await;
     }
 }
 

@@ -1,7 +1,9 @@
 //! A connection that finds its server again: shared, and by itself.
 
 use std::{
+    future::pending,
     io,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -24,7 +26,8 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How often Sentinels are asked whether the master is still the one, by who has something to say to it.
+/// How often Sentinels are asked whether the master is still the one, by who has something to say to it or waits for
+/// its answer.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// A shared connection that reconnects by itself within a second of the server's return, wherever that is then.
@@ -108,7 +111,7 @@ impl ConnectionLike for Connection {
         Box::pin(async move {
             let live = self.0.live().await?;
             let mut connection = live.connection.clone();
-            let answer = live.answer(connection.send_packed_command(cmd)).await;
+            let answer = self.0.answer(&live, connection.send_packed_command(cmd)).await;
             self.0.heed(&live, &answer, std::slice::from_ref).await;
             answer
         })
@@ -123,7 +126,8 @@ impl ConnectionLike for Connection {
         Box::pin(async move {
             let live = self.0.live().await?;
             let mut connection = live.connection.clone();
-            let answers = live.answer(connection.send_packed_commands(pipeline, offset, count)).await;
+            let answers =
+                self.0.answer(&live, connection.send_packed_commands(pipeline, offset, count)).await;
             self.0.heed(&live, &answers, Vec::as_slice).await;
             answers
         })
@@ -195,6 +199,29 @@ impl Link {
         }
     }
 
+    /// Waits for an answer, unless nobody is to wait any more; meanwhile Sentinels may name another master.
+    async fn answer<T>(
+        self: &Arc<Self>,
+        live: &Live,
+        answer: impl Future<Output = RedisResult<T>>,
+    ) -> RedisResult<T> {
+        live.owes().get_or_insert_with(Instant::now);
+        let mut left = live.left.subscribe();
+        let mut answer = pin!(answer);
+        let answer = loop {
+            tokio::select! {
+                biased;
+                answer = &mut answer => break answer,
+                why = left.wait_for(Option::is_some) => return Err(over(why.ok().and_then(|why| *why))),
+                () = self.look_is_due() => self.look_around(live),
+            }
+        };
+        if !answer.as_ref().is_err_and(RedisError::is_timeout) {
+            *live.owes() = None;
+        }
+        answer
+    }
+
     /// Gives a connection up whose server is gone, or is not the one any more.
     async fn heed<T>(&self, live: &Live, answer: &RedisResult<T>, values: impl Fn(&T) -> &[Value]) {
         if answer.as_ref().is_err_and(RedisError::is_timeout) {
@@ -227,6 +254,15 @@ impl Link {
         }
     }
 
+    /// Waits until Sentinels are to be asked again.
+    async fn look_is_due(&self) {
+        if self.topology.way() != Way::Sentinel {
+            return pending().await;
+        }
+        let since = self.looked.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
+        tokio::time::sleep(LOOK_EVERY.saturating_sub(since)).await;
+    }
+
     /// Asks now and then whether there is another master: one that is cut off says nothing of it.
     fn look_around(self: &Arc<Self>, live: &Live) {
         if self.topology.way() != Way::Sentinel {
@@ -249,21 +285,6 @@ impl Link {
 }
 
 impl Live {
-    /// Waits for an answer, unless nobody is to wait any more.
-    async fn answer<T>(&self, answer: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
-        self.owes().get_or_insert_with(Instant::now);
-        let mut left = self.left.subscribe();
-        let answer = tokio::select! {
-            biased;
-            answer = answer => answer,
-            why = left.wait_for(Option::is_some) => return Err(over(why.ok().and_then(|why| *why))),
-        };
-        if !answer.as_ref().is_err_and(RedisError::is_timeout) {
-            *self.owes() = None;
-        }
-        answer
-    }
-
     fn owes(&self) -> MutexGuard<'_, Option<Instant>> {
         self.owes.lock().unwrap_or_else(PoisonError::into_inner)
     }

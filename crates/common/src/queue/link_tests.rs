@@ -138,3 +138,21 @@ async fn a_connection_that_stays_silent_is_replaced() {
     ping(&goes).await.unwrap();
     assert_eq!(server.accepted(), 4, "what answers is kept");
 }
+
+#[tokio::test]
+async fn sentinels_are_asked_while_a_call_waits() {
+    let (old, new, sentinel) = tokio::join!(Fake::start(), Fake::start(), Fake::start());
+    sentinel.names(&old);
+    let connection = connection(&format!("redis+sentinel://{}/shop", sentinel.address));
+    ping(&connection).await.unwrap();
+    old.hang();
+    let promoted = async {
+        sleep(MOMENT / 2).await;
+        sentinel.names(&new);
+    };
+    let waits = timeout(MOMENT / 2 + LOOK_EVERY + MOMENT, ping(&connection));
+    let (answer, ()) = tokio::join!(waits, promoted);
+    let error = answer.expect("it waits for the old master").unwrap_err();
+    assert!(error.is_connection_dropped(), "{error}");
+    timeout(MOMENT, ping(&connection)).await.unwrap().unwrap();
+}

@@ -6,6 +6,9 @@ const MASK: &str = "***";
 
 /// An address without its password.
 pub(super) fn address(text: &str) -> String {
+    if is_cut_short(text) {
+        return "set".to_owned();
+    }
     let Ok(mut url) = Url::parse(text) else {
         return several(text);
     };
@@ -30,6 +33,14 @@ pub(super) fn address(text: &str) -> String {
         url.query_pairs_mut().clear().extend_pairs(shown);
     }
     url.to_string()
+}
+
+/// Whether a user and a password may have been taken for host and port: `redis://app:12/34@queue`.
+fn is_cut_short(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once("://") else { return false };
+    let (host, more) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let may_be_a_user = host.contains(':') || scheme.starts_with("redis") || scheme.starts_with("valkey");
+    !host.is_empty() && may_be_a_user && more.contains('@')
 }
 
 /// An address with several hosts, or one that is none.
@@ -66,6 +77,13 @@ mod tests {
             ("redis+cluster://hunter2@a:1,b:2", "redis+cluster://***@a:1,b:2"),
             ("redis+cluster://:hunt/er2@a:1,b:2", "set"),
             ("redis+cluster://a:1,b:2", "redis+cluster://a:1,b:2"),
+            ("redis+sentinel://app:12#3@a,b/shop", "set"),
+            ("redis+sentinel://app:12/34@a", "set"),
+            ("redis://app:12?3@a", "set"),
+            ("redis://hunt/er2@queue", "set"),
+            ("http://app:12/34@queue", "set"),
+            ("redis+unix:///run/@redis.sock?pass=hunter2@", "redis+unix:///run/@redis.sock?pass=***"),
+            ("s3://shop-images/@shop", "s3://shop-images/@shop"),
             ("http://127.0.0.1:9000", "http://127.0.0.1:9000"),
             ("s3://shop-images/generated", "s3://shop-images/generated"),
             ("images/@shop", "images/@shop"),

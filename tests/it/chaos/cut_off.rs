@@ -91,3 +91,54 @@ async fn workers_that_redis_is_silent_to_stay_up_and_pay_nothing_twice() {
     let (one, all) = tokio::join!(cut_off(&SMALL, false), cut_off(&SMALL, true));
     [one, all].iter().for_each(Played::in_time);
 }
+
+/// Redis can be reached all the time, by new connections alone.
+const FORGOTTEN: Size =
+    Size { assets: 160, workers: 2, concurrency: 8, in_flight: 12, bodies: 1, latency_ms: 1_000, ..SMALL };
+
+/// Forgets the connections of one worker or of all, as a host without power does, or a router that was replaced.
+async fn forgotten(all: bool) -> Played {
+    let size = &FORGOTTEN;
+    let dice = Dice::of(if all { "forget all" } else { "forget one" });
+    let mut stage = Stage::new(size, Images::Directory);
+    stage.submit(size.assets);
+    let mut proxies = Vec::new();
+    for _ in 0..size.workers {
+        let proxy = Proxy::start(stage.world.redis.address()).await;
+        let url = format!("redis://{}/", proxy.address());
+        let worker = stage.worker(&[("PICTOR_REDIS__URL", &url)]).await;
+        stage.crew.push(worker);
+        proxies.push(proxy);
+    }
+    let mut redis = stage.redis().await;
+    let mut played = Played::new(&dice, size);
+    played.saw(stage.busy().await);
+    let cut = if all { size.workers } else { 1 };
+    for proxy in &proxies[..cut] {
+        proxy.set(Fault::Forget);
+    }
+    let begun = Instant::now();
+    // By then all that had come through is claimed, and nobody has given a call up.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let known = leases(&mut redis).await;
+    for worker in &stage.crew[..cut] {
+        let is_news = |(token, key): &(String, String)| {
+            token.starts_with(&worker.incarnation) && !known.contains(&(token.clone(), key.clone()))
+        };
+        while !leases(&mut redis).await.iter().any(is_news) {
+            assert!(begun.elapsed() < size.patience, "it claims nothing any more: {}", worker.proc.told());
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        played.recoveries.push(begun.elapsed());
+    }
+    stage.all_work();
+    played.end(&mut stage).await;
+    assert_eq!(played.judgement.twice, 0, "no worker died: nothing is paid twice");
+    played
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_whose_connections_are_forgotten_open_others_and_pay_nothing_twice() {
+    let (one, all) = tokio::join!(forgotten(false), forgotten(true));
+    [one, all].iter().for_each(Played::in_time);
+}

@@ -1,6 +1,7 @@
 //! A TCP proxy that can be told to misbehave while it runs.
 
 use std::{
+    future::pending,
     io,
     net::{Ipv4Addr, SocketAddr},
     sync::{
@@ -30,6 +31,8 @@ pub(crate) enum Fault {
     Pass,
     /// Accepts and stays silent in both directions; what was on its way goes on after the fault.
     BlackHole,
+    /// Never forwards anything again on the connections there are, whatever comes after; forwards on new ones.
+    Forget,
     /// Closes connections and listens no more.
     Refuse,
     /// Accepts and resets.
@@ -49,7 +52,7 @@ impl Fault {
     const fn lets_through(self) -> Option<u64> {
         match self {
             Self::CutAfter(bytes) | Self::Stall(bytes) | Self::HalfClose(bytes) => Some(bytes),
-            Self::Pass | Self::BlackHole | Self::Refuse | Self::Reset | Self::Delay(_) => None,
+            Self::Pass | Self::BlackHole | Self::Forget | Self::Refuse | Self::Reset | Self::Delay(_) => None,
         }
     }
 }
@@ -61,6 +64,8 @@ pub(crate) struct Proxy {
     fault: watch::Sender<Fault>,
     target: watch::Sender<SocketAddr>,
     accepted: Arc<AtomicU64>,
+    /// How many of those accepted, the first ones, are silent for ever.
+    forgotten: watch::Sender<u64>,
     task: JoinHandle<()>,
 }
 
@@ -71,8 +76,9 @@ impl Proxy {
         let accepted = Arc::new(AtomicU64::new(0));
         let listener = TcpListener::bind(address).await.unwrap();
         let (target, aim) = watch::channel(target);
-        let task = tokio::spawn(serve(listener, aim, watched, Arc::clone(&accepted)));
-        Self { address, fault, target, accepted, task }
+        let (forgotten, silent) = watch::channel(0);
+        let task = tokio::spawn(serve(listener, aim, watched, Arc::clone(&accepted), silent));
+        Self { address, fault, target, accepted, forgotten, task }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -91,6 +97,9 @@ impl Proxy {
 
     /// Changes what happens from now on.
     pub(crate) fn set(&self, fault: Fault) {
+        if fault == Fault::Forget {
+            self.forgotten.send_replace(self.accepted());
+        }
         self.fault.send_replace(fault);
     }
 }
@@ -106,6 +115,7 @@ async fn serve(
     target: watch::Receiver<SocketAddr>,
     mut fault: watch::Receiver<Fault>,
     accepted: Arc<AtomicU64>,
+    forgotten: watch::Receiver<u64>,
 ) {
     let address = first.local_addr().unwrap();
     let mut listener = Some(first);
@@ -126,26 +136,49 @@ async fn serve(
         tokio::select! {
             changed = fault.changed() => changed.expect("the owner aborts this task first"),
             client = open.accept() => {
-                accepted.fetch_add(1, Ordering::Relaxed);
-                connections.spawn(connection(client.unwrap().0, target.clone(), fault.clone()));
+                let number = accepted.fetch_add(1, Ordering::Relaxed) + 1;
+                let (target, fault, mut forgotten) = (target.clone(), fault.clone(), forgotten.clone());
+                connections.spawn(async move {
+                    let mut client = client.unwrap().0;
+                    let Some(mut server) = reach(&client, target, fault.clone()).await else { return };
+                    tokio::select! {
+                        () = forward(&mut client, &mut server, fault) => {}
+                        // Neither side hears of it: both sockets stay open.
+                        () = silence(number, &mut forgotten) => pending().await,
+                    }
+                });
             }
             Some(_ended) = connections.join_next() => {}
         }
     }
 }
 
-async fn connection(
-    mut client: TcpStream,
+/// Waits until the connection of this number is forgotten.
+async fn silence(number: u64, forgotten: &mut watch::Receiver<u64>) {
+    if forgotten.wait_for(|most| number <= *most).await.is_err() {
+        // The owner aborts all of them.
+        pending::<()>().await;
+    }
+}
+
+/// Connects to the target for a client, as soon as the fault lets it.
+async fn reach(
+    client: &TcpStream,
     target: watch::Receiver<SocketAddr>,
     mut fault: watch::Receiver<Fault>,
-) {
+) -> Option<TcpStream> {
     if open(&mut fault).await.is_err() {
-        return client.set_zero_linger().unwrap();
+        client.set_zero_linger().unwrap();
+        return None;
     }
     let target = *target.borrow();
-    let Ok(mut server) = TcpStream::connect(target).await else { return };
+    let server = TcpStream::connect(target).await.ok()?;
     client.set_nodelay(true).unwrap();
     server.set_nodelay(true).unwrap();
+    Some(server)
+}
+
+async fn forward(client: &mut TcpStream, server: &mut TcpStream, fault: watch::Receiver<Fault>) {
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
     let forwarded = tokio::try_join!(
@@ -300,6 +333,20 @@ mod tests {
             }
         };
         assert_eq!(timeout(PATIENCE, back).await.unwrap(), b"back");
+    }
+
+    #[tokio::test]
+    async fn forgotten_connections_stay_silent_beside_new_ones() {
+        let (target, _echo) = echo().await;
+        let proxy = Proxy::start(target).await;
+        let mut old = TcpStream::connect(proxy.address()).await.unwrap();
+        round_trip(&mut old, b"one").await.unwrap();
+        for fault in [Fault::Forget, Fault::Pass] {
+            proxy.set(fault);
+            timeout(SILENCE, round_trip(&mut old, b"two")).await.expect_err("an answer, or an end");
+            let mut new = TcpStream::connect(proxy.address()).await.unwrap();
+            assert_eq!(timeout(PATIENCE, round_trip(&mut new, b"on")).await.unwrap().unwrap(), b"on");
+        }
     }
 
     #[tokio::test]

@@ -1,9 +1,11 @@
 //! A connection that finds its server again: shared, and by itself.
 
 use std::{
+    future::pending,
     io,
+    pin::pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -24,7 +26,8 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How often Sentinels are asked whether the master is still the one, by who has something to say to it.
+/// How often Sentinels are asked whether the master is still the one, by who has something to say to it or waits for
+/// its answer.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// A shared connection that reconnects by itself within a second of the server's return, wherever that is then.
@@ -63,9 +66,16 @@ struct Live {
     number: u64,
     connection: MultiplexedConnection,
     address: Arc<str>,
-    /// The server is not the one any more: nobody waits for its answers.
-    left: Arc<watch::Sender<bool>>,
+    /// Why nobody waits for its answers any more.
+    left: Arc<watch::Sender<Option<&'static str>>>,
+    /// Since when it owes an answer; who asked may have gone before it came.
+    owes: Arc<Mutex<Option<Instant>>>,
 }
+
+/// Another server is the one by now.
+const MOVED: &str = "the master is another server now";
+/// The way to it may be gone, of which nobody tells.
+const SILENT: &str = "no answer on this connection for too long: another one is opened";
 
 impl Connection {
     /// Nothing is reached before something is sent; the runtime that sends first drives it.
@@ -99,13 +109,9 @@ impl Connection {
 impl ConnectionLike for Connection {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         Box::pin(async move {
-            let mut live = self.0.live().await?;
-            let mut left = live.left.subscribe();
-            let answer = tokio::select! {
-                biased;
-                answer = live.connection.send_packed_command(cmd) => answer,
-                _left = left.wait_for(|left| *left) => Err(has_moved()),
-            };
+            let live = self.0.live().await?;
+            let mut connection = live.connection.clone();
+            let answer = self.0.answer(&live, connection.send_packed_command(cmd)).await;
             self.0.heed(&live, &answer, std::slice::from_ref).await;
             answer
         })
@@ -118,13 +124,10 @@ impl ConnectionLike for Connection {
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
         Box::pin(async move {
-            let mut live = self.0.live().await?;
-            let mut left = live.left.subscribe();
-            let answers = tokio::select! {
-                biased;
-                answers = live.connection.send_packed_commands(pipeline, offset, count) => answers,
-                _left = left.wait_for(|left| *left) => Err(has_moved()),
-            };
+            let live = self.0.live().await?;
+            let mut connection = live.connection.clone();
+            let answers =
+                self.0.answer(&live, connection.send_packed_commands(pipeline, offset, count)).await;
             self.0.heed(&live, &answers, Vec::as_slice).await;
             answers
         })
@@ -140,6 +143,9 @@ impl Link {
     async fn live(self: &Arc<Self>) -> RedisResult<Live> {
         let failures = self.failures.load(Ordering::Acquire);
         let mut state = self.state.lock().await;
+        if let Some(silent) = state.live.take_if(|live| live.is_silent()) {
+            silent.left.send_replace(Some(SILENT));
+        }
         if let Some(live) = &state.live {
             let live = live.clone();
             drop(state);
@@ -163,7 +169,8 @@ impl Link {
                     number: state.number,
                     connection,
                     address: address.into(),
-                    left: Arc::new(watch::Sender::new(false)),
+                    left: Arc::default(),
+                    owes: Arc::default(),
                 };
                 state.live = Some(live.clone());
                 Ok(live)
@@ -192,8 +199,34 @@ impl Link {
         }
     }
 
+    /// Waits for an answer, unless nobody is to wait any more; meanwhile Sentinels may name another master.
+    async fn answer<T>(
+        self: &Arc<Self>,
+        live: &Live,
+        answer: impl Future<Output = RedisResult<T>>,
+    ) -> RedisResult<T> {
+        live.owes().get_or_insert_with(Instant::now);
+        let mut left = live.left.subscribe();
+        let mut answer = pin!(answer);
+        let answer = loop {
+            tokio::select! {
+                biased;
+                answer = &mut answer => break answer,
+                why = left.wait_for(Option::is_some) => return Err(over(why.ok().and_then(|why| *why))),
+                () = self.look_is_due() => self.look_around(live),
+            }
+        };
+        if !answer.as_ref().is_err_and(RedisError::is_timeout) {
+            *live.owes() = None;
+        }
+        answer
+    }
+
     /// Gives a connection up whose server is gone, or is not the one any more.
     async fn heed<T>(&self, live: &Live, answer: &RedisResult<T>, values: impl Fn(&T) -> &[Value]) {
+        if answer.as_ref().is_err_and(RedisError::is_timeout) {
+            return self.give_up(live, Some(SILENT)).await;
+        }
         let is_over = match answer {
             Ok(answer) => values(answer).iter().any(|value| match value {
                 Value::ServerError(error) => error.kind().is_some_and(is_elsewhere),
@@ -201,21 +234,33 @@ impl Link {
             }),
             Err(error) => match error.kind() {
                 ErrorKind::Server(kind) => is_elsewhere(kind),
-                // What a single server does not answer it may still do; of several another may be the one by now.
-                _other if error.is_timeout() => self.topology.way() != Way::Named,
                 _other => error.is_unrecoverable_error() || error.is_connection_dropped(),
             },
         };
         if is_over {
-            self.give_up(live).await;
+            self.give_up(live, None).await;
         }
     }
 
-    async fn give_up(&self, live: &Live) {
+    /// Whoever comes next finds another; who waits for an answer goes on waiting unless it is said why not to.
+    async fn give_up(&self, live: &Live, why: Option<&'static str>) {
         let mut state = self.state.lock().await;
         if state.live.as_ref().is_some_and(|now| now.number == live.number) {
             state.live = None;
         }
+        drop(state);
+        if why.is_some() {
+            live.left.send_replace(why);
+        }
+    }
+
+    /// Waits until Sentinels are to be asked again.
+    async fn look_is_due(&self) {
+        if self.topology.way() != Way::Sentinel {
+            return pending().await;
+        }
+        let since = self.looked.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
+        tokio::time::sleep(LOOK_EVERY.saturating_sub(since)).await;
     }
 
     /// Asks now and then whether there is another master: one that is cut off says nothing of it.
@@ -233,10 +278,20 @@ impl Link {
         let (link, live) = (Arc::clone(self), live.clone());
         tokio::spawn(async move {
             if link.topology.has_moved(&live.address, &settings()).await {
-                link.give_up(&live).await;
-                live.left.send_replace(true);
+                link.give_up(&live, Some(MOVED)).await;
             }
         });
+    }
+}
+
+impl Live {
+    fn owes(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.owes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it has answered nobody for so long that it never will; the one who asked need not have waited.
+    fn is_silent(&self) -> bool {
+        self.owes().is_some_and(|since| since.elapsed() >= RESPONSE_TIMEOUT)
     }
 }
 
@@ -246,8 +301,8 @@ const fn is_elsewhere(kind: ServerErrorKind) -> bool {
     matches!(kind, Ask | ClusterDown | MasterDown | Moved | ReadOnly)
 }
 
-fn has_moved() -> RedisError {
-    io::Error::new(io::ErrorKind::ConnectionReset, "the master is another server now").into()
+fn over(why: Option<&'static str>) -> RedisError {
+    io::Error::new(io::ErrorKind::ConnectionReset, why.unwrap_or(SILENT)).into()
 }
 
 /// How long to wait for a server.
@@ -256,3 +311,7 @@ fn settings() -> AsyncConnectionConfig {
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
         .set_response_timeout(Some(RESPONSE_TIMEOUT))
 }
+
+#[cfg(test)]
+#[path = "link_tests.rs"]
+mod tests;

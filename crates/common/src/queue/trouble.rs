@@ -16,7 +16,7 @@ pub(super) fn words(error: &RedisError) -> String {
         (ErrorKind::Server(ServerErrorKind::Moved), _) => {
             let node = error.redirect_node().map_or("HOST:PORT", |(node, _slot)| node);
             return format!(
-                "this is a cluster, and another node has the namespace: set redis.url to redis+cluster://{node} ({error})"
+                "another node of the cluster has the namespace: a redis.url like redis+cluster://{node} follows it ({error})"
             );
         }
         (ErrorKind::Server(ServerErrorKind::Ask | ServerErrorKind::TryAgain), _) => {
@@ -43,4 +43,28 @@ pub(super) fn words(error: &RedisError) -> String {
 pub(super) fn is_refused_in_script(error: &RedisError) -> bool {
     let words = error.to_string();
     words.contains("user executing the script can't") || words.contains("ACL failure in script")
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::{Value, parse_redis_value};
+
+    use super::*;
+
+    fn error(line: &str) -> RedisError {
+        match parse_redis_value(line.as_bytes()).unwrap() {
+            Value::ServerError(error) => error.into(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn who_is_sent_to_another_node_may_have_said_already_that_it_is_a_cluster() {
+        let words = words(&error("-MOVED 3999 10.0.0.7:6381\r\n"));
+        assert!(words.starts_with("another node of the cluster has the namespace"), "{words}");
+        assert!(
+            words.contains("redis+cluster://10.0.0.7:6381 follows it") && !words.contains("set "),
+            "{words}"
+        );
+    }
 }

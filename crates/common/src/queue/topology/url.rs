@@ -33,6 +33,11 @@ pub enum BadUrl {
     /// Whoever is on the way could read and change everything.
     #[error("#insecure is not supported: name the authority that vouches for the server in redis.ca_file")]
     Insecure,
+    /// What stands before it would be taken for the host, and told to everybody.
+    #[error(
+        "there is an @ behind the host: write a / in a password as %2F, a ? as %3F, a # as %23, an @ as %40"
+    )]
+    Unencoded,
     /// Certificates, and no TLS.
     #[error(
         "redis.ca_file and redis.cert_file are for TLS: begin with rediss://, rediss+sentinel:// or rediss+cluster://"
@@ -89,6 +94,10 @@ impl Topology {
         let (scheme, rest) = url.split_once("://").ok_or(BadUrl::Scheme)?;
         let (base, kind) = scheme.split_once('+').unwrap_or((scheme, ""));
         let is_known = matches!(base, "redis" | "rediss" | "valkey" | "valkeys");
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        if is_known && kind != "unix" && rest[end..].contains('@') {
+            return Err(BadUrl::Unencoded);
+        }
         let certificates = access.certificates.as_ref();
         match kind {
             "sentinel" if is_known => sentinel(&Parts::of(base, rest), access),
@@ -160,6 +169,7 @@ mod tests {
             ("redis://app:hunter2@queue:6380/2", "queue:6380"),
             ("rediss://queue", "queue:6379"),
             ("redis+unix:///run/redis.sock?pass=hunter2", "/run/redis.sock"),
+            ("redis+unix:///run/@redis.sock?pass=hunter2@", "/run/@redis.sock"),
             ("redis://[::1]:7000", "[::1]:7000"),
             (
                 "redis+sentinel://app:hunter2@a,b:26380,[::1]/shop/2",
@@ -199,8 +209,15 @@ mod tests {
             ("redis+cluster://", "begin with"),
             ("rediss://queue#insecure", "redis.ca_file"),
             ("redis://queue/x", "database number"),
+            ("redis+sentinel://app:12/34@a", "%2F"),
+            ("redis+sentinel://app:12/34@a/shop", "%2F"),
+            ("redis+sentinel://app:12#3@a,b/shop", "%23"),
+            ("redis+cluster://app:12?3@a", "%3F"),
+            ("redis+cluster://app:12/@a/0", "%2F"),
+            ("redis://app:12#3@a", "%23"),
+            ("rediss://app:12/3@a/0", "%2F"),
         ] {
-            let error = open(url).unwrap_err().to_string();
+            let error = open(url).map(|topology| topology.to_string()).unwrap_err().to_string();
             assert!(error.contains(words), "{url}: {error}");
         }
         let access = Access {

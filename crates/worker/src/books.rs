@@ -5,11 +5,12 @@
 //! file: what that has not forgotten is settled once all the same.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
+use futures::{Stream, StreamExt as _, stream};
 use jiff::{Timestamp, tz::TimeZone};
 use pictor_common::{
     MicroUsd,
@@ -17,29 +18,58 @@ use pictor_common::{
     ledger::Kind,
     queue::{Attempt, Billed, Epoch, Failure, Outcome, QueueError, Restored, Setter, Settled, Unmade},
 };
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
-use crate::engine::{EXTEND_EVERY, Engine, Settings, wall_ms};
+use crate::{
+    engine::{EXTEND_EVERY, Engine, Settings, wall_ms},
+    notes::Notes,
+};
 
 /// By then what was paid is in the archive.
 const KEPT: Duration = Duration::from_secs(180);
-const MOST: usize = 50_000;
 /// As much as a replica may lag that takes over, and more.
 const FREE_KEPT: Duration = Duration::from_secs(30);
 /// Whoever has tried again since says so before: that is forgotten too.
 const TRIED_AGAIN: Duration = EXTEND_EVERY.saturating_mul(2);
+/// How many are told at once.
+const AT_ONCE: usize = 64;
+/// How often a server that is being told is asked to wait on, and for how long.
+const ASK_EVERY: Duration = Duration::from_secs(2);
+const WAITS: Duration = Duration::from_secs(4);
+/// Whoever cannot tell for so long, as when the store is away, stops the others no more.
+const TELLS: Duration = Duration::from_secs(60);
 /// Clocks of this host and of Redis may differ by so much, ms.
 const SKEW: u64 = 120_000;
 
 /// What this worker knows of the books.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Books {
-    /// The epoch that has heard of everything this worker paid.
-    heard: tokio::sync::Mutex<Option<Epoch>>,
-    paid: Mutex<VecDeque<(Instant, Paid)>>,
+    heard: tokio::sync::Mutex<Heard>,
+    paid: Mutex<Notes<Paid>>,
     /// Requests that ended without an image and cost nothing.
-    free: Mutex<VecDeque<(Instant, Attempt)>>,
+    free: Mutex<Notes<Attempt>>,
+    /// When the epoch that has heard of everything last answered: only then notes grow old.
+    answered: Mutex<Option<Instant>>,
     waiting: Mutex<bool>,
+}
+
+/// Who has been told.
+#[derive(Debug, Default)]
+struct Heard {
+    /// The epoch that has heard of everything this worker paid.
+    by: Option<Epoch>,
+    /// One that is being told, and since when.
+    telling: Option<(Epoch, Instant)>,
+}
+
+impl Heard {
+    /// Since when this epoch is being told.
+    fn since(&mut self, epoch: &Epoch) -> Instant {
+        match &self.telling {
+            Some((told, since)) if told == epoch => *since,
+            _ => self.telling.insert((epoch.clone(), Instant::now())).1,
+        }
+    }
 }
 
 /// A request that was, or may have been, paid.
@@ -71,39 +101,61 @@ impl Archived {
     }
 }
 
+impl Default for Books {
+    fn default() -> Self {
+        Self {
+            heard: tokio::sync::Mutex::default(),
+            paid: Mutex::new(Notes::kept(KEPT)),
+            free: Mutex::new(Notes::kept(FREE_KEPT)),
+            answered: Mutex::default(),
+            waiting: Mutex::default(),
+        }
+    }
+}
+
 impl Books {
     /// Takes note of what Redis has just been told.
     pub(crate) fn note(&self, attempt: &Attempt, what: What) {
-        keep(&self.paid, KEPT, Paid { attempt: attempt.clone(), what });
+        let paid = Paid { attempt: attempt.clone(), what };
+        own(&self.paid).push(Instant::now(), wall_ms(), self.answered(), paid);
     }
 
     /// The same of a request that made no image and cost nothing.
     pub(crate) fn note_free(&self, attempt: &Attempt) {
-        keep(&self.free, FREE_KEPT, attempt.clone());
+        own(&self.free).push(Instant::now(), wall_ms(), self.answered(), attempt.clone());
     }
 
+    fn answered(&self) -> Option<Instant> {
+        *own(&self.answered)
+    }
+
+    /// The newest first: it is what may have been forgotten.
     fn recent_free(&self) -> Vec<Attempt> {
-        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        free.iter().filter(|(at, _)| at.elapsed() <= FREE_KEPT).map(|(_, attempt)| attempt.clone()).collect()
+        own(&self.free).newest_first(self.answered())
     }
 
+    /// The newest first.
     fn recent(&self) -> Vec<Paid> {
-        let paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
-        paid.iter().map(|(_, paid)| paid.clone()).collect()
+        own(&self.paid).newest_first(self.answered())
     }
 
     /// Whether it is news that the books wait, or wait no more.
     fn waits(&self, now: bool) -> bool {
-        std::mem::replace(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner), now) != now
+        std::mem::replace(&mut *own(&self.waiting), now) != now
     }
 }
 
-fn keep<T>(notes: &Mutex<VecDeque<(Instant, T)>>, time: Duration, note: T) {
-    let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
-    while notes.front().is_some_and(|(at, _)| at.elapsed() > time) || notes.len() >= MOST {
-        notes.pop_front();
+fn own<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The first failure of what is done at once, or how often it brought news.
+async fn sum_of(told: impl Stream<Item = Result<bool, QueueError>>) -> Result<usize, QueueError> {
+    let (mut told, mut news) = (std::pin::pin!(told), 0);
+    while let Some(is_news) = told.next().await {
+        news += usize::from(is_news?);
     }
-    notes.push_back((Instant::now(), note));
+    Ok(news)
 }
 
 impl Engine {
@@ -111,9 +163,11 @@ impl Engine {
     /// after a namespace for so long, its grace begins anew. Whether all is told.
     pub(crate) fn heed_beside(self: &Arc<Self>, epoch: Epoch) -> bool {
         let Ok(heard) = self.books.heard.try_lock() else { return false };
-        let is_told = heard.as_ref() == Some(&epoch);
+        let is_told = heard.by.as_ref() == Some(&epoch);
         drop(heard);
-        if !is_told {
+        if is_told {
+            *own(&self.books.answered) = Some(Instant::now());
+        } else {
             let engine = Arc::clone(self);
             tokio::spawn(async move {
                 if let Err(error) = engine.heed_epoch(&epoch).await {
@@ -127,14 +181,36 @@ impl Engine {
     /// Tells another epoch what this worker paid lately and it may not know.
     pub(crate) async fn heed_epoch(&self, epoch: &Epoch) -> anyhow::Result<()> {
         let mut heard = self.books.heard.lock().await;
-        match heard.as_ref() {
-            Some(known) if known == epoch => return Ok(()),
-            Some(known) if known.begun() == epoch.begun() => self.tell_older().await?,
-            Some(_) => self.tell_wiped().await?,
-            None => {}
+        if heard.by.as_ref() == Some(epoch) {
+            return Ok(());
         }
-        *heard = Some(epoch.clone());
+        let since = heard.since(epoch);
+        let tell = async {
+            match &heard.by {
+                Some(known) if known.begun() == epoch.begun() => self.tell_older().await,
+                Some(_) => self.tell_wiped().await,
+                None => Ok(()),
+            }
+        };
+        tokio::select! {
+            biased;
+            told = tell => told?,
+            () = self.keep_waiting(since) => {}
+        }
+        *heard = Heard { by: Some(epoch.clone()), telling: None };
         Ok(())
+    }
+
+    /// Asks Redis to let nobody claim as long as this worker tells what may be claimed otherwise, and paid again. Never
+    /// ends.
+    async fn keep_waiting(&self, since: Instant) {
+        while since.elapsed() < TELLS {
+            if let Err(error) = self.queue.still_telling(WAITS).await {
+                debug!(%error, "cannot ask Redis to wait until it has been told");
+            }
+            tokio::time::sleep(ASK_EVERY).await;
+        }
+        std::future::pending().await
     }
 
     /// To a namespace that has begun anew: what the archive does not have.
@@ -149,14 +225,14 @@ impl Engine {
             requests = missing.len(),
             "Redis was wiped: it is told again what was paid since the ledger was archived"
         );
-        self.tell(&missing, false).await?;
+        self.tell(missing, false).await?;
         Ok(())
     }
 
     /// To a server that was restarted: all, since what it knows is settled already.
     async fn tell_older(&self) -> anyhow::Result<()> {
         self.tell_free().await?;
-        let forgotten = self.tell(&self.books.recent(), true).await?;
+        let forgotten = self.tell(self.books.recent(), true).await?;
         if forgotten > 0 {
             warn!(images = forgotten, "Redis went back in time: it is told again what was paid since");
         }
@@ -165,66 +241,72 @@ impl Engine {
 
     /// Tells what ended without an image and cost nothing: a server that has forgotten it would wait for an answer.
     async fn tell_free(&self) -> Result<(), QueueError> {
-        for attempt in self.books.recent_free() {
-            let failure = Failure {
-                class: "forgotten".to_owned(),
-                message: "Redis went back in time, and forgot how this ended".to_owned(),
-                model: attempt.model.clone(),
-                at_ms: wall_ms(),
-                ..Failure::default()
-            };
-            let unmade = Unmade {
-                billed: Billed::No,
-                cost: MicroUsd::ZERO,
-                outcome: Outcome::Retry(TRIED_AGAIN),
-                max_unknown: self.settings.max_unknown,
-                failure: &failure,
-                pause: None,
-                refusal: None,
-                fault: None,
-                doubt: false,
-            };
-            self.queue.fail(&attempt, &unmade).await?;
-        }
+        let free = stream::iter(self.books.recent_free());
+        sum_of(free.map(|attempt| self.tell_one_free(attempt)).buffer_unordered(AT_ONCE)).await?;
         Ok(())
+    }
+
+    async fn tell_one_free(&self, attempt: Attempt) -> Result<bool, QueueError> {
+        let failure = Failure {
+            class: "forgotten".to_owned(),
+            message: "Redis went back in time, and forgot how this ended".to_owned(),
+            model: attempt.model.clone(),
+            at_ms: wall_ms(),
+            ..Failure::default()
+        };
+        let unmade = self.unmade(Billed::No, MicroUsd::ZERO, Outcome::Retry(TRIED_AGAIN), &failure);
+        self.queue.fail(&attempt, &unmade).await?;
+        Ok(false)
     }
 
     /// Tells what was paid; how many images were news. `doubt` leaves it to the reaper what becomes of an asset that is
     /// thought to be on its way still and has no image.
-    async fn tell(&self, paid: &[Paid], doubt: bool) -> Result<usize, QueueError> {
-        let mut news = 0;
-        for paid in paid {
-            match &paid.what {
-                What::Image(made) => {
-                    if self.queue.settle(&paid.attempt, made).await? != Settled::Again {
-                        news += 1;
-                    }
-                }
-                What::Nothing { billed, cost } => {
-                    let failure =
-                        Failure { model: paid.attempt.model.clone(), at_ms: wall_ms(), ..Failure::default() };
-                    let unmade = Unmade {
-                        billed: *billed,
-                        cost: *cost,
-                        outcome: if doubt { Outcome::Retry(Duration::ZERO) } else { Outcome::Failed },
-                        max_unknown: self.settings.max_unknown,
-                        failure: &failure,
-                        pause: None,
-                        refusal: None,
-                        fault: None,
-                        doubt,
-                    };
-                    self.queue.fail(&paid.attempt, &unmade).await?;
-                }
+    async fn tell(&self, paid: Vec<Paid>, doubt: bool) -> Result<usize, QueueError> {
+        let paid = stream::iter(paid);
+        sum_of(paid.map(|paid| self.tell_one(paid, doubt)).buffer_unordered(AT_ONCE)).await
+    }
+
+    /// Whether it was an image, and news.
+    async fn tell_one(&self, paid: Paid, doubt: bool) -> Result<bool, QueueError> {
+        let (billed, cost) = match &paid.what {
+            What::Image(made) => {
+                return Ok(self.queue.settle(&paid.attempt, made).await? != Settled::Again);
             }
+            What::Nothing { billed, cost } => (*billed, *cost),
+        };
+        let failure = Failure { model: paid.attempt.model.clone(), at_ms: wall_ms(), ..Failure::default() };
+        let outcome = if doubt { Outcome::Retry(Duration::ZERO) } else { Outcome::Failed };
+        let unmade = Unmade { doubt, ..self.unmade(billed, cost, outcome, &failure) };
+        self.queue.fail(&paid.attempt, &unmade).await?;
+        Ok(false)
+    }
+
+    fn unmade<'a>(
+        &self,
+        billed: Billed,
+        cost: MicroUsd,
+        outcome: Outcome,
+        failure: &'a Failure,
+    ) -> Unmade<'a> {
+        Unmade {
+            billed,
+            cost,
+            outcome,
+            max_unknown: self.settings.max_unknown,
+            failure,
+            pause: None,
+            refusal: None,
+            fault: None,
+            doubt: false,
         }
-        Ok(news)
     }
 
     /// Tokens in the newest segments of the archive.
     async fn archived_lately(&self) -> anyhow::Result<Archived> {
         let kept = u64::try_from(KEPT.as_millis()).unwrap_or(u64::MAX);
-        let since = wall_ms().saturating_sub(kept).saturating_sub(SKEW);
+        // What was paid before a long outage is noted still.
+        let oldest = own(&self.books.paid).oldest_ms().unwrap_or(u64::MAX).min(wall_ms());
+        let since = oldest.saturating_sub(kept).saturating_sub(SKEW);
         let day = Timestamp::from_millisecond(i64::try_from(since)?)?.to_zoned(TimeZone::UTC).date();
         let mut archived = Archived::default();
         let mut listing = self.archive.segments(Some(day));

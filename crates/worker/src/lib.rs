@@ -17,6 +17,7 @@ mod held;
 mod key_watch;
 mod learning;
 mod leases;
+mod notes;
 pub mod provider;
 mod reaper;
 mod refused;

@@ -7,11 +7,20 @@ use std::{
     time::{Duration, Instant},
 };
 
+use pictor_simulator::Options;
+
 use super::{
     Dice, Played,
     stage::{Size, Stage, leases, next_claim, secs},
 };
-use crate::{support::redis_server::RedisServer, world::Images};
+use crate::{
+    support::{
+        proxy::{Fault, Proxy},
+        redis_server::RedisServer,
+    },
+    topology::point,
+    world::{Images, Worker},
+};
 
 /// What a machine that loses its power can take from the file.
 const LAST: Duration = Duration::from_secs(1);
@@ -54,6 +63,22 @@ pub(crate) const FULL: Size = Size {
     ..SMALL
 };
 
+/// Images that come so soon that many are claimed, sent and settled within what is lost.
+const QUICK: Size = Size {
+    assets: 2_000,
+    workers: 2,
+    concurrency: 32,
+    in_flight: 8,
+    bodies: 0,
+    latency_ms: 150,
+    recovers: Duration::from_secs(60),
+    patience: Duration::from_secs(240),
+    ..SMALL
+};
+/// Paid by then: told one after the other over a slow way, these would take much longer than the grace.
+const PAID: u64 = 1_200;
+const ONE_WAY: Duration = Duration::from_millis(20);
+
 impl File {
     fn scenario(self) -> &'static str {
         match self {
@@ -83,6 +108,15 @@ fn appended(server: &RedisServer) -> PathBuf {
     only
 }
 
+/// Lets the server work on for a second, and kills it as if it had not written that.
+async fn loses_its_last(server: &mut RedisServer) {
+    let path = appended(server);
+    let length = fs::metadata(&path).unwrap().len();
+    tokio::time::sleep(LAST).await;
+    server.kill();
+    OpenOptions::new().write(true).open(path).unwrap().set_len(length).unwrap();
+}
+
 pub(crate) async fn redis_dies(size: &Size, file: File) -> Played {
     let mut dice = Dice::of(file.scenario());
     let mut stage = Stage::new(size, Images::Directory);
@@ -93,14 +127,9 @@ pub(crate) async fn redis_dies(size: &Size, file: File) -> Played {
     for _ in 0..size.faults {
         tokio::time::sleep(dice.time(&size.gap)).await;
         played.saw(stage.busy().await);
-        let cut = matches!(file, File::EverySecondCut).then(|| appended(&stage.world.redis));
-        let length = cut.as_ref().map(|path| fs::metadata(path).unwrap().len());
-        if cut.is_some() {
-            tokio::time::sleep(LAST).await;
-        }
-        stage.world.redis.kill();
-        if let (Some(path), Some(length)) = (cut, length) {
-            OpenOptions::new().write(true).open(path).unwrap().set_len(length).unwrap();
+        match file {
+            File::EverySecondCut => loses_its_last(&mut stage.world.redis).await,
+            File::EverySecond | File::Always => stage.world.redis.kill(),
         }
         tokio::time::sleep(dice.time(&size.lasts)).await;
         stage.world.redis.restart();
@@ -132,4 +161,33 @@ async fn a_redis_that_is_killed_and_started_again_costs_nothing_twice() {
     let (second, always, cut) =
         tokio::join!(run(File::EverySecond), run(File::Always), run(File::EverySecondCut));
     [second, always, cut].iter().for_each(Played::in_time);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_paid_in_the_lost_second_is_told_before_it_is_claimed_again() {
+    let file = File::EverySecondCut;
+    let dice = Dice::of(file.scenario());
+    let options = Options { body_bytes_per_second: None, ..QUICK.options() };
+    let mut stage = Stage::with(options, &QUICK, Images::Directory);
+    stage.world.redis = RedisServer::start_with(file.options());
+    let front = Proxy::start(stage.world.redis.address()).await;
+    point(&stage.world, &format!("redis://{}", front.address()), "");
+    stage.begin().await;
+    let mut played = Played::new(&dice, &QUICK);
+    let deadline = Instant::now() + QUICK.patience;
+    while stage.world.sim.billed().await < PAID {
+        assert!(Instant::now() < deadline, "never so much is paid; {}", stage.told());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    played.saw(stage.busy().await);
+    loses_its_last(&mut stage.world.redis).await;
+    front.set(Fault::Delay(ONE_WAY));
+    stage.world.redis.restart();
+    let back = Instant::now();
+    played.recoveries.push(next_claim_since(&stage, back, QUICK.patience).await - back);
+    played.end(&mut stage).await;
+    let was_told = |worker: &Worker| worker.proc.stderr().contains("it is told again what was paid since");
+    assert!(stage.crew.iter().any(was_told), "nothing was forgotten: {}", stage.told());
+    assert_eq!(played.judgement.twice, 0, "no worker died: nothing is paid twice");
+    played.in_time();
 }

@@ -64,3 +64,24 @@ async fn a_claim_that_is_told_to_wait_keeps_one_grace_from_following_another() {
         redis::cmd("HGET").arg(name).arg("stamp").query_async(&mut world.redis.clone()).await.unwrap();
     assert!(stamp > two_seconds_ago);
 }
+
+#[tokio::test]
+async fn nothing_is_claimed_or_reaped_while_a_server_is_told_what_it_forgot() {
+    let world = World::with(GRACE, &LaneLimits::default()).await;
+    world.submit("b", "shop", 0..2).await;
+    past_grace(&world).await;
+    assert_eq!(world.claim(1).await.grants.len(), 1);
+    world.expire_leases().await;
+    let began = tokio::time::Instant::now();
+    // Longer than a grace lasts, and never longer than one from the last word.
+    while began.elapsed() < GRACE * 2 {
+        world.queue.still_telling(Duration::from_secs(60)).await.unwrap();
+        assert_eq!(world.claim(1).await.why, "grace");
+        assert_eq!(world.queue.reap(100).await.unwrap().requeued, 0);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    past_grace(&world).await;
+    let own = world.queue.clone().with_grace(Duration::ZERO);
+    own.still_telling(Duration::from_secs(60)).await.unwrap();
+    assert_ne!(world.claim(1).await.why, "grace", "a server with one owner needs none");
+}

@@ -2,7 +2,8 @@
 //!
 //! A version works on the layout before its own as long as a worker is alive that knows no other, so that workers can be
 //! replaced one after the other. Then a worker's word that it is alive takes the namespace over, in one script; from
-//! then on an older version is refused when it connects, and one that was cut off meanwhile is refused by every script.
+//! then on an older version is refused when it connects, and from the third layout on one that was cut off meanwhile is
+//! refused by every script.
 
 use serde::Deserialize;
 

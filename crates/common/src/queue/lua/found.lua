@@ -14,7 +14,6 @@ if phase == 'sent' or phase == 'received' or phase == 'orphan' or a[3] then retu
 if phase == 'claimed' and set(owner) then free(owner, request.key) end
 -- Should its worker tell of it yet, it is not charged once more.
 call('HSETNX', asset, 'paid:' .. request.token, request.cost)
-call('HSET', asset, 'phase', 'done')
 keep_made(request.key, request.made)
 call('ZREM', key('later'), request.key)
 call('ZREM', key('failures'), request.key)

@@ -243,12 +243,13 @@ local function count(asset, from, to)
   return not list.more
 end
 
--- Keeps what was made: a short record in the asset's hash, which stays small, or all of it beside.
+-- An asset is done; keeps what was made: a short record in the asset's hash, which stays small, or all of it beside.
 local function keep_made(asset, made)
   if string.sub(made, 1, 1) == '{' then
     call('SET', key('made', asset), made)
+    call('HSET', key('a', asset), 'phase', 'done')
   else
-    call('HSET', key('a', asset), 'made', made)
+    call('HSET', key('a', asset), 'phase', 'done', 'made', made)
   end
 end
 

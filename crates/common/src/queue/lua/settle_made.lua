@@ -5,12 +5,12 @@
 
 local asset = key('a', request.key)
 local paid = 'paid:' .. request.token
-if call('HEXISTS', asset, paid) == 1 then
+local a = call('HMGET', asset, 'phase', 'token', 'tokens', 'attempts', 'unknowns', 'epoch', 'parting', paid)
+if a[8] then
   free(request.token, request.key)
   return { 'again' }
 end
 
-local a = call('HMGET', asset, 'phase', 'token', 'tokens', 'attempts', 'unknowns', 'epoch', 'parting')
 local phase, owner = a[1], a[2]
 local function answer(word) return { word, unpack(alerts) } end
 local held = let_go(request.token, request.key)
@@ -21,7 +21,6 @@ ledger('settled', request.key, request.token, num(request.cost), request, day)
 if phase == 'done' then return answer('duplicate') end
 
 local rival = phase == 'claimed' and set(owner) and owner ~= request.token and free(owner, request.key)
-call('HSET', asset, 'phase', 'done')
 keep_made(request.key, request.made)
 -- What is out is neither to be tried again later nor among the failures.
 if phase ~= 'sent' and phase ~= 'received' then

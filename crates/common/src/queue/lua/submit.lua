@@ -95,7 +95,6 @@ end
 -- `home` is the name of the asset's hash.
 local function create(asset, home, row, kind, spec, made)
   if made then
-    call('HSET', home, 'phase', 'done')
     keep_made(asset, made)
     return 'done'
   end

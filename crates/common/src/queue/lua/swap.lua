@@ -80,7 +80,6 @@ local function bring(offer)
   local a = call('HMGET', home, 'phase', 'route')
   if a[1] == 'done' then return end
   if not a[1] and set(offer.made) then
-    call('HSET', home, 'phase', 'done')
     return keep_made(offer.key, offer.made)
   end
   if not a[2] then

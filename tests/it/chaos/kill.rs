@@ -29,7 +29,7 @@ pub(crate) const KEPT: Size = Size {
     bodies: 4,
     latency_ms: 2_000,
     timeout: Duration::from_secs(300),
-    recovers: Duration::from_secs(30),
+    recovers: Duration::from_secs(20),
     patience: Duration::from_secs(120),
 };
 /// Latencies like those of life: killed requests are made again, and still work goes on.

@@ -45,7 +45,7 @@ pub(crate) const SMALL: Size = Size {
     latency_ms: 1_500,
     timeout: Duration::from_secs(300),
     // Eight are the time that live workers get to say what they hold; with tests beside it a machine can be slow.
-    recovers: Duration::from_secs(30),
+    recovers: Duration::from_secs(15),
     patience: Duration::from_secs(120),
 };
 pub(crate) const FULL: Size = Size {

@@ -288,7 +288,18 @@ async fn the_json_of_watch_has_these_fields() {
     assert_eq!(names(&moment["batches"][0]["why"][0]), ["kind", "lane", "others", "reason", "text", "until"]);
     assert_eq!(
         names(&moment["workers"][0]),
-        ["concurrency", "draining", "held", "host", "incarnation", "lanes", "pid", "seen"]
+        [
+            "concurrency",
+            "draining",
+            "held",
+            "host",
+            "incarnation",
+            "lanes",
+            "layout",
+            "pid",
+            "seen",
+            "version"
+        ]
     );
     assert_eq!(
         names(&moment["lanes"][0]),

@@ -12,7 +12,8 @@ local function go(attempt, epoch)
   local deadline = NOW + request.allowance
   call('HSET', asset, 'phase', 'sent', 'attempts', int(attempt), 'deadline', int(deadline))
   call('ZADD', key('leases'), int(NOW + request.lease), member)
-  call('ZREM', key('doubt'), member)
+  -- What was not sent was never in doubt.
+  if a[1] ~= 'claimed' then call('ZREM', key('doubt'), member) end
   call('ZADD', key('inflight', a[3]), int(deadline), request.token)
   return { 'go', int(attempt), int(deadline), int(num(epoch)) }
 end

@@ -163,8 +163,8 @@ mod tests {
         "zremrangebyrank",
         "zscan",
     ];
-    /// Files that talk to a server of our own, whose user may do everything, or to a Sentinel, and what only a doctor asks.
-    const ELSEWHERE: &[&str] = &["private_redis.rs", "commands.rs", "sentinel.rs"];
+    /// Files that talk to a server of our own or to a Sentinel, tests, and what only a doctor asks.
+    const ELSEWHERE: &[&str] = &["private_redis.rs", "commands.rs", "sentinel.rs", "link_tests.rs"];
     const OPTIONAL: &[&str] = &["ACL", "CONFIG"];
 
     fn sources(dir: &Path, found: &mut Vec<PathBuf>) {

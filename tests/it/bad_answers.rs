@@ -105,9 +105,7 @@ impl Stage {
         if kinds != kind.ledger {
             wrong.push(format!("the ledger says {kinds:?}, not {:?}", kind.ledger));
         }
-        // A kept connection may have been reset before the last request arrived: it is unknown all the same.
-        let least = kind.requests() - u32::from(class == "transport");
-        if !(least..=kind.requests()).contains(&seen.requests) {
+        if seen.requests != kind.requests() {
             wrong.push(format!("{} requests, not {}", seen.requests, kind.requests()));
         }
         if !wrong.is_empty() {

@@ -7,7 +7,7 @@ use super::{
     },
     kinds::{
         End::{Failed, Image},
-        Kind, body, paid, taken,
+        Kind, LAST, body, paid, taken,
     },
 };
 
@@ -22,8 +22,10 @@ pub(super) fn elsewhere(honest: &Honest, address: &str) -> Vec<Step> {
 }
 
 fn whole(status: &str, bytes: &[u8]) -> Vec<Step> {
-    let head =
-        format!("HTTP/1.1 {status}\r\ncontent-type: image/png\r\ncontent-length: {}\r\n\r\n", bytes.len());
+    let head = format!(
+        "HTTP/1.1 {status}\r\n{LAST}\r\ncontent-type: image/png\r\ncontent-length: {}\r\n\r\n",
+        bytes.len()
+    );
     vec![Send([head.as_bytes(), bytes].concat())]
 }
 
@@ -47,10 +49,10 @@ pub(super) fn file(how: &str, seen: &Seen) -> Vec<Step> {
         "empty" => whole("200 OK", b""),
         "page" => whole("200 OK", b"<html>Sign in</html>"),
         "moved" => vec![Send(
-            b"HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/latest/meta-data\r\ncontent-length: 0\r\n\r\n".to_vec(),
+            format!("HTTP/1.1 302 Found\r\n{LAST}\r\nlocation: http://169.254.169.254/latest/meta-data\r\ncontent-length: 0\r\n\r\n").into(),
         )],
         "moved_here" => {
-            vec![Send(b"HTTP/1.1 307 Moved\r\nlocation: here\r\ncontent-length: 0\r\n\r\n".to_vec())]
+            vec![Send(format!("HTTP/1.1 307 Moved\r\n{LAST}\r\nlocation: here\r\ncontent-length: 0\r\n\r\n").into())]
         }
         "silent" => vec![Send(b"HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n\x89PNG".to_vec()), Silence],
         "endless" => vec![Send(b"HTTP/1.1 200 OK\r\n\r\n".to_vec()), Endless(vec![b'x'; 1 << 14])],

@@ -79,10 +79,14 @@ pub(super) fn all() -> impl Iterator<Item = &'static Kind> + Clone {
     [TEXT, PICTURES, WIRE, ADDRESSES].into_iter().flatten()
 }
 
+/// Each bad answer is its connection's last word: a client told otherwise may send on what is about to be closed, and
+/// never know what became of it.
+pub(super) const LAST: &str = "connection: close";
+
 /// The head of an answer that goes on with a body of this length.
 pub(super) fn head(honest: &Honest, length: usize) -> String {
     format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-request-id: {}\r\ncontent-length: {length}\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n{LAST}\r\ncontent-type: application/json\r\nx-request-id: {}\r\ncontent-length: {length}\r\n\r\n",
         honest.request_id
     )
 }

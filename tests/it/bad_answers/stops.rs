@@ -9,7 +9,7 @@ use super::{
     front::{Honest, Step},
     kinds::{
         End::{Failed, Image},
-        Kind, json, paid, taken,
+        Kind, LAST, json, paid, taken,
     },
 };
 use crate::world::MODEL;
@@ -26,7 +26,8 @@ const fn redirect(name: &'static str, answer: fn(&Honest) -> Vec<Step>) -> Kind 
 
 fn moved(status: &str, to: &str) -> Vec<Step> {
     let body = json("AAAA");
-    let head = format!("HTTP/1.1 {status}\r\nlocation: {to}\r\ncontent-length: {}\r\n\r\n", body.len());
+    let head =
+        format!("HTTP/1.1 {status}\r\n{LAST}\r\nlocation: {to}\r\ncontent-length: {}\r\n\r\n", body.len());
     vec![Step::Send((head + &body).into_bytes())]
 }
 

@@ -7,7 +7,7 @@ use super::{
     },
     kinds::{
         End::{Failed, Parked},
-        Kind, head, json, paid, taken, unknown,
+        Kind, LAST, head, json, paid, taken, unknown,
     },
 };
 
@@ -58,7 +58,7 @@ fn bytes(bytes: impl AsRef<[u8]>) -> Vec<Step> {
 
 /// The answer with other lines above the body.
 fn headed(honest: &Honest, lines: &str) -> Vec<Step> {
-    bytes(format!("{lines}\r\n\r\n{}", json(&honest.base64)))
+    bytes(format!("{lines}\r\n{LAST}\r\n\r\n{}", json(&honest.base64)))
 }
 
 fn length(honest: &Honest) -> usize {
@@ -66,8 +66,9 @@ fn length(honest: &Honest) -> usize {
 }
 
 fn chunked(pieces: &[&str]) -> Vec<u8> {
-    let head =
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n".to_owned();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\n{LAST}\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+    );
     pieces.iter().fold(head, |all, piece| all + &format!("{:x}\r\n{piece}\r\n", piece.len())).into_bytes()
 }
 
@@ -166,9 +167,9 @@ pub(super) const WIRE: &[Kind] = &[
     // Other statuses
     taken("created_201", |h| headed(h, "HTTP/1.1 201 Created")),
     unknown("accepted_202", |_| {
-        bytes("HTTP/1.1 202 Accepted\r\ncontent-length: 15\r\n\r\n{\"task\": \"1234\"}")
+        bytes(format!("HTTP/1.1 202 Accepted\r\n{LAST}\r\ncontent-length: 15\r\n\r\n{{\"task\": \"1234\"}}"))
     }),
-    unknown("no_content_204", |_| bytes("HTTP/1.1 204 No Content\r\n\r\n")),
+    unknown("no_content_204", |_| bytes(format!("HTTP/1.1 204 No Content\r\n{LAST}\r\n\r\n"))),
     taken("partial_206", |h| headed(h, "HTTP/1.1 206 Partial Content")),
     unknown("switching_101", |_| {
         bytes("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n")

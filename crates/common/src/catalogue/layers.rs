@@ -51,7 +51,9 @@ fn lay_named(models: &mut Table, id: String, over: Value) {
 
 /// One model with everything it is `like` laid below it.
 pub(super) fn resolve(models: &Table, id: &str) -> Result<Table, CatalogueError> {
-    resolve_from(models, id, &mut Vec::new())
+    let mut model = resolve_from(models, id, &mut Vec::new())?;
+    drop_cleared(&mut model);
+    Ok(model)
 }
 
 fn resolve_from(models: &Table, id: &str, seen: &mut Vec<String>) -> Result<Table, CatalogueError> {
@@ -114,17 +116,21 @@ fn date(prices: &mut Value, day: &Value) {
     }
 }
 
-/// Tables merge, an empty table clears, everything else replaces.
+/// Tables merge, everything else replaces; so does an empty table, which stays until the model is whole: it clears what
+/// comes by `like` as well.
 fn lay(base: &mut Table, over: Table) {
     for (name, value) in over {
         match (base.get_mut(&name), value) {
-            (_, Value::Table(above)) if above.is_empty() => {
-                base.remove(&name);
-            }
-            (Some(Value::Table(below)), Value::Table(above)) => lay(below, above),
+            (Some(Value::Table(below)), Value::Table(above)) if !above.is_empty() => lay(below, above),
             (_, value) => {
                 base.insert(name, value);
             }
         }
     }
+}
+
+/// An empty table says that there is nothing.
+fn drop_cleared(table: &mut Table) {
+    table.retain(|_, value| !value.as_table().is_some_and(Table::is_empty));
+    table.iter_mut().filter_map(|(_, value)| value.as_table_mut()).for_each(drop_cleared);
 }

@@ -168,6 +168,25 @@ fn a_file_changes_what_it_names_and_nothing_else() {
 }
 
 #[test]
+fn an_empty_table_clears_in_any_layer() {
+    let copy = "[models.copy]\nlike = \"gpt-image-2\"\n";
+    let clears = "[models.copy]\nper_token = {}";
+    let once = Catalogue::embedded().overridden(&format!("{copy}per_token = {{}}")).unwrap();
+    let later = Catalogue::embedded().overridden(copy).unwrap().overridden(clears).unwrap();
+    let twice = once.clone().overridden(clears).unwrap();
+    for catalogue in [once, later, twice] {
+        assert!(catalogue.model("copy").unwrap().per_token().is_none(), "what is copied is cleared");
+    }
+    // Nothing can be cleared of what is not there, however often.
+    let inner = "[models.flat]\nlike = \"gpt-image-2\"\nper_image.low = {}";
+    let mut catalogue = Catalogue::embedded();
+    for _ in 0..2 {
+        catalogue = catalogue.overridden(inner).unwrap();
+        assert!(catalogue.model("flat").unwrap().per_image().is_empty());
+    }
+}
+
+#[test]
 fn a_bad_file_names_the_model_and_what_is_wrong() {
     for (toml, why) in [
         ("models.dall-e-3.promt_limit = 3", "model dall-e-3: unknown field `promt_limit`"),

@@ -76,15 +76,14 @@ impl RateLimit {
 fn dimension(text: &str) -> Option<Dimension> {
     let text = text.trim().to_ascii_lowercase();
     let per_day = text.contains("day");
+    let of_inputs = text.starts_with("input-image") || text.starts_with("input image");
     Some(match () {
         () if text.starts_with("request") && per_day => Dimension::RequestsPerDay,
         () if text.starts_with("request") => Dimension::RequestsPerMinute,
         () if text.starts_with("token") && per_day => Dimension::TokensPerDay,
         () if text.starts_with("token") => Dimension::TokensPerMinute,
-        () if text.contains("image") && per_day => Dimension::ImagesPerDay,
-        () if text.starts_with("input-image") || text.starts_with("input image") => {
-            Dimension::InputImagesPerMinute
-        }
+        () if (text.starts_with("image") || of_inputs) && per_day => Dimension::ImagesPerDay,
+        () if of_inputs => Dimension::InputImagesPerMinute,
         () if text.starts_with("image") => Dimension::ImagesPerMinute,
         () => return None,
     })
@@ -133,6 +132,17 @@ mod tests {
             ..exact(Dimension::InputImagesPerMinute, [5, 5, 1], 12_000)
         };
         assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn names_that_look_like_its_words() {
+        let read =
+            of("Rate limit reached for on (for limit gpt-image) in organization org-on on requests per \
+                       day (RPD): Limit 5, Used 5, Requested 1. Please try again in 12s.");
+        assert_eq!(
+            (read.dimension, read.family.as_deref()),
+            (Some(Dimension::RequestsPerDay), Some("gpt-image"))
+        );
     }
 
     #[test]

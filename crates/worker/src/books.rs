@@ -139,6 +139,11 @@ impl Books {
         own(&self.paid).newest_first(self.answered())
     }
 
+    /// Waits until whatever Redis is being told is told.
+    pub(crate) async fn all_told(&self) {
+        drop(self.heard.lock().await);
+    }
+
     /// Whether it is news that the books wait, or wait no more.
     fn waits(&self, now: bool) -> bool {
         std::mem::replace(&mut *own(&self.waiting), now) != now

@@ -197,15 +197,17 @@ impl Engine {
 
     /// Writes an object, waiting out every outage and every refusal until it is mended.
     async fn store_until_done(&self, object: &NewObject, once: bool) -> Put {
-        let _upload = self.uploads.acquire().await;
         let mut tries = 0;
         loop {
+            // Not kept between two tries: what the store refuses for ever stands in nobody's way.
+            let upload = self.uploads.acquire().await;
             let begun = Instant::now();
             let result = if once {
                 self.store.put_if_absent(object.clone()).await
             } else {
                 self.store.put(object.clone()).await.map(|()| Put::Created)
             };
+            drop(upload);
             match result {
                 Ok(put) => {
                     self.metrics.stored(begun.elapsed());

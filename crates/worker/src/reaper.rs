@@ -24,15 +24,12 @@ const LIMIT: u32 = 100;
 /// How long a look at the store may take for a verdict to follow from it.
 const LOOK: Duration = Duration::from_secs(60);
 
-/// Runs rounds, staggered, until the worker drains.
+/// Runs rounds, staggered, for as long as the worker lives: also in a drain Redis may go back in time, and be told.
 pub(crate) async fn run(engine: Arc<Engine>) {
     let mut away = false;
     loop {
         let pause = rand::rng().random_range(1_000..2_000);
-        tokio::select! {
-            () = engine.draining.cancelled() => return,
-            () = tokio::time::sleep(Duration::from_millis(pause)) => {}
-        }
+        tokio::time::sleep(Duration::from_millis(pause)).await;
         let ended = round(&engine).await;
         engine.health.waits(Loop::Reaper);
         match ended {

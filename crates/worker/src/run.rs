@@ -98,6 +98,11 @@ async fn work(
     let word =
         tokio::spawn(async move { stopping.queue.beat(&stopping.incarnation, &stopping.beat()).await });
     drain(&engine, working).await;
+    if tokio::time::timeout(FAREWELL, engine.books.all_told()).await.is_err() {
+        debug!(
+            "Redis is not told all that it has forgotten; what is missing is in the ledger as unknown, or in the store"
+        );
+    }
     for task in background {
         // A round that still waits for Redis has nothing left to do.
         task.abort();

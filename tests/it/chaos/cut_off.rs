@@ -48,9 +48,8 @@ pub(crate) fn full(silence: u64, timeout: u64) -> Size {
     Size { lasts: secs(silence, silence), timeout: Duration::from_secs(timeout), ..FULL }
 }
 
-pub(crate) async fn cut_off(size: &Size, all: bool) -> Played {
-    let mut dice = Dice::of(if all { "cut all" } else { "cut one" });
-    let mut stage = Stage::new(size, Images::Directory);
+/// Starts all workers, each with its own way to Redis.
+async fn begin_behind_proxies(stage: &mut Stage, size: &Size) -> Vec<Proxy> {
     stage.submit(size.assets);
     let mut proxies = Vec::new();
     for _ in 0..size.workers {
@@ -60,6 +59,13 @@ pub(crate) async fn cut_off(size: &Size, all: bool) -> Played {
         stage.crew.push(worker);
         proxies.push(proxy);
     }
+    proxies
+}
+
+pub(crate) async fn cut_off(size: &Size, all: bool) -> Played {
+    let mut dice = Dice::of(if all { "cut all" } else { "cut one" });
+    let mut stage = Stage::new(size, Images::Directory);
+    let proxies = begin_behind_proxies(&mut stage, size).await;
     let mut redis = stage.redis().await;
     let mut played = Played::new(&dice, size);
     for _ in 0..size.faults {
@@ -101,15 +107,7 @@ async fn forgotten(all: bool) -> Played {
     let size = &FORGOTTEN;
     let dice = Dice::of(if all { "forget all" } else { "forget one" });
     let mut stage = Stage::new(size, Images::Directory);
-    stage.submit(size.assets);
-    let mut proxies = Vec::new();
-    for _ in 0..size.workers {
-        let proxy = Proxy::start(stage.world.redis.address()).await;
-        let url = format!("redis://{}/", proxy.address());
-        let worker = stage.worker(&[("PICTOR_REDIS__URL", &url)]).await;
-        stage.crew.push(worker);
-        proxies.push(proxy);
-    }
+    let proxies = begin_behind_proxies(&mut stage, size).await;
     let mut redis = stage.redis().await;
     let mut played = Played::new(&dice, size);
     played.saw(stage.busy().await);

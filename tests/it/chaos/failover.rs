@@ -10,7 +10,7 @@ use pictor_simulator::Options;
 
 use super::{
     Dice, Played,
-    stage::{Size, Stage, leases, next_claim, secs},
+    stage::{Size, Stage, leases, next_claim},
 };
 use crate::{
     support::{
@@ -21,38 +21,10 @@ use crate::{
     world::Images,
 };
 
+pub(crate) use super::redis_dies::{FULL, SMALL};
+
 /// By how much the replica lags when it takes over.
 const LAG: std::ops::Range<Duration> = Duration::from_millis(1_000)..Duration::from_millis(2_000);
-
-pub(crate) const SMALL: Size = Size {
-    assets: 160,
-    workers: 3,
-    concurrency: 24,
-    faults: 1,
-    gap: secs(0, 1),
-    lasts: secs(0, 2),
-    in_flight: 50,
-    bodies: 4,
-    latency_ms: 1_500,
-    timeout: Duration::from_secs(300),
-    // Eight are the time that live workers get to say what they hold; with tests beside it a machine can be slow.
-    recovers: Duration::from_secs(15),
-    patience: Duration::from_secs(120),
-};
-pub(crate) const FULL: Size = Size {
-    assets: 2_000,
-    workers: 4,
-    concurrency: 90,
-    faults: 20,
-    gap: secs(1, 4),
-    lasts: secs(0, 3),
-    in_flight: 200,
-    bodies: 20,
-    latency_ms: 4_000,
-    recovers: Duration::from_secs(10),
-    patience: Duration::from_secs(600),
-    ..SMALL
-};
 
 /// A replica, and the way on which it gets what it is to know.
 struct Follower {

@@ -76,7 +76,7 @@ fn resolve_from(models: &Table, id: &str, seen: &mut Vec<String>) -> Result<Tabl
 fn lay_model(mut base: Table, over: Table) -> Table {
     keep_days(&mut base, &over);
     for (name, rivals) in RIVALS {
-        if over.contains_key(*name) {
+        if says(&over, name) {
             for rival in *rivals {
                 base.remove(*rival);
             }
@@ -86,10 +86,15 @@ fn lay_model(mut base: Table, over: Table) -> Table {
     base
 }
 
+/// Whether something is said of this; an empty table only clears it.
+fn says(over: &Table, name: &str) -> bool {
+    over.get(name).is_some_and(|value| !value.as_table().is_some_and(Table::is_empty))
+}
+
 /// Prices that are named without a day hold on every day; the day of the others stays with them.
 fn keep_days(base: &mut Table, over: &Table) {
     for (first_day, prices) in FIRST_DAYS {
-        if over.contains_key(*first_day) || !prices.iter().any(|name| over.contains_key(*name)) {
+        if over.contains_key(*first_day) || !prices.iter().any(|name| says(over, name)) {
             continue;
         }
         let Some(day) = base.remove(*first_day) else { continue };

@@ -177,6 +177,10 @@ fn an_empty_table_clears_in_any_layer() {
     for catalogue in [once, later, twice] {
         assert!(catalogue.model("copy").unwrap().per_token().is_none(), "what is copied is cleared");
     }
+    // What is only cleared takes the place of nothing else.
+    let priced = format!("{copy}per_image = {{}}");
+    let catalogue = Catalogue::embedded().overridden(&priced).unwrap();
+    assert!(catalogue.model("copy").unwrap().per_token().is_some());
     // Nothing can be cleared of what is not there, however often.
     let inner = "[models.flat]\nlike = \"gpt-image-2\"\nper_image.low = {}";
     let mut catalogue = Catalogue::embedded();

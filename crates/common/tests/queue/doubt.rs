@@ -51,6 +51,45 @@ async fn a_reapers_doubt_is_void_when_the_owner_is_back() {
 }
 
 #[tokio::test]
+async fn what_was_sent_on_a_server_that_forgot_it_is_on_the_books_of_the_one_that_has_only_the_claim() {
+    let world = World::new().await;
+    world.submit("b", "shop", 0..1).await;
+    // Sent, and ended without anybody knowing how, in a second that this server knows nothing of.
+    let claimed = world.one().await;
+    assert_eq!(unknown(&world, &claimed, true).await, Ended::Retry);
+    let totals = world.queue.totals().await.unwrap();
+    assert_eq!((totals.unknown, totals.reserved), (claimed.ceiling, MicroUsd::ZERO));
+    assert_eq!(unknown(&world, &claimed, true).await, Ended::Lost, "once");
+    assert_eq!(world.queue.totals().await.unwrap().unknown, claimed.ceiling);
+    assert_eq!(world.sent().await.unknowns, 1);
+}
+
+#[tokio::test]
+async fn what_a_server_knows_only_as_waiting_is_parked_when_there_were_too_many_unknowns() {
+    for claimed_by_another in [false, true] {
+        let world = World::new().await;
+        world.submit("b", "shop", 0..1).await;
+        let first = world.sent().await;
+        assert_eq!(unknown(&world, &first, false).await, Ended::Retry);
+        // The second was claimed and sent in the second that is forgotten.
+        let rival = if claimed_by_another { Some(world.one().await) } else { None };
+        let second = Grant { token: "forgotten-1".to_owned(), ..first.clone() };
+        assert_eq!(unknown(&world, &second, true).await, Ended::Parked);
+        assert!(world.claim(5).await.grants.is_empty(), "it is not sent a third time");
+        if let Some(rival) = &rival {
+            let late = world.begin(rival).await;
+            assert!(!matches!(late, Begun::Go { .. }), "{late:?}");
+        }
+        let totals = world.queue.totals().await.unwrap();
+        assert_eq!((totals.unknown.0, totals.reserved.0), (2 * first.ceiling.0, 0));
+        assert_eq!(world.queue.batch(&id("b")).await.unwrap().unwrap().counts.parked, 1);
+        assert_eq!(unknown(&world, &second, true).await, Ended::Lost, "said again, it changes nothing");
+        assert_eq!(settle(&world, &second, 5).await, Settled::Done, "a late image ends it");
+        assert_eq!(world.queue.batch(&id("b")).await.unwrap().unwrap().counts.parked, 0);
+    }
+}
+
+#[tokio::test]
 async fn what_costs_nothing_ends_like_everything_else() {
     let world = World::new().await;
     let mut free = crate::world::asset(0);

@@ -50,6 +50,16 @@ async fn a_reapers_word_parks_too_and_a_late_image_ends_it() {
 }
 
 #[tokio::test]
+async fn it_parks_also_on_a_server_that_has_forgotten_that_it_was_sent() {
+    let world = World::new().await;
+    submit(&world, "b", Some(OnUnknown::Park)).await;
+    let claimed = world.one().await;
+    assert_eq!(unknown(&world, &claimed).await, Ended::Parked);
+    submit(&world, "c", Some(OnUnknown::Park)).await;
+    assert!(world.claim(5).await.grants.is_empty());
+}
+
+#[tokio::test]
 async fn of_two_batches_that_share_an_image_the_careful_one_decides() {
     for careful in ["first", "second"] {
         let world = World::new().await;

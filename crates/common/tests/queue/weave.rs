@@ -95,6 +95,13 @@ async fn no_order_of_calls_loses_an_asset_or_pays_twice() {
 }
 
 #[tokio::test]
+async fn who_comes_back_when_its_end_is_forgotten_leaves_nothing_behind() {
+    let bounds = Bounds { budget: budget([1, 0, 0, 1, 0]), forgetful: true, ..SMALL };
+    let searched = all(&bounds).await;
+    assert!(searched.states > 500, "{searched:?}");
+}
+
+#[tokio::test]
 async fn a_worker_that_sends_without_leave_is_found() {
     let budget = Budget { cancels: 0, ..SMALL.budget };
     let way = search(Bounds { careless: true, budget, ..SMALL }).await.unwrap_err();

@@ -57,11 +57,14 @@ local mine = owner == request.token
 local paid = call('HEXISTS', asset, 'paid:' .. request.token) == 1
 local closed = paid or call('HGET', asset, 'free') == request.token
   or not mine and call('EXISTS', key('ended', request.token)) == 1
--- A reaper's doubt is void when the owner is back, and nobody's doubt stands against what was recorded.
-if request.doubt and mine and phase ~= 'orphan' or request.billed == 'unknown' and closed then
+-- A reaper's doubt is void when the owner is back, and nobody's doubt stands against what was recorded. What is only
+-- claimed here by whoever may have paid was sent on a server that forgot it.
+local back = mine and (phase == 'sent' or phase == 'received')
+if request.doubt and back or request.billed == 'unknown' and closed then
   return { 'lost', int(num(a[3])) }
 end
 local held = let_go(request.token, request.key)
+local is_news = false
 if request.content and phase then call('HSET', asset, 'refused', 'content') end
 
 if request.billed == 'no' then
@@ -74,6 +77,7 @@ elseif request.billed == 'yes' and not paid then
   day = pay(held, request.payer, num(request.cost) - counted, day)
   ledger('settled', request.key, request.token, num(request.cost), request, day)
 elseif request.billed == 'unknown' and call('HSETNX', asset, 'unknown:' .. request.token, request.cost) == 1 then
+  is_news = true
   local day = pay(held, request.payer, num(request.cost))
   if day then call('HSET', asset, 'day:' .. request.token, day) end
   count_unknown(request.payer, day, num(request.cost))
@@ -83,6 +87,13 @@ else
   pay(held, request.payer, 0)
 end
 local unknowns = num(call('HGET', asset, 'unknowns'))
+local parked = request.billed == 'unknown' and (unknowns > num(request.max_unknown) or parks())
+-- A server that went back to before the claim would have it sent again, or has given it to another who has not sent.
+if not mine and is_news and parked and (phase == 'ready' or phase == 'claimed') then
+  if phase == 'claimed' then free(owner, request.key) end
+  call('ZREM', key('later'), request.key)
+  mine = true
+end
 if not mine or ENDED[phase] then return { 'lost', int(unknowns), unpack(alerts) } end
 
 local outcome = request.outcome
@@ -92,7 +103,7 @@ if outcome == 'refused' or outcome == 'unsent' then
   if phase ~= 'claimed' then call('HINCRBY', asset, 'attempts', -1) end
   outcome = 'retry'
 end
-if request.billed == 'unknown' and (unknowns > num(request.max_unknown) or parks()) then outcome = 'parked' end
+if parked then outcome = 'parked' end
 call('SET', key('failure', request.key), request.failure)
 if outcome == 'retry' then
   requeue(request.key, NOW + num(request.delay))

@@ -68,6 +68,12 @@ impl Played {
         assert!(self.slowest() <= self.bound, "{}: {:?} of {:?}", self.scenario, self.recoveries, self.bound);
     }
 
+    /// No worker died: nothing is paid twice, and nothing is in doubt.
+    fn paid_once(&self) {
+        let judged = &self.judgement;
+        assert_eq!((judged.twice, judged.unknown), (0, 0), "{judged:?}");
+    }
+
     fn slowest(&self) -> Duration {
         self.recoveries.iter().max().copied().unwrap_or_default()
     }

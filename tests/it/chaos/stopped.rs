@@ -55,7 +55,7 @@ pub(crate) async fn frozen(size: &Size) -> Played {
         stage.all_work();
     }
     played.end(&mut stage).await;
-    assert_eq!(played.judgement.twice, 0, "no worker died: nothing is paid twice");
+    played.paid_once();
     played
 }
 
@@ -84,8 +84,7 @@ pub(crate) async fn ended(size: &Size) -> Played {
         stage.replace(victim, &[]).await;
     }
     played.end(&mut stage).await;
-    let judged = played.judgement;
-    assert_eq!((judged.twice, judged.unknown), (0, 0), "what was sent is waited for");
+    played.paid_once();
     played
 }
 

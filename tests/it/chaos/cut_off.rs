@@ -88,7 +88,7 @@ pub(crate) async fn cut_off(size: &Size, all: bool) -> Played {
         stage.all_work();
     }
     played.end(&mut stage).await;
-    played.paid_once();
+    assert_eq!(played.judgement.twice, 0, "no worker died: nothing is paid twice");
     played
 }
 
@@ -131,7 +131,7 @@ async fn forgotten(all: bool) -> Played {
     }
     stage.all_work();
     played.end(&mut stage).await;
-    played.paid_once();
+    assert_eq!(played.judgement.twice, 0, "no worker died: nothing is paid twice");
     played
 }
 

@@ -83,7 +83,12 @@ pub(crate) struct Paid {
 #[derive(Clone, Debug)]
 pub(crate) enum What {
     Image(Box<Made>),
-    Nothing { billed: Billed, cost: MicroUsd },
+    /// `doubt`: not said by whoever held it, and void when its owner is back.
+    Nothing {
+        billed: Billed,
+        cost: MicroUsd,
+        doubt: bool,
+    },
 }
 
 /// Tokens that the archive has as settled, and as unknown.
@@ -264,23 +269,23 @@ impl Engine {
         Ok(false)
     }
 
-    /// Tells what was paid; how many images were news. `doubt` leaves it to the reaper what becomes of an asset that is
-    /// thought to be on its way still and has no image.
-    async fn tell(&self, paid: Vec<Paid>, doubt: bool) -> Result<usize, QueueError> {
+    /// Tells what was paid; how many images were news. `older`: to a server that went back in time, where an asset without
+    /// an image is tried again.
+    async fn tell(&self, paid: Vec<Paid>, older: bool) -> Result<usize, QueueError> {
         let paid = stream::iter(paid);
-        sum_of(paid.map(|paid| self.tell_one(paid, doubt)).buffer_unordered(AT_ONCE)).await
+        sum_of(paid.map(|paid| self.tell_one(paid, older)).buffer_unordered(AT_ONCE)).await
     }
 
     /// Whether it was an image, and news.
-    async fn tell_one(&self, paid: Paid, doubt: bool) -> Result<bool, QueueError> {
-        let (billed, cost) = match &paid.what {
+    async fn tell_one(&self, paid: Paid, older: bool) -> Result<bool, QueueError> {
+        let (billed, cost, doubt) = match &paid.what {
             What::Image(made) => {
                 return Ok(self.queue.settle(&paid.attempt, made).await? != Settled::Again);
             }
-            What::Nothing { billed, cost } => (*billed, *cost),
+            What::Nothing { billed, cost, doubt } => (*billed, *cost, older && *doubt),
         };
         let failure = Failure { model: paid.attempt.model.clone(), at_ms: wall_ms(), ..Failure::default() };
-        let outcome = if doubt { Outcome::Retry(Duration::ZERO) } else { Outcome::Failed };
+        let outcome = if older { Outcome::Retry(Duration::ZERO) } else { Outcome::Failed };
         let unmade = Unmade { doubt, ..self.unmade(billed, cost, outcome, &failure) };
         self.queue.fail(&paid.attempt, &unmade).await?;
         Ok(false)

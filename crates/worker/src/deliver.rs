@@ -295,7 +295,10 @@ impl Engine {
         if unmade.billed == Billed::No {
             self.books.note_free(attempt);
         } else {
-            self.books.note(attempt, What::Nothing { billed: unmade.billed, cost: unmade.cost });
+            self.books.note(
+                attempt,
+                What::Nothing { billed: unmade.billed, cost: unmade.cost, doubt: unmade.doubt },
+            );
         }
     }
 }

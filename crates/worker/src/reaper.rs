@@ -135,6 +135,6 @@ pub(crate) async fn declare_unknown(
     if ended != Ended::Lost {
         engine.metrics.ended(attempt, &unmade, ended);
     }
-    engine.books.note(attempt, What::Nothing { billed: Billed::Unknown, cost: ceiling });
+    engine.books.note(attempt, What::Nothing { billed: Billed::Unknown, cost: ceiling, doubt });
     Ok(())
 }

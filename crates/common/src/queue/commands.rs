@@ -22,6 +22,7 @@ pub(super) const COMMANDS: &[&[&str]] = &[
     &["LPOP", KEY],
     &["MGET", KEY],
     &["MSET", KEY, "v"],
+    &["PING"],
     &["RPUSH", KEY, "v"],
     &["SADD", KEY, "v"],
     &["SET", KEY, "v"],

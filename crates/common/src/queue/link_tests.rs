@@ -79,6 +79,7 @@ async fn serve(client: TcpStream, number: u64, silent: Arc<AtomicU64>, master: A
         let port = master.lock().unwrap().to_string();
         let answer = match words[0].as_str() {
             "SENTINEL" => format!("*2\r\n$9\r\n127.0.0.1\r\n${}\r\n{port}\r\n", port.len()),
+            "PING" => "+PONG\r\n".to_owned(),
             _other => "+OK\r\n".to_owned(),
         };
         if client.write_all(answer.as_bytes()).await.is_err() {
@@ -155,4 +156,26 @@ async fn sentinels_are_asked_while_a_call_waits() {
     let error = answer.expect("it waits for the old master").unwrap_err();
     assert!(error.is_connection_dropped(), "{error}");
     timeout(MOMENT, ping(&connection)).await.unwrap().unwrap();
+}
+
+/// Sends back whatever comes, as a connection does that has come to be its own other end.
+#[tokio::test]
+async fn an_echo_is_no_server() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let mut clients = JoinSet::new();
+        loop {
+            let mut client = listener.accept().await.unwrap().0;
+            clients.spawn(async move {
+                let (mut from, mut to) = client.split();
+                // Ends when the client leaves.
+                let _end = tokio::io::copy(&mut from, &mut to).await;
+            });
+        }
+    });
+    let error =
+        timeout(MOMENT, connection(&url).ready()).await.expect("it is found out at once").unwrap_err();
+    assert!(error.to_string().contains("is no Redis"), "{error}");
 }

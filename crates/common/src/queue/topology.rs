@@ -118,8 +118,10 @@ impl Topology {
     pub(super) async fn reach(&self, how: &AsyncConnectionConfig, probe: &str) -> RedisResult<Reached> {
         match &self.0 {
             Kind::One(client) => {
-                let connection = client.get_multiplexed_async_connection_with_config(how).await?;
-                Ok(Reached { connection, address: address(client) })
+                let mut connection = client.get_multiplexed_async_connection_with_config(how).await?;
+                let address = address(client);
+                answers(&mut connection, &address).await?;
+                Ok(Reached { connection, address })
             }
             Kind::Sentinel(sentinels) => sentinels.reach(how).await,
             Kind::Cluster(nodes) => cluster::reach(nodes, how, probe).await,
@@ -133,6 +135,18 @@ impl Topology {
             Ok(now) => now != from && sentinels.reach(how).await.is_ok_and(|reached| reached.address != from),
             Err(_unknown) => false,
         }
+    }
+}
+
+/// Makes sure that a server is there: where none listens, a connection from the machine to itself can come to be its own
+/// other end, and what is sent comes back as the answer. What a server refuses to say is an answer.
+async fn answers(connection: &mut MultiplexedConnection, address: &str) -> RedisResult<()> {
+    match redis::cmd("PING").query_async::<String>(connection).await {
+        Ok(pong) if pong == "PONG" => Ok(()),
+        Ok(_) => Err(trouble(format!("what answers at {address} is no Redis"))),
+        Err(error) if error.code().is_some() => Ok(()),
+        Err(error) if error.is_io_error() || error.is_timeout() => Err(error),
+        Err(error) => Err(trouble(format!("what answers at {address} is no Redis: {error}"))),
     }
 }
 

@@ -36,8 +36,6 @@ end
 local grace = in_grace()
 -- Also in a grace: one would follow another while reapers are busy with telling Redis what it has forgotten.
 stamp()
--- Nothing is spent before it is known what was spent: somebody must look into the archive.
-if not BOOKS then return finish(1000000, 'books') end
 
 -- An image that comes heals its lane: whoever claims knows that this is to be told.
 local function name_troubled(lane)
@@ -46,9 +44,11 @@ local function name_troubled(lane)
   table.insert(answer.troubled, lane.name)
 end
 
-if grace then
+if grace or not BOOKS then
   -- What was sent goes on: its failures would count as being in a row, whatever images came in between.
   for _, spec in ipairs(request.lanes) do name_troubled(lane_of(spec.lane)) end
+  -- Nothing is spent before it is known what was spent: somebody must look into the archive.
+  if not BOOKS then return finish(1000000, 'books') end
   return finish(grace - NOW, 'grace')
 end
 promote(request.free)

@@ -7,7 +7,7 @@ use pictor_simulator::Options;
 use super::{BINARY, read, root, yaml};
 use crate::world::{API_KEY, World, told};
 
-/// What the shell gets from the CronJob.
+/// What the shell gets from the `CronJob`.
 fn of_kubernetes() -> String {
     let [job] = yaml("deploy/kubernetes/nightly.yaml").try_into().unwrap();
     let container = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0].clone();

@@ -1,4 +1,4 @@
-//! As much of PromQL as is needed to see which series an expression asks for.
+//! As much of `PromQL` as is needed to see which series an expression asks for.
 
 use std::collections::BTreeSet;
 

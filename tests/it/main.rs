@@ -12,6 +12,7 @@ mod completion;
 mod cost;
 mod death;
 mod demo;
+mod deploy;
 mod disk;
 mod doctor;
 mod errors;

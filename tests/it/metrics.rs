@@ -201,6 +201,8 @@ async fn a_scrape_agrees_with_what_the_simulator_has_seen() {
         ("pictor_store_up", 1.0),
         ("pictor_concurrency", 4.0),
         ("pictor_draining", 0.0),
+        ("pictor_unready{reason=\"redis\"}", 0.0),
+        ("pictor_unready{reason=\"draining\"}", 0.0),
         ("pictor_held_assets{phase=\"sent\"}", 0.0),
         ("pictor_spool_files", 0.0),
         ("pictor_queue_assets{phase=\"failed\"}", 1.0),
@@ -235,6 +237,8 @@ async fn a_worker_without_redis_is_not_ready_and_alive() {
         until(at, "/metrics", "without Redis", |_, text| text.contains("pictor_redis_up 0\n")).await;
         let scrape = Scrape::of(at).await;
         assert!(!scrape.text.contains("pictor_queue_assets{"), "what is old is not told as new");
+        assert_eq!(scrape.sum("pictor_unready", "reason=\"redis\""), 1);
+        assert_eq!(scrape.sum("pictor_unready", "reason=\"store\""), 0);
         assert_eq!(scrape.families, documented());
         proxy.set(Fault::Pass);
         until(at, "/readyz", "ready again", |status, _| status == 200).await;
@@ -250,6 +254,7 @@ async fn a_worker_without_redis_is_not_ready_and_alive() {
     assert_eq!(text, "draining: nothing new is claimed, what was sent is waited for\n");
     assert_eq!(get(at, "/healthz").await.0, 200, "who drains must not be killed");
     assert_eq!(Scrape::of(at).await.one("pictor_draining"), 1.0);
+    assert_eq!(Scrape::of(at).await.one("pictor_unready{reason=\"draining\"}"), 1.0);
     assert!(worker.proc.wait(PATIENCE).success(), "{}", worker.proc.told());
     assert_eq!(world.sim.billed().await, 3);
 }

@@ -35,6 +35,8 @@ use crate::engine::Engine;
 const LOOK_EVERY: Duration = Duration::from_secs(3);
 /// How long a page waits for Redis.
 const LOOK_PATIENCE: Duration = Duration::from_secs(2);
+/// What the lines of `/readyz` begin with.
+const REASONS: [&str; 6] = ["redis", "claims", "store", "draining", "profile", "spool"];
 
 /// The thread that answers.
 #[derive(Debug)]
@@ -130,7 +132,11 @@ async fn healthz(State(shown): State<Arc<Shown>>) -> Response {
 }
 
 async fn readyz(State(shown): State<Arc<Shown>>) -> Response {
-    let engine = &shown.engine;
+    verdict("ready", &unready(&shown.engine))
+}
+
+/// Why this worker takes no work, a line for each reason.
+fn unready(engine: &Engine) -> Vec<String> {
     let mut missing = engine.health.missing(engine.health.now());
     if engine.draining.is_cancelled() {
         missing.push("draining: nothing new is claimed, what was sent is waited for".to_owned());
@@ -141,7 +147,7 @@ async fn readyz(State(shown): State<Arc<Shown>>) -> Response {
     if engine.room.full() {
         missing.push("spool: its disk is full".to_owned());
     }
-    verdict("ready", &missing)
+    missing
 }
 
 async fn metrics(State(shown): State<Arc<Shown>>) -> Response {

@@ -72,6 +72,8 @@ families! {
     UNKNOWN = counter("pictor_unknown_outcomes_total", &["lane"], "Attempts of which nobody knows whether they were billed.");
     /// What ended without an image.
     FAILURES = counter("pictor_failures_total", &["model", "class"], "Assets that ended without an image: failed or parked.");
+    /// What waits for a person, since it may have been billed.
+    PARKED = counter("pictor_parked_total", &["lane"], "Assets that were parked: they may have been billed, and wait for a person.");
     /// Images made.
     IMAGES = counter("pictor_images_total", &["lane", "model"], "Images made: in the store and in the books.");
     /// Their bytes.
@@ -92,6 +94,8 @@ families! {
     START_TIME = gauge("pictor_start_time_seconds", &[], "When this worker began to work, in seconds since 1970.");
     /// Whether it stops.
     DRAINING = gauge("pictor_draining", &[], "1 while this worker stops: it claims nothing and waits for what it has sent.");
+    /// Why it takes no work.
+    UNREADY = gauge("pictor_unready", &["reason"], "1 for each reason why /readyz answers 503.");
     /// How much it can do.
     CONCURRENCY = gauge("pictor_concurrency", &[], "Requests this worker can have on their way at once.");
     /// What it holds.

@@ -27,6 +27,7 @@ pub struct Work {
     retries: Counter,
     unknown: Counter,
     failures: Counter,
+    parked: Counter,
     images: Counter,
     image_bytes: Counter,
     charged: Counter,
@@ -51,6 +52,7 @@ impl Work {
             retries: Counter::new(&families::RETRIES),
             unknown: Counter::new(&families::UNKNOWN),
             failures: Counter::new(&families::FAILURES),
+            parked: Counter::new(&families::PARKED),
             images: Counter::new(&families::IMAGES),
             image_bytes: Counter::new(&families::IMAGE_BYTES),
             charged: Counter::new(&families::CHARGED),
@@ -62,6 +64,7 @@ impl Work {
         for lane in lanes {
             work.refusals.add(&[lane], 0);
             work.unknown.add(&[lane], 0);
+            work.parked.add(&[lane], 0);
         }
         for scope in CapOf::SCOPES {
             for percent in PARTS {
@@ -104,6 +107,9 @@ impl Work {
             Billed::No => {}
             Billed::Yes => self.charged.add(&[lane, model], unmade.cost.0),
             Billed::Unknown => self.unknown.add(&[lane], 1),
+        }
+        if matches!(ended, Ended::Parked) {
+            self.parked.add(&[lane], 1);
         }
         match ended {
             Ended::Retry if matches!(unmade.outcome, Outcome::Retry(_)) => {
@@ -148,6 +154,7 @@ impl Work {
             &self.retries,
             &self.unknown,
             &self.failures,
+            &self.parked,
             &self.images,
             &self.image_bytes,
             &self.charged,
@@ -219,6 +226,7 @@ mod tests {
             told(&work, "pictor_unknown_outcomes_total{"),
             ["pictor_unknown_outcomes_total{lane=\"a.dall-e-2\"} 1"]
         );
+        assert_eq!(told(&work, "pictor_parked_total{"), ["pictor_parked_total{lane=\"a.dall-e-2\"} 1"]);
         assert_eq!(
             told(&work, "pictor_failures_total{"),
             [
@@ -244,6 +252,7 @@ mod tests {
     fn what_may_never_happen_stands_at_nothing_from_the_start() {
         let work = Work::new(["a.dall-e-2"], []);
         assert_eq!(told(&work, "pictor_refusals_total{"), ["pictor_refusals_total{lane=\"a.dall-e-2\"} 0"]);
+        assert_eq!(told(&work, "pictor_parked_total{"), ["pictor_parked_total{lane=\"a.dall-e-2\"} 0"]);
         assert_eq!(told(&work, "pictor_budget_alerts_total{").len(), 15);
         assert_eq!(told(&work, "pictor_store_errors_total{").len(), 6);
     }

@@ -5,6 +5,7 @@ use pictor_common::{
     queue::{Gauges, LaneState},
 };
 
+use super::{REASONS, unready};
 use crate::engine::Engine;
 
 /// The whole page; without what Redis holds when it did not answer.
@@ -37,6 +38,9 @@ fn own(page: &mut Page, engine: &Engine) {
     page.gauge(&families::BUILD, [(vec![env!("CARGO_PKG_VERSION")], 1.0)]);
     page.one(&families::START_TIME, health.started_seconds());
     page.one(&families::DRAINING, flag(engine.draining.is_cancelled()));
+    let reasons = unready(engine);
+    let holds = |reason: &str| reasons.iter().any(|line| line.split(':').next() == Some(reason));
+    page.gauge(&families::UNREADY, REASONS.map(|reason| (vec![reason], flag(holds(reason)))));
     page.one(&families::CONCURRENCY, engine.settings.concurrency as f64);
     let held = engine.held.summary();
     page.gauge(

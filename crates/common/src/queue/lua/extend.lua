@@ -52,7 +52,7 @@ for i, h in ipairs(request.held) do
     answers[i] = restore(h)
   elseif phase == 'claimed' and h.phase ~= 'claimed' then
     -- A server that went back in time believes in who had it before; who has not sent yields to who has.
-    free(token, h.key)
+    free_forgotten(token, h.key)
     answers[i] = restore(h)
   else
     -- Also what was not sent and waits in its queue again: there it is claimed under the caps, here it would not be.

@@ -238,6 +238,12 @@ local function free(token, asset)
   return held
 end
 
+-- The same of a claim in which a server believes that went back in time: how it ended is not known here, and may be told.
+local function free_forgotten(token, asset)
+  free(token, asset)
+  call('DEL', key('ended', token))
+end
+
 -- Counts money of which nobody knows whether it was spent, with its sign.
 local function count_unknown(payer, day, amount)
   local tenant = set(payer) and tenant_of(payer)

@@ -203,12 +203,7 @@ local function let_go(token, asset)
   local held = call('HGET', key('reservations'), token)
   call('ZREM', key('leases'), token .. ' ' .. asset)
   call('ZREM', key('doubt'), token .. ' ' .. asset)
-  if not held then
-    -- What is on the books as unknown, and was on its way still, has a place in its lane and nothing set aside.
-    local lane = call('HGET', key('a', asset), 'lane')
-    if lane then call('ZREM', key('inflight', lane), token) end
-    return nil
-  end
+  if not held then return nil end
   held = cjson.decode(held)
   call('HDEL', key('reservations'), token)
   call('ZREM', key('inflight', held.lane), token)

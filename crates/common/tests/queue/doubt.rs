@@ -65,6 +65,19 @@ async fn what_was_sent_on_a_server_that_forgot_it_is_on_the_books_of_the_one_tha
 }
 
 #[tokio::test]
+async fn who_yields_to_a_later_one_on_such_a_server_is_on_the_books_too() {
+    let world = World::new().await;
+    world.submit("b", "shop", 0..1).await;
+    // Sent, ended in doubt, claimed and sent by another one: all of it forgotten.
+    let first = world.one().await;
+    let second = HeldAsset { token: "later-1".to_owned(), ..held(&first, HeldPhase::Sent) };
+    assert_eq!(world.queue.extend(&[second], LEASE).await.unwrap(), [Hold::Restored]);
+    assert_eq!(unknown(&world, &first, true).await, Ended::Lost);
+    let totals = world.queue.totals().await.unwrap();
+    assert_eq!((totals.unknown, totals.reserved), (first.ceiling, first.ceiling));
+}
+
+#[tokio::test]
 async fn what_a_server_knows_only_as_waiting_is_parked_when_there_were_too_many_unknowns() {
     for claimed_by_another in [false, true] {
         let world = World::new().await;

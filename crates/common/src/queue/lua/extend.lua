@@ -7,12 +7,15 @@ in_grace()
 stamp()
 local RANK = { claimed = 1, sent = 2, received = 3 }
 
+-- Whoever has something set aside has a place in its lane; both are given back together.
+local function is_set_aside(h) return call('HEXISTS', key('reservations'), h.token) == 1 end
+
 local function mark(h, phase)
   call('HSET', key('a', h.key), 'phase', phase, 'token', h.token)
   call('ZADD', key('leases'), int(NOW + request.lease), h.token .. ' ' .. h.key)
   call('ZREM', key('doubt'), h.token .. ' ' .. h.key)
   -- Its owner gives up before its deadline: where that has passed, the clock leapt, and it is on its way still.
-  if h.phase == 'sent' and num(h.deadline) < NOW then
+  if h.phase == 'sent' and num(h.deadline) < NOW and is_set_aside(h) then
     call('ZADD', key('inflight', h.lane), int(NOW + request.lease), h.token)
   end
 end
@@ -25,11 +28,11 @@ local function restore(h)
   mark(h, h.phase)
   call('ZREM', key('later'), h.key)
   -- What is on the books as unknown is not set aside as well.
-  if call('HEXISTS', key('reservations'), h.token) == 0 and call('HEXISTS', asset, 'unknown:' .. h.token) == 0 then
+  if not is_set_aside(h) and call('HEXISTS', asset, 'unknown:' .. h.token) == 0 then
     reserve(h.token, num(h.ceiling), h.payer, h.lane, h.tenant)
   end
   local until_at = h.phase == 'claimed' and NOW + request.lease + 2000000 or num(h.deadline)
-  call('ZADD', key('inflight', h.lane), int(until_at), h.token)
+  if is_set_aside(h) then call('ZADD', key('inflight', h.lane), int(until_at), h.token) end
   return 'restored'
 end
 
@@ -52,7 +55,7 @@ for i, h in ipairs(request.held) do
     answers[i] = restore(h)
   elseif phase == 'claimed' and h.phase ~= 'claimed' then
     -- A server that went back in time believes in who had it before; who has not sent yields to who has.
-    free(token, h.key)
+    free_forgotten(token, h.key)
     answers[i] = restore(h)
   else
     -- Also what was not sent and waits in its queue again: there it is claimed under the caps, here it would not be.

@@ -203,12 +203,7 @@ local function let_go(token, asset)
   local held = call('HGET', key('reservations'), token)
   call('ZREM', key('leases'), token .. ' ' .. asset)
   call('ZREM', key('doubt'), token .. ' ' .. asset)
-  if not held then
-    -- What is on the books as unknown, and was on its way still, has a place in its lane and nothing set aside.
-    local lane = call('HGET', key('a', asset), 'lane')
-    if lane then call('ZREM', key('inflight', lane), token) end
-    return nil
-  end
+  if not held then return nil end
   held = cjson.decode(held)
   call('HDEL', key('reservations'), token)
   call('ZREM', key('inflight', held.lane), token)
@@ -236,6 +231,12 @@ local function free(token, asset)
   local held = let_go(token, asset)
   if held then pay(held, held.payer, 0) end
   return held
+end
+
+-- The same of a claim in which a server believes that went back in time: how it ended is not known here, and may be told.
+local function free_forgotten(token, asset)
+  free(token, asset)
+  call('DEL', key('ended', token))
 end
 
 -- Counts money of which nobody knows whether it was spent, with its sign.

@@ -161,6 +161,10 @@ async fn the_ledger_agrees_with_the_invoice_through_errors_retries_and_a_kill() 
     let (theirs, code) = reconciled(&world, &without_our_ids(&text));
     assert_eq!((code, &theirs["settled"]), (Some(0), &report["settled"]), "{theirs}");
     assert_eq!(
+        theirs["matched"], report["settled"],
+        "also what the dead had received has the provider's id: {theirs}"
+    );
+    assert_eq!(
         number(&theirs, "/unknown_found/count") + number(&theirs, "/by_amount/count"),
         found,
         "{theirs}"

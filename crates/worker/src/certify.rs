@@ -1,7 +1,10 @@
 //! Death certificates: whoever can take the lock of another incarnation's spool knows that its
 //! process is dead, delivers the images that had arrived and says what is unknown.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use anyhow::Context;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
@@ -15,6 +18,7 @@ use tracing::{error, info};
 use crate::{
     deliver::{Delivery, remove},
     engine::{Engine, LEASE, UPLOADS},
+    provider::Beside,
     reaper::declare_unknown,
     spool::{DeadSpool, Image, Open},
 };
@@ -143,13 +147,40 @@ async fn deliver(engine: &Engine, spool: &DeadSpool, intent: &Open) -> anyhow::R
     Ok(())
 }
 
-/// The process died between the image and the line about it: digest and length are taken anew.
+/// The process died between the image and the line about it: digest and length are taken anew, the rest lies beside it.
 fn measured(file: &std::path::Path) -> anyhow::Result<Image> {
     use sha2::Digest as _;
     let bytes = std::fs::read(file)?;
+    let came = std::fs::metadata(file)?.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let Beside { request_id, revised_prompt, usage } = Beside::read(file);
     Ok(Image {
+        request_id,
+        revised_prompt,
+        usage,
+        at_ms: u64::try_from(came.as_millis()).unwrap_or_default(),
         digest: pictor_common::asset_key::hex(&sha2::Sha256::digest(&bytes)),
         bytes: bytes.len() as u64,
-        ..Image::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_beside_an_image_is_known_without_its_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("token.img");
+        std::fs::write(&file, b"hello").unwrap();
+        let alone = measured(&file).unwrap();
+        assert_eq!((alone.bytes, &alone.request_id, alone.usage), (5, &None, None));
+        assert!(alone.digest.starts_with("2cf24dba") && alone.at_ms > 1_700_000_000_000, "{alone:?}");
+
+        let told = r#"{"request_id":"req_1","revised_prompt":"a cat","usage":{"image_output":272}}"#;
+        std::fs::write(dir.path().join("token.img.told"), told).unwrap();
+        let image = measured(&file).unwrap();
+        let usage = pictor_common::price::Usage { image_output: 272, ..Default::default() };
+        assert_eq!((image.request_id.as_deref(), image.usage), (Some("req_1"), Some(usage)));
+        assert_eq!((image.revised_prompt.as_deref(), image.digest), (Some("a cat"), alone.digest));
+    }
 }

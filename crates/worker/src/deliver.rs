@@ -24,6 +24,7 @@ use crate::{
     backoff_delay::retry_delay,
     books::What,
     engine::{Engine, Settings, wall_ms},
+    provider::remove_beside,
     spool::Image,
     verdict::{FailureClass, Next, Patience, Tries, judge_undecodable},
     verify::{Checked, VerifyError, verify},
@@ -326,7 +327,7 @@ fn report(name: &str, problem: &StoreError) {
 
 /// Removes an image from the spool; what stays behind is only replayed once more.
 pub(crate) fn remove(file: &Path) {
-    if let Err(error) = std::fs::remove_file(file) {
+    if let Err(error) = std::fs::remove_file(file).and_then(|()| remove_beside(file)) {
         warn!(%error, file = %file.display(), "cannot remove a spool file");
     }
 }

@@ -5,6 +5,7 @@
 //! [`crate::verdict`].
 
 mod answer;
+mod beside;
 mod error_body;
 mod headers;
 mod landing;
@@ -25,6 +26,7 @@ pub use answer::{
     Answer, ApiError, BodyShape, Echo, Moderation, ModerationStage, Received, RefusedKey, Stage, Unsent,
     Unusable, UnusableReason,
 };
+pub(crate) use beside::{Beside, remove_beside};
 pub use headers::{AnswerHeaders, HeaderLimit};
 
 /// How much longer than its timeout a call may last, to fetch an image that was answered as a
@@ -41,7 +43,7 @@ pub struct Ask<'a> {
     /// How long the request may take in all before it is given up.
     pub timeout: Duration,
     /// The file the image is written to: complete and synced when it appears under this name,
-    /// beside it as `.part` until then.
+    /// beside it as `.part` until then. What came with it lies beside it as `.told`, and is there first.
     pub sink: PathBuf,
 }
 
@@ -50,7 +52,7 @@ pub struct Ask<'a> {
 pub trait Provider: fmt::Debug + Send + Sync {
     /// Sends one request and receives its answer, within the timeout and [`FETCH_MARGIN`].
     ///
-    /// When it returns anything but [`Answer::Image`], neither the sink nor its `.part` is left.
+    /// When it returns anything but [`Answer::Image`], neither the sink nor anything beside it is left.
     /// Dropping the future abandons a request that may have been paid: callers must not.
     async fn perform(&self, ask: Ask<'_>) -> Answer;
 

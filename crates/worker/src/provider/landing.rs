@@ -20,6 +20,8 @@ use tokio::{
 };
 use tracing::warn;
 
+use super::beside::{Beside, remove_beside};
+
 const DISK_PAUSE: Duration = Duration::from_millis(500);
 
 /// An image being written.
@@ -110,8 +112,8 @@ impl Landing {
         self.progress.as_ref().map_or(0, |progress| progress.written)
     }
 
-    /// Syncs the file, gives it its name and syncs the directory; returns its SHA-256 in hex.
-    pub(super) async fn seal(mut self) -> io::Result<String> {
+    /// Says what came with it, syncs the file, gives it its name and syncs the directory; returns its SHA-256 in hex.
+    pub(super) async fn seal(mut self, beside: Beside) -> io::Result<String> {
         let progress = self.progress.take().unwrap_or_else(Progress::new);
         let (part, sink) = (self.part.clone(), self.sink.clone());
         let digest = blocking(move || {
@@ -119,6 +121,9 @@ impl Landing {
             // on to be verified and stored at once.
             if let Some(Err(error)) = progress.file.as_ref().map(File::sync_data) {
                 warn!(%error, file = %sink.display(), "cannot sync an image to disk");
+            }
+            if let Err(error) = beside.write(&sink) {
+                warn!(%error, file = %sink.display(), "cannot write what came with an image");
             }
             fs::rename(&part, &sink)?;
             let directory = sink.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -138,13 +143,13 @@ impl Drop for Landing {
     fn drop(&mut self) {
         if !self.sealed {
             // What is left behind is swept with the spool.
-            let _swept_later = fs::remove_file(&self.part);
+            let _swept_later = fs::remove_file(&self.part).and(remove_beside(&self.sink));
         }
     }
 }
 
 /// Images are their owner's, also where the folder they lie in should not be.
-fn create(path: &Path) -> io::Result<File> {
+pub(super) fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
@@ -175,10 +180,10 @@ mod tests {
         assert!(buffer.is_empty() && !sink.exists());
         first.write(b"lo".to_vec()).await.unwrap();
         assert_eq!(first.written(), 5);
-        let digest = first.seal().await.unwrap();
+        let digest = first.seal(Beside::default()).await.unwrap();
         assert_eq!(digest, hex(&Sha256::digest(b"hello")));
         assert_eq!(fs::read(&sink).unwrap(), b"hello");
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "and what came with it");
         assert_eq!(fs::metadata(&sink).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
@@ -213,7 +218,7 @@ mod tests {
         sleep(Duration::from_millis(50)).await;
         fs::remove_dir(&part).unwrap();
         let done = tokio::time::timeout(Duration::from_secs(20), write).await.unwrap().unwrap().unwrap();
-        done.seal().await.unwrap();
+        done.seal(Beside::default()).await.unwrap();
         assert_eq!(fs::read(&sink).unwrap(), b"hello");
     }
 }

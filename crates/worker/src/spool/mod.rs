@@ -1,7 +1,7 @@
 //! The spool: a worker's own disk, where intents are written before sending and images
 //! lie until the store has them.
 //!
-//! Layout: `<spool>/<incarnation>/{lock,journal,<token>.img}`. Whoever can take the lock
+//! Layout: `<spool>/<incarnation>/{lock,journal,<token>.img,<token>.img.told}`. Whoever can take the lock
 //! of another incarnation knows that its process is dead.
 
 mod journal;

@@ -10,6 +10,7 @@ use crate::{
     provider::{
         FETCH_MARGIN,
         answer::{Answer, ApiError, Moderation, ModerationStage, Received, Unusable, UnusableReason},
+        beside::Beside,
         error_body,
         headers::AnswerHeaders,
         landing::Landing,
@@ -122,7 +123,12 @@ async fn keep(
     cut: bool,
 ) -> io::Result<Received> {
     let (file, bytes) = (landing.sink().to_owned(), landing.written());
-    let sha256 = landing.seal().await?;
+    let beside = Beside {
+        request_id: headers.request_id.clone(),
+        revised_prompt: told.revised_prompt.clone(),
+        usage: told.usage,
+    };
+    let sha256 = landing.seal(beside).await?;
     let Told { revised_prompt, usage, echo, .. } = told;
     Ok(Received { file, bytes, sha256, revised_prompt, usage, echo, images, cut, headers })
 }

@@ -23,8 +23,9 @@ demo:
 	cargo build --locked --bin pictor
 	$(TARGET)/debug/pictor demo
 
+# Most of what the tests do is to wait: half as many more at once than there are cores.
 test: tools
-	cargo test --workspace --locked
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$(( $$(getconf _NPROCESSORS_ONLN) * 3 / 2 ))} cargo test --workspace --locked
 
 test-valkey:
 	@tools/preflight.sh test

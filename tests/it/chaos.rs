@@ -10,6 +10,7 @@ pub(crate) mod dice;
 pub(crate) mod failover;
 pub(crate) mod judge;
 pub(crate) mod kill;
+pub(crate) mod links;
 pub(crate) mod redis_dies;
 mod stage;
 pub(crate) mod stopped;

@@ -4,7 +4,9 @@ use std::{fmt::Write as _, fs, process::Command, time::Duration};
 
 use crate::{
     bench, budget,
-    chaos::{Played, clocks, cut_off, failover, kill as killing, redis_dies, stopped, store_away, wiped},
+    chaos::{
+        Played, clocks, cut_off, failover, kill as killing, links, redis_dies, stopped, store_away, wiped,
+    },
     cost, death, measures, power_cut, producing, upgrade, watch_speed,
 };
 
@@ -361,6 +363,14 @@ async fn chaos_cut() {
             played("chaos-cut", &fault, &cut_off::cut_off(&cut_off::full(silence, timeout), all).await);
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "full size: make prove-chaos-links"]
+async fn chaos_links() {
+    let fault = "links to Redis and the store broken off, half-closed, stalled or reset in the midst of answers, \
+        that to the API stalled or slow";
+    played("chaos-links", fault, &links::links(&links::FULL).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,7 +16,7 @@ use pictor_common::{
     MicroUsd,
     batch::Made,
     ledger::Kind,
-    queue::{Attempt, Billed, Epoch, Failure, Outcome, QueueError, Restored, Setter, Settled, Unmade},
+    queue::{Attempt, Billed, Ended, Epoch, Failure, Outcome, QueueError, Restored, Setter, Settled, Unmade},
 };
 use tracing::{debug, info, warn};
 
@@ -83,12 +83,31 @@ pub(crate) struct Paid {
 #[derive(Clone, Debug)]
 pub(crate) enum What {
     Image(Box<Made>),
-    /// `doubt`: not said by whoever held it, and void when its owner is back.
-    Nothing {
-        billed: Billed,
-        cost: MicroUsd,
-        doubt: bool,
-    },
+    Nothing(Box<Nothing>),
+}
+
+/// How an attempt ended that made no image, and what it cost or may have cost.
+#[derive(Clone, Debug)]
+pub(crate) struct Nothing {
+    billed: Billed,
+    cost: MicroUsd,
+    outcome: Outcome,
+    failure: Failure,
+    /// Not said by whoever held it, and void when its owner is back.
+    doubt: bool,
+}
+
+impl Nothing {
+    /// With what became of the asset; a server that has forgotten it lets who has it by now tell so before it is tried again.
+    fn of(unmade: &Unmade<'_>, ended: Ended) -> Self {
+        let outcome = match (ended, unmade.outcome) {
+            (Ended::Failed, _) | (Ended::Lost | Ended::Substituted, Outcome::Failed) => Outcome::Failed,
+            (Ended::Parked, _) | (Ended::Lost | Ended::Substituted, Outcome::Parked) => Outcome::Parked,
+            _ => Outcome::Retry(TRIED_AGAIN),
+        };
+        let &Unmade { billed, cost, doubt, failure, .. } = unmade;
+        Self { billed, cost, outcome, failure: failure.clone(), doubt }
+    }
 }
 
 /// Tokens that the archive has as settled, and as unknown.
@@ -101,7 +120,7 @@ struct Archived {
 impl Archived {
     fn has(&self, paid: &Paid) -> bool {
         let token = &paid.attempt.token;
-        let doubt = matches!(paid.what, What::Nothing { billed: Billed::Unknown, .. });
+        let doubt = matches!(&paid.what, What::Nothing(nothing) if nothing.billed == Billed::Unknown);
         self.settled.contains(token) || doubt && self.unknown.contains(token)
     }
 }
@@ -125,9 +144,13 @@ impl Books {
         own(&self.paid).push(Instant::now(), wall_ms(), self.answered(), paid);
     }
 
-    /// The same of a request that made no image and cost nothing.
-    pub(crate) fn note_free(&self, attempt: &Attempt) {
-        own(&self.free).push(Instant::now(), wall_ms(), self.answered(), attempt.clone());
+    /// The same of a request that made no image.
+    pub(crate) fn note_unmade(&self, attempt: &Attempt, unmade: &Unmade<'_>, ended: Ended) {
+        if unmade.billed == Billed::No {
+            own(&self.free).push(Instant::now(), wall_ms(), self.answered(), attempt.clone());
+        } else {
+            self.note(attempt, What::Nothing(Box::new(Nothing::of(unmade, ended))));
+        }
     }
 
     fn answered(&self) -> Option<Instant> {
@@ -269,8 +292,8 @@ impl Engine {
         Ok(false)
     }
 
-    /// Tells what was paid; how many images were news. `older`: to a server that went back in time, where an asset without
-    /// an image is tried again.
+    /// Tells what was paid; how many images were news. `older`: to a server that went back in time, where what became of an
+    /// asset without an image becomes of it again.
     async fn tell(&self, paid: Vec<Paid>, older: bool) -> Result<usize, QueueError> {
         let paid = stream::iter(paid);
         sum_of(paid.map(|paid| self.tell_one(paid, older)).buffer_unordered(AT_ONCE)).await
@@ -278,15 +301,14 @@ impl Engine {
 
     /// Whether it was an image, and news.
     async fn tell_one(&self, paid: Paid, older: bool) -> Result<bool, QueueError> {
-        let (billed, cost, doubt) = match &paid.what {
+        let Nothing { billed, cost, outcome, failure, doubt } = match &paid.what {
             What::Image(made) => {
                 return Ok(self.queue.settle(&paid.attempt, made).await? != Settled::Again);
             }
-            What::Nothing { billed, cost, doubt } => (*billed, *cost, older && *doubt),
+            What::Nothing(nothing) => &**nothing,
         };
-        let failure = Failure { model: paid.attempt.model.clone(), at_ms: wall_ms(), ..Failure::default() };
-        let outcome = if older { Outcome::Retry(Duration::ZERO) } else { Outcome::Failed };
-        let unmade = Unmade { doubt, ..self.unmade(billed, cost, outcome, &failure) };
+        let outcome = if older { *outcome } else { Outcome::Failed };
+        let unmade = Unmade { doubt: older && *doubt, ..self.unmade(*billed, *cost, outcome, failure) };
         self.queue.fail(&paid.attempt, &unmade).await?;
         Ok(false)
     }

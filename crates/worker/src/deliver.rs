@@ -293,14 +293,7 @@ impl Engine {
             Self::pause(&mut tries).await;
         };
         self.metrics.ended(attempt, unmade, ended);
-        if unmade.billed == Billed::No {
-            self.books.note_free(attempt);
-        } else {
-            self.books.note(
-                attempt,
-                What::Nothing { billed: unmade.billed, cost: unmade.cost, doubt: unmade.doubt },
-            );
-        }
+        self.books.note_unmade(attempt, unmade, ended);
     }
 }
 

@@ -15,7 +15,6 @@ use rand::Rng as _;
 use tracing::{info, warn};
 
 use crate::{
-    books::What,
     engine::{Engine, LEASE, wall_ms},
     health::Loop,
 };
@@ -135,6 +134,6 @@ pub(crate) async fn declare_unknown(
     if ended != Ended::Lost {
         engine.metrics.ended(attempt, &unmade, ended);
     }
-    engine.books.note(attempt, What::Nothing { billed: Billed::Unknown, cost: ceiling, doubt });
+    engine.books.note_unmade(attempt, &unmade, ended);
     Ok(())
 }

@@ -65,6 +65,34 @@ async fn what_was_sent_on_a_server_that_forgot_it_is_on_the_books_of_the_one_tha
 }
 
 #[tokio::test]
+async fn who_has_sent_since_on_a_server_that_forgot_it_has_time_to_say_so() {
+    let world = World::new().await;
+    world.submit("b", "shop", 0..1).await;
+    // What this server takes for sent still has ended, and another attempt was sent, in a second that it never got.
+    let first = world.sent().await;
+    let since = HeldAsset { token: "01JC0000000000000000000009-1".to_owned(), ..received(&first) };
+    assert_eq!(world.queue.extend(std::slice::from_ref(&since), LEASE).await.unwrap(), [Hold::Lost]);
+    let failure = Failure::default();
+    let told = Unmade {
+        billed: Billed::Unknown,
+        cost: first.ceiling,
+        outcome: Outcome::Retry(Duration::from_secs(10)),
+        max_unknown: 1,
+        failure: &failure,
+        pause: None,
+        refusal: None,
+        fault: None,
+        doubt: false,
+    };
+    assert_eq!(world.queue.fail(&attempt(&first), &told).await.unwrap(), Ended::Retry);
+    assert!(world.claim(5).await.grants.is_empty(), "not at once");
+    assert_eq!(world.queue.extend(&[since], LEASE).await.unwrap(), [Hold::Restored]);
+    assert!(world.claim(5).await.grants.is_empty(), "it is on its way");
+    let totals = world.queue.totals().await.unwrap();
+    assert_eq!((totals.unknown, totals.reserved), (first.ceiling, first.ceiling));
+}
+
+#[tokio::test]
 async fn who_yields_to_a_later_one_on_such_a_server_is_on_the_books_too() {
     let world = World::new().await;
     world.submit("b", "shop", 0..1).await;

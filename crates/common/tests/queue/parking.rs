@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use pictor_common::{
     batch::{BatchHead, OnUnknown},
-    queue::{Ended, FailureAction, Settled},
+    queue::{Attempt, Billed, Ended, Failure, FailureAction, Outcome, Settled, Unmade},
 };
 
 use crate::{
     ending::{doubt, settle, unknown},
-    world::{World, asset, head, id, key, line},
+    world::{World, asset, attempt, head, id, key, line},
 };
 
 async fn submit(world: &World, batch: &str, on_unknown: Option<OnUnknown>) {
@@ -56,6 +56,29 @@ async fn it_parks_also_on_a_server_that_has_forgotten_that_it_was_sent() {
     let claimed = world.one().await;
     assert_eq!(unknown(&world, &claimed).await, Ended::Parked);
     submit(&world, "c", Some(OnUnknown::Park)).await;
+    assert!(world.claim(5).await.grants.is_empty());
+}
+
+#[tokio::test]
+async fn what_its_own_verdict_parks_is_parked_there_too() {
+    let world = World::new().await;
+    submit(&world, "b", None).await;
+    let given = world.one().await;
+    world.queue.release(&[(given.key.clone(), given.token.clone())]).await.unwrap();
+    let failure = Failure::default();
+    let parked = Unmade {
+        billed: Billed::Unknown,
+        cost: given.ceiling,
+        outcome: Outcome::Parked,
+        max_unknown: 5,
+        failure: &failure,
+        pause: None,
+        refusal: None,
+        fault: None,
+        doubt: false,
+    };
+    let forgotten = Attempt { token: "01JC0000000000000000000009-1".to_owned(), ..attempt(&given) };
+    assert_eq!(world.queue.fail(&forgotten, &parked).await.unwrap(), Ended::Parked);
     assert!(world.claim(5).await.grants.is_empty());
 }
 

@@ -149,9 +149,11 @@ impl Call {
         let answer = provider.perform(ask).await;
         let shown = format!("{answer:?} {provider:?}");
         assert!(!shown.contains("0123456789abcdef"), "a secret shows: {shown}");
-        let left: Vec<_> =
+        let mut left: Vec<_> =
             std::fs::read_dir(self.spool.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        let expected: &[&str] = if matches!(answer, Answer::Image(_)) { &["image"] } else { &[] };
+        left.sort();
+        let expected: &[&str] =
+            if matches!(answer, Answer::Image(_)) { &["image", "image.told"] } else { &[] };
         assert_eq!(left, expected, "{answer:?}");
         answer
     }

@@ -87,7 +87,8 @@ else
   pay(held, request.payer, 0)
 end
 local unknowns = num(call('HGET', asset, 'unknowns'))
-local parked = request.billed == 'unknown' and (unknowns > num(request.max_unknown) or parks())
+local parked = request.billed == 'unknown'
+  and (request.outcome == 'parked' or unknowns > num(request.max_unknown) or parks())
 -- A server that went back to before the claim would have it sent again, or has given it to another who has not sent.
 if not mine and is_news and parked and (phase == 'ready' or phase == 'claimed') then
   if phase == 'claimed' then free_forgotten(owner, request.key) end

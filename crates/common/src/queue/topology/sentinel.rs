@@ -96,6 +96,7 @@ impl Sentinels {
         let address = joined(&host, port);
         let client = elsewhere(&self.server, &host, port)?;
         let mut connection = client.get_multiplexed_async_connection_with_config(how).await?;
+        super::answers(&mut connection, &address).await?;
         // Until a failover is over they may name one that is a replica.
         let info = redis::cmd("INFO").arg("replication").query_async::<String>(&mut connection).await;
         match info {

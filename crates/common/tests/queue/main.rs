@@ -16,6 +16,7 @@ mod late;
 mod layouts;
 mod limiter;
 mod memory;
+mod noting;
 mod orders;
 mod parking;
 mod prove;

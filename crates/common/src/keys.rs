@@ -91,6 +91,24 @@ impl Keys {
         self.one("failures")
     }
 
+    /// Sorted set: the same, as far as they are in the lists by group, class and so on.
+    #[must_use]
+    pub fn listed(&self) -> String {
+        self.one("listed")
+    }
+
+    /// Sorted set: failed and parked assets of a group, class, model, lane, batch or tenant by time.
+    #[must_use]
+    pub fn failed(&self, kind: &str, name: &str) -> String {
+        format!("{}failed:{kind}:{name}", self.prefix)
+    }
+
+    /// Sorted set: groups of failures by how many each has.
+    #[must_use]
+    pub fn causes(&self) -> String {
+        self.one("causes")
+    }
+
     /// Sorted set: assets by the time of their next attempt.
     #[must_use]
     pub fn later(&self) -> String {

@@ -164,6 +164,7 @@ async fn send(engine: &Engine, grant: &Grant, mut attempt: Attempt, epoch: u64) 
         received_image(engine, grant, attempt, *received).await;
         engine.learn(&grant.lane, epoch, &headers).await;
     } else {
+        let latency = (!matches!(answer, Answer::Unsent(_))).then(|| begun.elapsed());
         let tries = Tries {
             attempt: attempt.attempt,
             unknowns: grant.unknowns,
@@ -174,7 +175,7 @@ async fn send(engine: &Engine, grant: &Grant, mut attempt: Attempt, epoch: u64) 
         count(engine, &attempt, &answer, &verdict);
         let seen = seen(&answer);
         attempt.request_id.clone_from(&seen.request_id);
-        no_image(engine, grant, attempt, &verdict, Seen { epoch, ..seen }).await;
+        no_image(engine, grant, attempt, &verdict, Seen { epoch, latency, ..seen }).await;
     }
 }
 
@@ -223,6 +224,7 @@ struct Seen {
     request_id: Option<String>,
     refused_key: Option<String>,
     epoch: u64,
+    latency: Option<Duration>,
 }
 
 fn seen(answer: &Answer) -> Seen {
@@ -250,6 +252,8 @@ async fn no_image(engine: &Engine, grant: &Grant, attempt: Attempt, verdict: &Ve
         model: attempt.model.clone(),
         attempt: attempt.attempt,
         at_ms: wall_ms(),
+        latency_ms: seen.latency.and_then(|took| took.as_millis().try_into().ok()),
+        ..Failure::default()
     };
     let (outcome, mut lane_pause) = consequence(verdict, grant, attempt.attempt);
     if let Some(pause) = lane_pause.as_mut().filter(|_| verdict.class == Some(FailureClass::Auth)) {

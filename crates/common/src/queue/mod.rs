@@ -13,7 +13,9 @@ mod connection;
 mod days;
 mod detail;
 mod epoch;
+mod failures;
 mod find;
+mod fingerprint;
 mod finish;
 mod gauges;
 mod known;
@@ -29,6 +31,7 @@ mod read;
 mod reap;
 mod recent;
 mod remake;
+mod replace;
 mod replies;
 mod script;
 pub mod server;
@@ -49,9 +52,12 @@ pub use commands::acl_rule;
 pub use connection::Queue;
 pub use detail::{Asked, AssetDetail};
 pub use epoch::Epoch;
+pub use failures::{
+    FailureGroup, FailureGroups, FailurePage, FailurePlace, PARKED_GROUP, Trait, UNSORTED, group_of,
+};
 pub use find::{Bounded, NamedLine};
 pub use finish::{
-    Attempt, Billed, Ended, Failure, Fault, LanePause, MODERATION, Outcome, Refusal, Settled, Unmade,
+    Attempt, Billed, Ended, Failure, Fault, LanePause, MODERATION, Outcome, Refusal, Settled, Tried, Unmade,
 };
 pub use gauges::Gauges;
 pub use known::Known;
@@ -64,6 +70,7 @@ pub use read::{AssetState, BatchState, Counts, LedgerEntry, Totals};
 pub use reap::{Orphan, Reaped};
 pub use recent::Recent;
 pub use remake::{Found, Lost, Remade};
+pub use replace::{Replaced, Replacement};
 pub use steer::{FailureAction, Moved};
 pub use submit::{Chunk, SealError, Submitted};
 pub use swap::{Offer, Parted, StandIn};

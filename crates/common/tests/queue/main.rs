@@ -8,6 +8,7 @@ mod claiming;
 mod clocks;
 mod doubt;
 mod ending;
+mod failing;
 mod fairness;
 mod gauges;
 mod grace;

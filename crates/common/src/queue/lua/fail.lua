@@ -105,7 +105,7 @@ if outcome == 'refused' or outcome == 'unsent' then
   outcome = 'retry'
 end
 if parked then outcome = 'parked' end
-call('SET', key('failure', request.key), request.failure)
+call('SET', key('failure', request.key), with_earlier(request.failure, request.key))
 if outcome == 'retry' then
   requeue(request.key, NOW + num(request.delay))
   if num(request.delay) < 50000 then wake() end
@@ -113,7 +113,7 @@ if outcome == 'retry' then
 end
 call('HSET', asset, 'phase', outcome)
 call('HDEL', asset, 'token', 'slot', 'deadline')
-call('ZADD', key('failures'), int(NOW), request.key)
+list_failure(request.key, outcome)
 if offers then
   outcome = substitute(request.key, offers)
   wake()

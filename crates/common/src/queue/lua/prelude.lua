@@ -21,7 +21,7 @@ local function set(value) return value and value ~= '' and value ~= cjson.null e
 
 -- The layout these scripts write. A namespace that was taken over to a newer one refuses them, so that a worker that
 -- was frozen or cut off meanwhile changes nothing any more.
-local LAYOUT = 3
+local LAYOUT = 4
 local layout = num(call('HGET', key('meta'), 'layout'))
 if layout > LAYOUT then
   return redis.error_reply('LAYOUT the namespace has layout ' .. layout .. ' now, this version of Pictor knows ' .. LAYOUT
@@ -251,18 +251,6 @@ local function keep_made(asset, made)
   else
     call('HSET', key('a', asset), 'phase', 'done', 'made', made)
   end
-end
-
--- Makes a failed or parked asset ready again, with attempts and doubts counted anew; false while some who ask have not
--- heard yet how it ended.
-local function revive(asset, phase)
-  if call('HEXISTS', key('a', asset), 'parting') == 1 then return false end
-  count(asset, phase, 'ready')
-  call('ZREM', key('failures'), asset)
-  call('DEL', key('failure', asset))
-  call('HDEL', key('a', asset), 'attempts', 'unknowns', 'bad', 'unsent')
-  requeue(asset)
-  return true
 end
 
 -- Books -------------------------------------------------------------------

@@ -113,7 +113,7 @@ local ended = {}
 
 -- What stands in for an asset of this batch, or would by what others found out.
 local function other_than(asset, phase)
-  if not fresh then return num(old[7]) > 0 and call('HGET', key('swaps', batch), asset) end
+  if not fresh then return num(old[7]) > 0 and instead_of(batch, asset) end
   if phase ~= 'failed' and phase ~= 'substituted' or not set(request.fallback) then return nil end
   local other = call('HGET', key('a', asset), 'sub:' .. request.fallback)
   return other and call('HEXISTS', key('a', other), 'phase') == 1 and not spoken_for(asset) and other

@@ -97,9 +97,10 @@ pub(crate) enum Command {
     Status(commands::status::StatusArgs),
     /// Watch a batch until it has ended: pace, time left, cost, and why it waits
     Watch(commands::watch::WatchArgs),
-    /// Look at jobs that failed; try them again or give them up
-    #[command(subcommand)]
-    Failed(commands::failed::FailedCommand),
+    /// Look at jobs that failed, by cause; try them again, mend them or give them up
+    Failed(Box<commands::failed::FailedArgs>),
+    /// Who retried, discarded, replaced, paused, resumed, cancelled or raised a cap, when and why
+    Audit(commands::audit::AuditArgs),
     /// Steer batches
     #[command(subcommand)]
     Batch(commands::batch::BatchCommand),

@@ -61,6 +61,8 @@ const PLACES: &[(&str, &str, Source)] = &[
     ("failed show", "key", Source::Failures),
     ("failed retry", "keys", Source::Failures),
     ("failed discard", "keys", Source::Failures),
+    ("*", "lane", Source::Lanes),
+    ("failed retry", "by_model", Source::Models),
     ("asset show", "asset", Source::Assets),
     ("lane show", "lane", Source::Lanes),
     ("lane pause", "lane", Source::Lanes),

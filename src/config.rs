@@ -2,6 +2,7 @@
 
 mod account;
 mod budget;
+mod editor;
 mod layers;
 mod mask;
 mod nearest;
@@ -32,6 +33,7 @@ use serde::{
 
 pub(crate) use account::{AccountSettings, Key};
 pub(crate) use budget::{BudgetSettings, TenantBudget};
+pub(crate) use editor::editor;
 use layers::{Layers, Table};
 use origin::Origin;
 pub(crate) use show::{Row, Shown};

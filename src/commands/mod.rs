@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub(crate) mod asset;
+pub(crate) mod audit;
 pub(crate) mod batch;
 pub(crate) mod bench;
 pub(crate) mod budget;
@@ -73,7 +74,8 @@ pub(crate) async fn perform(command: Command, flags: &Flags, output: &Output) ->
         Command::Worker(args) => Box::pin(worker::run(args, &context)).await,
         Command::Status(args) => Box::pin(status::run(args, &context)).await,
         Command::Watch(args) => Box::pin(watch::run(args, &context)).await,
-        Command::Failed(command) => Box::pin(failed::run(command, &context)).await,
+        Command::Failed(args) => Box::pin(failed::run(*args, &context)).await,
+        Command::Audit(args) => Box::pin(audit::run(&args, &context)).await,
         Command::Batch(command) => Box::pin(batch::run(command, &context)).await,
         Command::Results(args) => Box::pin(results::run(args, &context)).await,
         Command::Verify(args) => Box::pin(verify::run(args, &context)).await,

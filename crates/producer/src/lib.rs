@@ -5,6 +5,7 @@
 
 pub mod content;
 mod formula;
+pub use formula::defused;
 pub mod fresh;
 pub mod gallery;
 mod lookup;

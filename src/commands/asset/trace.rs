@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use pictor_common::{
     AssetKey, Spec,
     queue::{
-        Asked, AssetDetail, AssetState, Attempts, Hints, LedgerEntry, Overview, Queue, Which, WorkerState,
-        why,
+        Asked, AssetDetail, AssetState, Attempts, Billed, Hints, LedgerEntry, Overview, Queue, Tried, Which,
+        WorkerState, why,
     },
     store::sidecar_name,
 };
@@ -19,7 +19,7 @@ use crate::{
     commands::{Context, when},
     exit::refused,
     parts,
-    table::table,
+    table::{plain, table},
     waits,
 };
 
@@ -64,6 +64,7 @@ pub(super) async fn show(key: &AssetKey, context: &Context, queue: &Queue) -> an
         for (at, wait) in waits.iter().enumerate() {
             text += &format!("{:<9} {}\n", if at == 0 { "waits" } else { "" }, wait.text);
         }
+        text += &tries_told(&detail.state);
         text + "\n" + &attempts_told(&attempts, &detail.state) + "\n" + &asked_told(&asked)
     })
 }
@@ -214,6 +215,44 @@ fn owner(detail: &AssetDetail, overview: &Overview) -> String {
         Some(WorkerState { beat, .. }) => format!("worker {incarnation} ({} {})", beat.host, beat.pid),
         None => format!("worker {incarnation}, not heard of lately,"),
     }
+}
+
+/// Attempts that made no image, as far as they are kept: paid ones are in the ledger, too.
+fn tries_told(state: &AssetState) -> String {
+    let Some(failure) = &state.failure else { return String::new() };
+    let last = Tried {
+        attempt: failure.attempt,
+        class: failure.class.clone(),
+        status: failure.status,
+        request_id: failure.request_id.clone(),
+        model: failure.model.clone(),
+        lane: failure.lane.clone(),
+        billed: failure.billed,
+        cost: failure.cost,
+        latency_ms: failure.latency_ms,
+        at_ms: failure.at_ms,
+    };
+    let rows: Vec<Vec<String>> = failure.before.iter().chain([&last]).map(try_told).collect();
+    let titles = ["attempt", "failed as", "status", "took", "billed", "when", "request"];
+    format!("\n{}", table(&titles, &[0, 2, 3], &rows))
+}
+
+fn try_told(tried: &Tried) -> Vec<String> {
+    let billed = match tried.billed {
+        Some(Billed::Yes) => tried.cost.to_string(),
+        Some(Billed::Unknown) => format!("perhaps {}", tried.cost),
+        Some(Billed::No) => "no".to_owned(),
+        None => String::new(),
+    };
+    vec![
+        tried.attempt.to_string(),
+        tried.class.clone(),
+        tried.status.map(|status| status.to_string()).unwrap_or_default(),
+        tried.latency_ms.map(|took| format!("{:.1} s", took as f64 / 1e3)).unwrap_or_default(),
+        billed,
+        when(tried.at_ms * 1_000),
+        plain(tried.request_id.as_deref().unwrap_or_default()),
+    ]
 }
 
 fn attempts_told(attempts: &Attempts, state: &AssetState) -> String {

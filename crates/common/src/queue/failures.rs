@@ -307,6 +307,15 @@ impl Queue {
         })
     }
 
+    /// Those of some failures that have all of some properties.
+    pub async fn failures_among(
+        &self,
+        places: Vec<FailurePlace>,
+        traits: &[Trait],
+    ) -> Result<Vec<FailurePlace>, QueueError> {
+        self.by_reading(places, traits).await
+    }
+
     /// Failures with what is known of each, in the order given; what is no failure any more is left out.
     pub async fn failed_assets(
         &self,

@@ -9,7 +9,7 @@ use super::{
     CHUNK, Failure, Queue, QueueError,
     packed::{asset_keys, made_of, unpack},
     replies::Replies,
-    swap::{StandIn, stand_ins},
+    swap::{StandIn, is_of_money, stand_ins},
 };
 use crate::{
     AssetKey, MicroUsd, Spec,
@@ -39,6 +39,12 @@ pub struct AssetState {
     pub failure: Option<Failure>,
     /// What stands in for it in batches that allow that.
     pub stand_ins: Vec<StandIn>,
+    /// Whether a request for it was or may have been paid for, and there is no image.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub perhaps_paid: bool,
+    /// Whether it was refused for its content, by whatever it failed later.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub refused: bool,
 }
 
 /// A batch as Redis knows it.
@@ -454,6 +460,7 @@ fn asset_state(
     let spec: Option<Spec> = parse(text_at(0));
     let made = fields.get("made").or_else(|| text_at(1)).and_then(|text| made_of(key, text));
     let (made, model) = made.map_or((None, None), |(made, model)| (Some(made), Some(model)));
+    let is_made = made.is_some();
     // One attempt that made the image is not counted beside it.
     let paid = u32::from(fields.keys().any(|field| field.starts_with("paid:")));
     Some(AssetState {
@@ -467,5 +474,7 @@ fn asset_state(
         made,
         failure: parse(text_at(2)),
         stand_ins: stand_ins(fields),
+        perhaps_paid: !is_made && fields.keys().any(is_of_money),
+        refused: fields.get("refused").is_some_and(|refused| refused == "content"),
     })
 }

@@ -269,7 +269,13 @@ impl Tale {
                 let n = self.dice.below(self.batches.len());
                 let _ended = self.world.queue.cancel(&self.batches[n].0.id, "changed our mind").await;
             }
-            1 => drop(self.world.queue.act_on_failures(&keys[..1], FailureAction::Discard).await.unwrap()),
+            1 => drop(
+                self.world
+                    .queue
+                    .act_on_failures(&keys[..keys.len().min(1)], FailureAction::Discard)
+                    .await
+                    .unwrap(),
+            ),
             2 => self.replace(&keys).await,
             _ => drop(self.world.queue.act_on_failures(&keys, FailureAction::Retry).await.unwrap()),
         }

@@ -148,6 +148,9 @@ pub enum QueueError {
     /// The batch was cancelled.
     #[error("batch {0} was cancelled: submit under another --run-id")]
     Cancelled(String),
+    /// The batch is past its deadline.
+    #[error("batch {0} is past its deadline: submit it again with a later --deadline, and it goes on")]
+    PastDeadline(String),
 }
 
 impl From<redis::RedisError> for QueueError {

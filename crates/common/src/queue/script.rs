@@ -34,7 +34,7 @@ macro_rules! lua {
 
 // Making functions takes time: what most calls need comes first, and returns before the parts that few need.
 // What gives back or finishes must work when the server is out of memory.
-lua!(SUBMIT, "submit", "", "money", "swap");
+lua!(SUBMIT, "submit", "", "money", "swap", "deadline");
 lua!(EPOCH, "epoch", " flags=allow-oom");
 lua!(SEAL, "seal", " flags=allow-oom");
 lua!(CLAIM, "claim", "", "money", "limiter");
@@ -43,7 +43,8 @@ lua!(EXTEND, "extend", " flags=allow-oom", "money");
 lua!(SETTLE, "settle", " flags=allow-oom", "money", "settle_made", "limiter");
 lua!(FAIL, "fail", " flags=allow-oom", "money", "limiter", "learning", "swap");
 lua!(RELEASE, "release", " flags=allow-oom", "money", "limiter");
-lua!(REAP, "reap", " flags=allow-oom", "money", "limiter", "swap");
+lua!(REAP, "reap", " flags=allow-oom", "money", "limiter", "swap", "deadline");
+lua!(EXPIRE, "expire", " flags=allow-oom", "deadline");
 lua!(CANCEL, "cancel", " flags=allow-oom");
 lua!(LEARN, "learn", " flags=allow-oom", "money", "limiter", "learning");
 lua!(DECLARE, "declare", " flags=allow-oom");

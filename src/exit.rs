@@ -156,9 +156,10 @@ fn code_of(error: &anyhow::Error) -> u8 {
         };
         bad_input(cause).is_some()
             || cause.is::<Refused>()
-            || matches!(queue, Some(
-                    QueueError::OtherContent(_) | QueueError::Cancelled(_) | QueueError::PastDeadline(_)
-                ))
+            || matches!(
+                queue,
+                Some(QueueError::OtherContent(_) | QueueError::Cancelled(_) | QueueError::PastDeadline(_))
+            )
     });
     if of_input { 2 } else { 3 }
 }

@@ -14,6 +14,7 @@ pub mod plan;
 mod preview;
 mod rejected;
 pub mod results;
+pub mod schedule;
 mod seen;
 mod sending;
 pub mod submit;

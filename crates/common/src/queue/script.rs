@@ -59,6 +59,11 @@ lua!(BEAT, "beat", " flags=allow-oom");
 lua!(ARCHIVE, "archive", " flags=allow-oom");
 lua!(GAUGES, "gauges", " flags=no-writes", "money");
 lua!(BOOKS, "books", " flags=allow-oom", "money");
+lua!(SCHEDULE_PUT, "schedule_put", "");
+lua!(SCHEDULE_FIRE, "schedule_fire", " flags=allow-oom");
+lua!(SCHEDULE_HOLD, "schedule_hold", " flags=allow-oom");
+lua!(SCHEDULE_END, "schedule_end", " flags=allow-oom");
+lua!(SCHEDULE_STEER, "schedule_steer", " flags=allow-oom");
 lua!(TELLING, "telling", " flags=allow-oom");
 
 impl Lua {

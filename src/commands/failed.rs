@@ -74,6 +74,14 @@ pub(crate) struct Group {
     perhaps_billed: bool,
 }
 
+impl Group {
+    /// In one line.
+    pub(crate) fn in_short(&self) -> String {
+        let Self { count, class, .. } = self;
+        format!("{count} {class}: {}", shortened(&self.message, 100))
+    }
+}
+
 pub(crate) async fn run(command: FailedCommand, context: &Context) -> anyhow::Result<Exit> {
     let opened = context.look().await?;
     let done = Box::pin(perform(command, context, &opened.queue)).await;

@@ -76,7 +76,9 @@ impl Cron {
         zone: &TimeZone,
         most: usize,
     ) -> (Vec<Timestamp>, u64) {
-        let (mut times, mut older, mut at) = (std::collections::VecDeque::new(), 0, from);
+        // A clock that leapt by years would keep one busy with it.
+        let oldest = upto.checked_sub(jiff::SignedDuration::from_hours(24 * 400)).unwrap_or(from);
+        let (mut times, mut older, mut at) = (std::collections::VecDeque::new(), 0, from.max(oldest));
         while let Some(due) = self.after(at, zone).filter(|due| *due <= upto) {
             times.push_back(due);
             if times.len() > most {

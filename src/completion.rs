@@ -68,7 +68,11 @@ const PLACES: &[(&str, &str, Source)] = &[
     ("lane limit", "lane", Source::Lanes),
     ("lane resume", "lane", Source::Lanes),
     ("*", "schedule", Source::Schedules),
-    ("*", "time_zone", Source::Words(&["UTC", "Europe/Berlin", "Europe/London", "America/New_York", "Asia/Tokyo"])),
+    (
+        "*",
+        "time_zone",
+        Source::Words(&["UTC", "Europe/Berlin", "Europe/London", "America/New_York", "Asia/Tokyo"]),
+    ),
     ("", "profile", Source::Profiles),
     ("*", "class", Source::FailureClasses),
     ("*", "tenant", Source::Tenants),

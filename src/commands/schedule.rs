@@ -271,7 +271,9 @@ fn defined(args: AddArgs) -> anyhow::Result<Plan> {
     };
     let plan = definition.understood()?;
     if let Some(Deadline::At(_)) = plan.deadline {
-        return Err(refused("--deadline: a moment suits one night only; write a time of day (06:00) or a length of time (6h)"));
+        return Err(refused(
+            "--deadline: a moment suits one night only; write a time of day (06:00) or a length of time (6h)",
+        ));
     }
     Ok(plan)
 }

@@ -113,13 +113,14 @@ impl Told {
     }
 
     fn run(&self, run: &Run) -> String {
-        let due = self.zone.as_ref().map(|plan| when(plan, run.due)).unwrap_or_default();
+        let due = |plan: &Plan| plan.shown(run.due).strftime("%Y-%m-%d %H:%M %:z").to_string();
+        let due = self.zone.as_ref().map(due).unwrap_or_default();
         let what = match run.outcome {
-            Outcome::Submitted => run.batch.clone().unwrap_or_default(),
-            Outcome::Passed => "not fired".to_owned(),
-            Outcome::Failed => "FAILED".to_owned(),
+            Outcome::Submitted => "",
+            Outcome::Passed => "not fired: ",
+            Outcome::Failed => "FAILED: ",
         };
-        format!("{due}  {what}: {}", shortened(&run.note, 160))
+        format!("{due}  {what}{}", shortened(&run.note, 160))
     }
 }
 

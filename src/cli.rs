@@ -91,6 +91,9 @@ pub(crate) enum Command {
     Demo(Box<commands::demo::DemoArgs>),
     /// Queue the jobs of a file for workers
     Submit(Box<commands::submit::SubmitArgs>),
+    /// Submit files by the clock, as cron does
+    #[command(subcommand)]
+    Schedule(Box<commands::schedule::ScheduleCommand>),
     /// Work on queued jobs until stopped
     Worker(commands::worker::WorkerArgs),
     /// Show what is queued, running or paused, and why

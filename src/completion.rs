@@ -32,6 +32,7 @@ enum Source {
     /// First digits of what failed.
     Failures,
     Lanes,
+    Schedules,
     Tenants,
     Profiles,
     Models,
@@ -68,6 +69,12 @@ const PLACES: &[(&str, &str, Source)] = &[
     ("lane pause", "lane", Source::Lanes),
     ("lane limit", "lane", Source::Lanes),
     ("lane resume", "lane", Source::Lanes),
+    ("*", "schedule", Source::Schedules),
+    (
+        "*",
+        "time_zone",
+        Source::Words(&["UTC", "Europe/Berlin", "Europe/London", "America/New_York", "Asia/Tokyo"]),
+    ),
     ("", "profile", Source::Profiles),
     ("*", "class", Source::FailureClasses),
     ("*", "tenant", Source::Tenants),

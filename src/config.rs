@@ -49,6 +49,7 @@ const SECTIONS: &[&str] = &[
     "worker",
     "budget",
     "ledger",
+    "schedule",
     "catalogue",
     "data_dir",
     "log",
@@ -76,6 +77,7 @@ pub(crate) struct Settings {
     pub(crate) worker: WorkerSettings,
     pub(crate) budget: BudgetSettings,
     pub(crate) ledger: LedgerSettings,
+    pub(crate) schedule: ScheduleSettings,
     pub(crate) catalogue: Catalogue,
     /// Where the private Redis and the spool live.
     pub(crate) data_dir: PathBuf,
@@ -166,6 +168,30 @@ impl LedgerSettings {
     pub(crate) fn keep(&self) -> Duration {
         Duration::from_secs(u64::from(self.keep_days) * 86_400)
     }
+}
+
+/// What `pictor schedule serve` may do here.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ScheduleSettings {
+    /// Directories and `s3://bucket/prefix` whose files schedules may submit.
+    #[serde(default, deserialize_with = "several")]
+    pub(crate) read_from: Vec<String>,
+}
+
+/// A list, or in one text with commas between.
+fn several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Several {
+        List(Vec<String>),
+        Text(String),
+    }
+    let list = match Several::deserialize(deserializer)? {
+        Several::List(list) => list,
+        Several::Text(text) => text.split(',').map(|part| part.trim().to_owned()).collect(),
+    };
+    Ok(list.into_iter().filter(|part| !part.is_empty()).collect())
 }
 
 #[derive(Deserialize)]
@@ -304,6 +330,7 @@ struct Sections {
     worker: WorkerSettings,
     budget: BudgetSettings,
     ledger: LedgerSettings,
+    schedule: ScheduleSettings,
     catalogue: CatalogueSettings,
     accounts: BTreeMap<String, account::Fields>,
     log: Option<String>,
@@ -327,6 +354,7 @@ impl Sections {
             worker,
             budget: budget::read(whole)?,
             ledger: section(whole, "ledger")?,
+            schedule: section(whole, "schedule")?,
             catalogue: section(whole, "catalogue")?,
             accounts: account::fields(whole)?,
             log: whole.get("log").cloned().and_then(|value| value.into_string().ok()),
@@ -340,7 +368,7 @@ fn assemble(
     profile: Option<String>,
     environment: &BTreeMap<String, String>,
 ) -> anyhow::Result<Settings> {
-    let Sections { redis, store, worker, budget, ledger, catalogue, accounts, log, log_format } =
+    let Sections { redis, store, worker, budget, ledger, schedule, catalogue, accounts, log, log_format } =
         Sections::read(&layers.values)?;
     let catalogue = catalogue_with(catalogue.file.as_deref())?;
     let data_dir = layers.text(&["data_dir"]).map(PathBuf::from);
@@ -352,6 +380,7 @@ fn assemble(
         worker,
         budget,
         ledger,
+        schedule,
         catalogue,
         log,
         log_format,

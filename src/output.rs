@@ -15,11 +15,18 @@ pub(crate) struct Output {
     pub(crate) json: bool,
     /// Somebody watches stderr.
     pub(crate) terminal: bool,
+    /// Only what went wrong is told.
+    pub(crate) quiet: bool,
 }
 
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
-        Self { json, terminal: io::stderr().is_terminal() }
+        Self { json, terminal: io::stderr().is_terminal(), quiet: false }
+    }
+
+    /// The same, telling only what went wrong.
+    pub(crate) fn quietly(self, quiet: bool) -> Self {
+        Self { terminal: self.terminal && !quiet, quiet: self.quiet || quiet, ..self }
     }
 
     /// Prints a result, as JSON or in words.
@@ -43,6 +50,13 @@ impl Output {
 
     /// Says something by the way, to people.
     pub(crate) fn note(&self, text: &str) {
+        if !self.quiet {
+            eprintln!("{text}");
+        }
+    }
+
+    /// Says what went wrong, to people, however quiet it is to be.
+    pub(crate) fn problem(&self, text: &str) {
         eprintln!("{text}");
     }
 

@@ -21,6 +21,7 @@ use pictor_producer::{
     template::Template,
     vary::{self, Axis},
 };
+use serde::{Deserialize, Serialize};
 
 use crate::{
     commands::Context,
@@ -29,11 +30,12 @@ use crate::{
     output::Output,
     parts,
     rejected::{self, Rejected},
-    templates,
+    templates::{self, Chosen},
 };
 
 /// What every image is, unless its row says otherwise.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
+#[serde(default)]
 #[command(next_help_heading = "Defaults for empty cells")]
 pub(crate) struct SpecArgs {
     /// Model [default: gpt-image-2]
@@ -103,7 +105,8 @@ impl SpecArgs {
 }
 
 /// How the bytes of a file are read, where they do not say it themselves.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
+#[serde(default)]
 #[command(next_help_heading = "Reading the file")]
 pub(crate) struct ReadArgs {
     /// Encoding of a CSV or JSONL file, such as windows-1252; UTF-8 and UTF-16 are recognised
@@ -121,7 +124,7 @@ pub(crate) struct ReadArgs {
 }
 
 impl ReadArgs {
-    fn reading(&self, name: &str, first_bytes: &[u8]) -> anyhow::Result<Reading> {
+    pub(crate) fn reading(&self, name: &str, first_bytes: &[u8]) -> anyhow::Result<Reading> {
         let told = Told {
             encoding: self.encoding.as_deref(),
             delimiter: self.delimiter.as_deref(),
@@ -140,7 +143,8 @@ pub(crate) struct RejectedArgs {
 }
 
 /// How a file becomes a batch.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct BatchArgs {
     /// Prompt template: the text itself when it contains {{ or {%, a file, or else one that ships with Pictor
     /// (`pictor template list`)
@@ -216,6 +220,19 @@ impl BatchArgs {
         settings: &Settings,
         today: &str,
     ) -> anyhow::Result<Prepared> {
+        let chosen = templates::chosen(self.template.as_deref(), self.template_file.as_deref())?;
+        self.prepare_with(chosen, manifest, band, settings, today)
+    }
+
+    /// The same with a template that was found already: nothing is read here.
+    pub(crate) fn prepare_with(
+        &self,
+        chosen: Option<Chosen>,
+        manifest: Manifest,
+        band: Band,
+        settings: &Settings,
+        today: &str,
+    ) -> anyhow::Result<Prepared> {
         check_name(&self.tenant).map_err(|error| refused(format!("--tenant {error}")))?;
         let run_id = self.run_id.as_deref().map(str::parse).transpose();
         let run_id = run_id.map_err(|error| refused(format!("--run-id {error}")))?;
@@ -224,7 +241,6 @@ impl BatchArgs {
         let cap = self.cap.as_deref().map(str::parse).transpose();
         let cap = cap.map_err(|error| refused(format!("--cap {error}")))?;
         let explicit = self.spec.defaults()?;
-        let chosen = templates::chosen(self.template.as_deref(), self.template_file.as_deref())?;
         let axes = axes(&self.vary, &explicit)?;
         let ignore = self.ignored();
         let mut options = manifest.format.options();
@@ -265,6 +281,7 @@ impl BatchArgs {
             max_cost,
             cap,
             on_unknown: self.on_unknown,
+            deadline: None,
         })
     }
 }
@@ -292,9 +309,16 @@ pub(crate) struct Prepared {
     max_cost: Option<MicroUsd>,
     cap: Option<MicroUsd>,
     on_unknown: Option<OnUnknown>,
+    deadline: Option<u64>,
 }
 
 impl Prepared {
+    /// The same, with nothing sent after a moment, µs since 1970.
+    pub(crate) const fn until(mut self, deadline: Option<u64>) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
     /// The same, writing down rows that are left out.
     pub(crate) fn keeping(mut self, args: &RejectedArgs) -> anyhow::Result<Self> {
         if self.skip_bad {
@@ -334,6 +358,7 @@ impl Prepared {
             })?;
             checked.head.cap = self.cap;
             checked.head.on_unknown = self.on_unknown;
+            checked.head.deadline = self.deadline;
             let rejected = rejected::keep(request, &checked, self.rejected.as_deref(), output)?;
             match checked.skipped.errors.clone().filter(|_| checked.rows == 0) {
                 Some(bad) => Err(bad.into()),

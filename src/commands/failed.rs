@@ -20,7 +20,7 @@ use pictor_common::{
     queue::{FailureAction, Queue},
 };
 
-pub(crate) use by_cause::{grouped, groups};
+pub(crate) use by_cause::{Group, grouped, groups};
 use which::{Filter, Which};
 
 use super::Context;

@@ -17,6 +17,7 @@ pub(crate) mod models;
 pub(crate) mod price;
 pub(crate) mod results;
 pub(crate) mod run;
+pub(crate) mod schedule;
 pub(crate) mod simulate;
 pub(crate) mod status;
 pub(crate) mod submit;
@@ -62,8 +63,15 @@ pub(crate) async fn perform(command: Command, flags: &Flags, output: &Output) ->
     if settings.redis.url.is_none() && settings.store.url.is_none() {
         settings.store.url = private_redis::known_store(&settings.data_dir);
     }
-    let quiet = !matches!(command, Command::Worker(_) | Command::Simulate(_));
-    let level = settings.log.as_deref().unwrap_or(if quiet { "warn" } else { "info" });
+    let loud = match &command {
+        Command::Worker(_) | Command::Simulate(_) => true,
+        Command::Schedule(command) => command.serves(),
+        _ => false,
+    };
+    let silent = matches!(&command, Command::Submit(args) if args.quiet);
+    let output = &output.clone().quietly(silent);
+    let usual = if silent { "error" } else { "warn" };
+    let level = settings.log.as_deref().unwrap_or(if loud { "info" } else { usual });
     output.log_to_stderr(level, settings.log_format)?;
     let signals = Signals::listen()?;
     let context = Context { settings, output: output.clone(), signals };
@@ -73,6 +81,7 @@ pub(crate) async fn perform(command: Command, flags: &Flags, output: &Output) ->
         Command::Submit(args) => Box::pin(submit::run(*args, &context)).await,
         Command::Worker(args) => Box::pin(worker::run(args, &context)).await,
         Command::Status(args) => Box::pin(status::run(args, &context)).await,
+        Command::Schedule(command) => Box::pin(schedule::run(*command, &context)).await,
         Command::Watch(args) => Box::pin(watch::run(args, &context)).await,
         Command::Failed(args) => Box::pin(failed::run(*args, &context)).await,
         Command::Audit(args) => Box::pin(audit::run(&args, &context)).await,

@@ -131,6 +131,9 @@ pub(super) async fn asked(source: Source, current: &OsStr, queue: &Queue) -> Res
             let tenants: BTreeSet<String> = batches.into_iter().map(|batch| batch.tenant).collect();
             tenants.into_iter().map(bare).collect()
         }
+        Source::Schedules => {
+            queue.schedules().await?.into_iter().map(|schedule| bare(schedule.name)).collect()
+        }
         Source::Lanes => {
             let lanes = queue.lanes().await?;
             lanes

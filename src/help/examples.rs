@@ -50,8 +50,8 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
         "submit",
         &[
             (
-                "One batch a night, however often it is submitted; the exit code says whether all was made",
-                "pictor submit nightly.csv --run-id nightly-2026-11-21 --wait",
+                "From cron: one batch a night, however often it is submitted; silent when all is well",
+                "pictor submit nightly.csv --run-id 'nightly-{date}' --wait --deadline 06:00 --quiet",
             ),
             (
                 "Behind everything else, and never for more than $50",
@@ -66,6 +66,42 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
                 "pictor submit export.xlsx --template listing.j2 --id-column Artikelnummer",
             ),
         ],
+    ),
+    (
+        "schedule add",
+        &[
+            (
+                "Every night at three; what is not sent by six is given up",
+                "pictor schedule add nightly /srv/nightly.csv --cron '0 3 * * *' --deadline 06:00",
+            ),
+            (
+                "On weekdays in New York, from a bucket",
+                "pictor schedule add us s3://shop/us.csv --cron '30 2 * * 1-5' --time-zone America/New_York",
+            ),
+            (
+                "When it would be due, without keeping it",
+                "pictor schedule add nightly /srv/nightly.csv --cron '0 3 * * *' --dry-run",
+            ),
+        ],
+    ),
+    (
+        "schedule list",
+        &[
+            ("When each is due, and what became of the last time", "pictor schedule list"),
+            ("For a script", "pictor schedule list --json"),
+        ],
+    ),
+    ("schedule show", &[("With its policies and past times", "pictor schedule show nightly")]),
+    ("schedule run", &[("Now, whatever the clock says", "pictor schedule run nightly")]),
+    (
+        "schedule pause",
+        &[("Fire nothing until it is resumed", "pictor schedule pause nightly --reason 'a new catalogue'")],
+    ),
+    ("schedule resume", &[("Let it go on", "pictor schedule resume nightly")]),
+    ("schedule remove", &[("Forget it; its batches stay", "pictor schedule remove nightly")]),
+    (
+        "schedule serve",
+        &[("On two machines, say: each time is fired by one of them", "pictor schedule serve")],
     ),
     (
         "worker",

@@ -36,6 +36,7 @@ mod producing;
 mod profiles;
 mod prove;
 mod results;
+mod schedule;
 mod security;
 mod skip_bad;
 mod store_contract;

@@ -7,7 +7,9 @@ use crate::{
     chaos::{
         Played, clocks, cut_off, failover, kill as killing, links, redis_dies, stopped, store_away, wiped,
     },
-    cost, death, measures, power_cut, producing, upgrade, watch_speed,
+    cost, death, measures, power_cut, producing,
+    schedule::nights,
+    upgrade, watch_speed,
 };
 
 const CHAOS: &str = "Each scenario judged by the simulator's invoice, the objects in the store and the ledger: `lost` are assets \
@@ -90,6 +92,25 @@ async fn kill() {
     ];
     record("kill", "A worker killed at full speed", &lines);
     assert!(run.recovery <= Duration::from_secs(20) && run.extra <= run.in_flight);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "full size: make prove-nights"]
+async fn nights() {
+    let mut lines = Vec::new();
+    for (season, size) in [("spring", nights::SPRING), ("autumn", nights::AUTUMN)] {
+        let run = nights::played(&size).await;
+        lines.push(format!(
+            "{season}, from {}: {} nights, 2 servers, {} SIGKILLs, {} of them of the one that fired, taken over after its lease; \
+             {} fired once each, of which {} late since nobody served; {} skipped since the run before went on",
+            size.start, size.nights, run.killed, run.taken_over, run.submitted, run.made_up, run.skipped
+        ));
+        lines.push(format!(
+            "{season}: {} different rows, as many images on the invoice, in {:.0?}; the last nights have all rows of the first",
+            run.rows, run.elapsed
+        ));
+    }
+    record("nights", "Thirty nights by the clock of Europe/Berlin, with both changes of the clocks", &lines);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -177,6 +177,9 @@ pub struct BatchHead {
     /// What an unknown outcome leads to, where that is said of the batch; workers may be more careful still.
     #[serde(default)]
     pub on_unknown: Option<OnUnknown>,
+    /// After when nothing more of it is sent, µs since 1970; a later one takes the place of one before.
+    #[serde(default)]
+    pub deadline: Option<u64>,
 }
 
 /// One row of a batch.

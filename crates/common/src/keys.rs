@@ -127,6 +127,30 @@ impl Keys {
         self.one("doubt")
     }
 
+    /// Sorted set: batches by a deadline that is to come.
+    #[must_use]
+    pub fn deadlines(&self) -> String {
+        self.one("deadlines")
+    }
+
+    /// Sorted set: schedules by when they are next due, µs since 1970.
+    #[must_use]
+    pub fn schedules(&self) -> String {
+        self.one("schedules")
+    }
+
+    /// Hash: one schedule, how far it is, and who fires it now.
+    #[must_use]
+    pub fn schedule(&self, name: &str) -> String {
+        self.two("schedule", name)
+    }
+
+    /// List: what became of a schedule's times, the newest first.
+    #[must_use]
+    pub fn schedule_runs(&self, name: &str) -> String {
+        self.two("schedule-runs", name)
+    }
+
     /// Sorted set: batches by creation.
     #[must_use]
     pub fn batches(&self) -> String {

@@ -15,6 +15,7 @@ pub mod plan;
 mod preview;
 mod rejected;
 pub mod results;
+pub mod schedule;
 mod seen;
 mod sending;
 pub mod submit;

@@ -173,6 +173,7 @@ impl Request<'_> {
             cap: None,
             fallback: self.rules.fallback().map(str::to_owned),
             on_unknown: None,
+            deadline: None,
         };
         Ok(Checked {
             head,

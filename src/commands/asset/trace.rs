@@ -192,7 +192,13 @@ fn of_batches(overview: &Overview) -> Vec<Waits> {
     let mut all = Vec::new();
     for view in &overview.batches {
         if view.state.state == "cancelled" {
-            let text = format!("batch {} was cancelled", view.state.id);
+            let id = &view.state.id;
+            let text = match view.state.expired {
+                Some(_) => {
+                    format!("batch {id} is past its deadline: submitted again with a later one, it goes on")
+                }
+                None => format!("batch {id} was cancelled"),
+            };
             all.push(Waits { kind: "cancelled", text });
         }
         for told in waits::told(why(view, overview), overview) {

@@ -22,6 +22,14 @@ pub(crate) struct Group {
     perhaps_billed: bool,
 }
 
+impl Group {
+    /// In one line.
+    pub(crate) fn in_short(&self) -> String {
+        let Self { count, class, .. } = self;
+        format!("{count} {class}: {}", shortened(&self.message, 100))
+    }
+}
+
 /// Groups failures by cause, the most frequent first.
 pub(crate) fn groups(failures: impl IntoIterator<Item = (AssetKey, AssetState)>) -> Vec<Group> {
     let mut groups = Groups::default();

@@ -33,6 +33,7 @@ mod recent;
 mod remake;
 mod replace;
 mod replies;
+mod schedule;
 mod script;
 pub mod server;
 mod steer;
@@ -71,6 +72,7 @@ pub use reap::{Orphan, Reaped};
 pub use recent::Recent;
 pub use remake::{Found, Lost, Remade};
 pub use replace::{Replaced, Replacement};
+pub use schedule::{Firing, Held, ScheduleState, Steer, Step, Taken};
 pub use steer::{FailureAction, Moved};
 pub use submit::{Chunk, SealError, Submitted};
 pub use swap::{Offer, Parted, StandIn};
@@ -157,6 +159,9 @@ pub enum QueueError {
     /// The batch was cancelled.
     #[error("batch {0} was cancelled: submit under another --run-id")]
     Cancelled(String),
+    /// The batch is past its deadline.
+    #[error("batch {0} is past its deadline: submit it again with a later --deadline, and it goes on")]
+    PastDeadline(String),
 }
 
 impl From<redis::RedisError> for QueueError {

@@ -92,6 +92,10 @@ pub struct BatchState {
     pub routes: Vec<String>,
     /// Why it was cancelled, if it was.
     pub reason: Option<String>,
+    /// After when nothing more of it is sent, µs since 1970.
+    pub deadline: Option<u64>,
+    /// When it was given up for its deadline, µs since 1970.
+    pub expired: Option<u64>,
     /// Why it was moved to its band, if it was.
     pub band_reason: Option<String>,
 }
@@ -112,6 +116,15 @@ impl BatchState {
     #[must_use]
     pub const fn open_assets(&self) -> u64 {
         self.assets.saturating_sub(self.counts.done + self.counts.failed + self.counts.parked)
+    }
+
+    /// Assets that were given up for the deadline.
+    #[must_use]
+    pub const fn past_deadline(&self) -> Option<u64> {
+        match self.expired {
+            Some(_) => Some(self.open_assets()),
+            None => None,
+        }
     }
 
     /// Whether nothing more will happen by itself.
@@ -447,6 +460,8 @@ fn batch_state(id: &BatchId, fields: &HashMap<String, String>) -> Option<BatchSt
         completed: number(fields, "completed"),
         routes: text("routes").split_whitespace().map(str::to_owned).collect(),
         reason: fields.get("reason").cloned(),
+        deadline: number(fields, "deadline"),
+        expired: number(fields, "expired"),
         band_reason: fields.get("band_reason").cloned(),
     })
 }

@@ -34,7 +34,7 @@ macro_rules! lua {
 
 // Making functions takes time: what most calls need comes first, and returns before the parts that few need.
 // What gives back or finishes must work when the server is out of memory.
-lua!(SUBMIT, "submit", "", "money", "failures", "swap");
+lua!(SUBMIT, "submit", "", "money", "failures", "swap", "deadline");
 lua!(EPOCH, "epoch", " flags=allow-oom");
 lua!(SEAL, "seal", " flags=allow-oom");
 lua!(CLAIM, "claim", "", "money", "limiter");
@@ -43,7 +43,8 @@ lua!(EXTEND, "extend", " flags=allow-oom", "money");
 lua!(SETTLE, "settle", " flags=allow-oom", "money", "failures", "settle_made", "limiter");
 lua!(FAIL, "fail", " flags=allow-oom", "money", "limiter", "learning", "failures", "swap");
 lua!(RELEASE, "release", " flags=allow-oom", "money", "limiter");
-lua!(REAP, "reap", " flags=allow-oom", "money", "limiter", "failures", "swap");
+lua!(REAP, "reap", " flags=allow-oom", "money", "limiter", "failures", "swap", "deadline");
+lua!(EXPIRE, "expire", " flags=allow-oom", "deadline");
 lua!(CANCEL, "cancel", " flags=allow-oom");
 lua!(LEARN, "learn", " flags=allow-oom", "money", "limiter", "learning");
 lua!(DECLARE, "declare", " flags=allow-oom");
@@ -60,6 +61,11 @@ lua!(ARCHIVE, "archive", " flags=allow-oom");
 lua!(GAUGES, "gauges", " flags=no-writes", "money");
 lua!(BOOKS, "books", " flags=allow-oom", "money");
 lua!(NOTE, "note", " flags=allow-oom");
+lua!(SCHEDULE_PUT, "schedule_put", "");
+lua!(SCHEDULE_FIRE, "schedule_fire", " flags=allow-oom");
+lua!(SCHEDULE_HOLD, "schedule_hold", " flags=allow-oom");
+lua!(SCHEDULE_END, "schedule_end", " flags=allow-oom");
+lua!(SCHEDULE_STEER, "schedule_steer", " flags=allow-oom");
 lua!(TELLING, "telling", " flags=allow-oom");
 
 impl Lua {

@@ -52,6 +52,12 @@ impl Queue {
         Ok(answer == "ok")
     }
 
+    /// Ends batches that are past their deadline, as workers do; returns how many.
+    pub async fn expire(&self) -> Result<u64, QueueError> {
+        let request = serde_json::json!({ "limit": 100 });
+        script::EXPIRE.run(&self.connection, self.keys.prefix(), &request).await
+    }
+
     /// Holds a batch with a reason, or with `None` lets it go on; false when it is unknown.
     pub async fn hold(&self, batch: &BatchId, reason: Option<&str>) -> Result<bool, QueueError> {
         let request = serde_json::json!({ "batch": batch, "reason": reason.unwrap_or("") });

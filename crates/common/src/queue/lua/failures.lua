@@ -121,9 +121,9 @@ local function list_older()
 end
 
 -- Makes a failed or parked asset ready again, at once or when it is due, with attempts and doubts counted anew; false
--- while some who ask have not heard yet how it ended.
+-- while some who ask have not heard yet how it ended, and where none of them may have it sent any more.
 local function revive(asset, phase, due)
-  if call('HEXISTS', key('a', asset), 'parting') == 1 then return false end
+  if call('HEXISTS', key('a', asset), 'parting') == 1 or too_late(asset, due) then return false end
   unlist_failure(asset)
   count(asset, phase, 'ready')
   call('DEL', key('failure', asset))

@@ -213,10 +213,12 @@ end
 -- Counting ----------------------------------------------------------------
 
 local function close_if_complete(batch)
-  local b = call('HMGET', key('batch', batch), 'sealed', 'done', 'failed', 'parked', 'state', 'assets', 'doubled')
-  if not set(b[1]) or b[5] ~= 'open' then return end
+  local b = call('HMGET', key('batch', batch), 'sealed', 'done', 'failed', 'parked', 'state', 'assets', 'doubled', 'expired')
+  -- Past its deadline, what was on its way or is made for others still counts.
+  if not set(b[1]) or b[5] ~= 'open' and not b[8] then return end
   if num(b[2]) + num(b[3]) + num(b[4]) + num(b[7]) >= num(b[6]) then
     call('HSET', key('batch', batch), 'state', 'complete', 'completed', int(NOW))
+    if b[8] then call('HDEL', key('batch', batch), 'expired', 'reason') end
     event('complete', '', batch)
   end
 end
@@ -226,7 +228,11 @@ local function count_in(batch, from, to)
   if call('EXISTS', name) == 0 then return end
   if ENDED[from] then
     call('HINCRBY', name, from, -1)
-    if call('HGET', name, 'state') == 'complete' then call('HSET', name, 'state', 'open') end
+    if call('HGET', name, 'state') == 'complete' then
+      call('HSET', name, 'state', 'open')
+      local deadline = call('HGET', name, 'deadline')
+      if deadline then call('ZADD', key('deadlines'), deadline, batch) end
+    end
   end
   if ENDED[to] then
     call('HINCRBY', name, to, 1)
@@ -251,6 +257,17 @@ local function keep_made(asset, made)
   else
     call('HSET', key('a', asset), 'phase', 'done', 'made', made)
   end
+end
+
+-- Whether nobody may send an asset any more, or at a time to come: all of its first hundred askers are past their deadlines
+-- then.
+local function too_late(asset, at)
+  local list = askers(asset)
+  for _, batch in ipairs(list) do
+    local deadline = call('HGET', key('batch', batch), 'deadline')
+    if not deadline or num(deadline) > (at or NOW) then return false end
+  end
+  return list[1] ~= nil
 end
 
 -- Books -------------------------------------------------------------------

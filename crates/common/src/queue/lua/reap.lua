@@ -1,6 +1,6 @@
 -- Looks after what nobody holds: due retries, expired leases, doubt, work-lists. Bounded; run by every worker.
 -- ARGV[1]  {limit, grace, again, profile?, days}: again is how long another reaper leaves an orphan alone, µs
--- Returns  JSON {look: [{key, token, spec, payer, tenant, lane, attempt, ceiling, last}], requeued, orphaned, worked, resumed, grace,
+-- Returns  JSON {look: [{key, token, spec, payer, tenant, lane, attempt, ceiling, last}], requeued, orphaned, worked, resumed, expired, grace,
 --          begun?, epoch?}:
 --          `look` names orphans to look for in the store; with `last` the send deadline has passed
 -- Complexity O(limit * log(queue))
@@ -185,6 +185,7 @@ for _, member in ipairs(call('ZRANGEBYSCORE', key('capped'), '-inf', int(NOW - 1
 end
 
 list_older()
+report.expired = expire_due(8)
 report.promoted = promote(request.limit)
 if report.requeued + report.promoted + report.resumed > 0 then wake() end
 return finish()

@@ -40,8 +40,9 @@ local function replace(item)
   if item.offer.key == item.key or other and other ~= 'done' and ENDED[other] then return { 'ended', 0 } end
   local moved, circles = 0, 0
   for _, batch in ipairs(item.batches) do
-    local state = call('HGET', key('batch', batch), 'state')
-    if (state == 'open' or state == 'complete') and asks(item.key, call('HGET', key('a', item.key), 'batch'), batch) then
+    local b = call('HMGET', key('batch', batch), 'state', 'deadline')
+    local late = b[2] and num(b[2]) <= NOW
+    if (b[1] == 'open' or b[1] == 'complete') and not late and asks(item.key, call('HGET', key('a', item.key), 'batch'), batch) then
       if move(item, batch, phase) then moved = moved + 1 else circles = circles + 1 end
     end
   end

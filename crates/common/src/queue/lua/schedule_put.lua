@@ -1,0 +1,12 @@
+-- Keeps a schedule; what became of an older one of that name stays.
+-- ARGV[1]  {name, definition, by, next, replace, now?}: next is when it is first due, µs; now stands for the server's clock
+-- Returns  "ok" | "exists", where it is there and not to be replaced
+-- Complexity O(log(schedules))
+
+local name, now = key('schedule', request.name), num(request.now or NOW)
+if not request.replace and call('EXISTS', name) == 1 then return 'exists' end
+call('HSET', name, 'definition', request.definition, 'by', request.by, 'added', int(now), 'cursor', int(now),
+  'next', int(request.next), 'revision', call('HINCRBY', key('meta'), 'schedules', 1))
+call('HDEL', name, 'paused', 'firing', 'token', 'lease', 'tries', 'waited')
+call('ZADD', key('schedules'), int(request.next), request.name)
+return 'ok'

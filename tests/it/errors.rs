@@ -222,6 +222,7 @@ fn head() -> BatchHead {
         cap: None,
         fallback: None,
         on_unknown: None,
+        derive: None,
     }
 }
 

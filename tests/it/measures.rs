@@ -44,6 +44,7 @@ fn head(id: &str) -> BatchHead {
         cap: None,
         fallback: None,
         on_unknown: None,
+        derive: None,
     }
 }
 

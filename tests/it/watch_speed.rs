@@ -48,6 +48,7 @@ fn head(batch: u64) -> BatchHead {
         cap: None,
         fallback: None,
         on_unknown: None,
+        derive: None,
     }
 }
 

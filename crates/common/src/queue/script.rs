@@ -58,6 +58,8 @@ lua!(BEAT, "beat", " flags=allow-oom");
 lua!(ARCHIVE, "archive", " flags=allow-oom");
 lua!(GAUGES, "gauges", " flags=no-writes", "money");
 lua!(BOOKS, "books", " flags=allow-oom", "money");
+lua!(DERIVE_TAKE, "derive_take", " flags=allow-oom");
+lua!(DERIVE_TELL, "derive_tell", " flags=allow-oom");
 lua!(TELLING, "telling", " flags=allow-oom");
 
 impl Lua {

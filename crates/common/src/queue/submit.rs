@@ -67,6 +67,8 @@ struct Header<'a> {
     fallback: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     on_unknown: Option<OnUnknown>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    derive: Option<String>,
     retry_failed: bool,
     first: u64,
     upto: u64,
@@ -144,6 +146,7 @@ impl Queue {
             cap: head.cap.map(|cap| cap.0),
             fallback: head.fallback.as_deref(),
             on_unknown: head.on_unknown,
+            derive: head.derive.as_ref().map(json).transpose()?,
             retry_failed,
             first: rows().min().unwrap_or(0),
             upto: rows().max().unwrap_or(0),

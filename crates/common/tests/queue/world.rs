@@ -251,6 +251,7 @@ pub(crate) fn head(batch: &str, tenant: &str) -> BatchHead {
         cap: None,
         fallback: None,
         on_unknown: None,
+        derive: None,
     }
 }
 

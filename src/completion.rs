@@ -88,6 +88,9 @@ const PLACES: &[(&str, &str, Source)] = &[
     ("run", "out", Source::Directories),
     ("results", "store", Source::Directories),
     ("results", "to", Source::Directories),
+    ("derive", "store", Source::Directories),
+    ("derive", "image", Source::Assets),
+    ("*", "derive", Source::Words(&["256x256 cover webp q80", "1200w jpeg", "2048 contain png"])),
     ("verify", "store", Source::Directories),
     ("budget set", "words", Source::Words(&["total", "per-day", "tenant", "batch", "none", "settings"])),
 ];

@@ -51,11 +51,14 @@ pub(super) fn show(
         budget,
         ledger: LedgerSettings { keep_days },
         catalogue: _,
+        derive,
         data_dir,
         log,
         log_format,
     } = settings;
     rows.add("", &["data_dir"], data_dir.display().to_string());
+    let words: Vec<String> = derive.iter().map(ToString::to_string).collect();
+    rows.add("", &["derive"], words.join(" | "));
     rows.add("", &["log"], log.clone());
     rows.add("", &["log_format"], log_format.as_str());
     show_redis(&mut rows, redis);
@@ -72,6 +75,7 @@ pub(super) fn show(
         max_unknown,
         listen,
         drain_seconds,
+        derive_threads: _,
     } = worker;
     rows.add("worker", &["concurrency"], *concurrency);
     match spool {
@@ -87,6 +91,7 @@ pub(super) fn show(
     rows.add("worker", &["max_unknown"], *max_unknown);
     rows.add("worker", &["listen"], text(listen.map(|address| address.to_string())));
     rows.add("worker", &["drain_seconds"], *drain_seconds);
+    rows.add("worker", &["derive_threads"], worker.derive_threads());
     show_budget(&mut rows, budget);
     rows.add("ledger", &["keep_days"], *keep_days);
     rows.add("catalogue", &["file"], layers.text(&["catalogue", "file"]));

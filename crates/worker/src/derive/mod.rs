@@ -9,6 +9,8 @@ mod riff;
 mod sweep;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests;
 
 use fast_image_resize::Resizer;
 use pictor_common::derivative::Derivative;

@@ -99,12 +99,11 @@ enum One {
 }
 
 impl Pass<'_> {
-    /// Makes what is missing of a batch's derivatives, or of others for its images; `told` hears how far it is.
+    /// Makes what is missing of a batch's derivatives; `told` hears how far it is.
     pub async fn batch(
         &self,
         queue: &Queue,
         batch: &BatchState,
-        others: Option<&[Derivative]>,
         tally: &mut Tally,
         mut told: impl FnMut(&Tally),
     ) -> Result<(), PassError> {
@@ -116,8 +115,7 @@ impl Pass<'_> {
             first = last + 1;
             let mut by_asset: BTreeMap<AssetKey, Vec<Derivative>> = BTreeMap::new();
             for line in &lines {
-                let own = || of_line(batch.derive.as_deref().unwrap_or_default(), &batch.columns, &line.cells);
-                let words = others.map_or_else(own, <[Derivative]>::to_vec);
+                let words = of_line(batch.derive.as_deref().unwrap_or_default(), &batch.columns, &line.cells);
                 let made = queue.stand_ins(&id, &line.keys).await?;
                 for (asked, instead) in line.keys.iter().zip(made) {
                     let all = by_asset.entry(instead.unwrap_or_else(|| asked.clone())).or_default();

@@ -50,7 +50,7 @@ async fn sweep(engine: &Engine, id: &BatchId) -> Result<(), QueueError> {
         Pass { store, pool: &engine.deriver.pool, stop: &engine.draining, again: false, dry_run: false };
     let mut tally = Tally::default();
     let ended = tokio::select! {
-        ended = pass.batch(&engine.queue, &batch, None, &mut tally, |_| ()) => ended,
+        ended = pass.batch(&engine.queue, &batch, &mut tally, |_| ()) => ended,
         () = renewed(engine, id) => Ok(()),
     };
     engine.metrics.derived(tally.made);

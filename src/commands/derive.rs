@@ -131,11 +131,7 @@ async fn of_images(
 }
 
 /// Where the image of an asset is; in the store where Redis does not know it.
-async fn object_of(
-    key: &AssetKey,
-    queue: &Queue,
-    store: &Arc<dyn Store>,
-) -> anyhow::Result<Option<String>> {
+async fn object_of(key: &AssetKey, queue: &Queue, store: &Arc<dyn Store>) -> anyhow::Result<Option<String>> {
     let state = queue.assets(std::slice::from_ref(key)).await?.pop().flatten();
     if let Some(made) = state.and_then(|state| state.made) {
         return Ok(Some(made.object));

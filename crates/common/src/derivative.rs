@@ -129,10 +129,7 @@ impl fmt::Display for Derivative {
 }
 
 /// Adds derivatives to a list that has each once; refuses more than [`MOST`].
-pub fn add(
-    list: &mut Vec<Derivative>,
-    more: impl IntoIterator<Item = Derivative>,
-) -> Result<(), NotWords> {
+pub fn add(list: &mut Vec<Derivative>, more: impl IntoIterator<Item = Derivative>) -> Result<(), NotWords> {
     for derivative in more {
         if !list.contains(&derivative) {
             list.push(derivative);

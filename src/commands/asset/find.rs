@@ -37,7 +37,11 @@ type Candidates = BTreeMap<AssetKey, [String; 4]>;
 
 impl Wanted<'_> {
     /// The one asset that is meant.
-    pub(in crate::commands) async fn find(&self, context: &Context, queue: &Queue) -> anyhow::Result<AssetKey> {
+    pub(in crate::commands) async fn find(
+        &self,
+        context: &Context,
+        queue: &Queue,
+    ) -> anyhow::Result<AssetKey> {
         let digits = self.text.to_ascii_lowercase();
         if let Ok(key) = digits.parse() {
             return Ok(key);

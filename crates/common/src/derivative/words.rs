@@ -97,7 +97,9 @@ impl Said {
             "keep" => once(&mut self.keep, (), "keep"),
             _ if word.starts_with('#') => once(&mut self.background, colour(word)?, "the colour"),
             _ if word.starts_with('q') => once(&mut self.quality, quality(word)?, "the quality"),
-            _ if word.starts_with(|c: char| c.is_ascii_digit()) => once(&mut self.size, size(word)?, "the size"),
+            _ if word.starts_with(|c: char| c.is_ascii_digit()) => {
+                once(&mut self.size, size(word)?, "the size")
+            }
             _ => Err(format!(
                 "{word:?} is none of a size, cover, contain, #rrggbb, webp, jpeg, png, q1 to q100, upscale and keep"
             )),
@@ -110,7 +112,9 @@ impl Said {
             (Some(Box::Both(width, height)), Some(Fit::Cover)) => Size::Cover(width, height),
             (Some(Box::Both(width, height)), _) => Size::Contain(width, height),
             (Some(Box::Width(_) | Box::Height(_)), Some(_)) => {
-                return Err("cover and contain need a box, such as 256x256; 1200w and 800h keep the shape".to_owned());
+                return Err(
+                    "cover and contain need a box, such as 256x256; 1200w and 800h keep the shape".to_owned()
+                );
             }
             (Some(Box::Width(width)), None) => Size::Width(width),
             (Some(Box::Height(height)), None) => Size::Height(height),
@@ -119,7 +123,9 @@ impl Said {
             (Format::Webp, quality) => Encoding::Webp(quality.unwrap_or(80)),
             (Format::Jpeg, quality) => Encoding::Jpeg(quality.unwrap_or(85)),
             (Format::Png, None) => Encoding::Png,
-            (Format::Png, Some(_)) => return Err("png loses nothing and has no quality; leave q out".to_owned()),
+            (Format::Png, Some(_)) => {
+                return Err("png loses nothing and has no quality; leave q out".to_owned());
+            }
         };
         let (upscale, keep) = (self.upscale.is_some(), self.keep.is_some());
         Ok(Derivative { size, background: self.background, encoding, upscale, keep })
@@ -134,7 +140,8 @@ fn once<T>(place: &mut Option<T>, value: T, what: &str) -> Result<(), String> {
 }
 
 fn size(word: &str) -> Result<Box, String> {
-    let wrong = || format!("{word:?} is no size; write 256x256, 1200w (wide), 800h (high) or 2048 (a square box)");
+    let wrong =
+        || format!("{word:?} is no size; write 256x256, 1200w (wide), 800h (high) or 2048 (a square box)");
     let side = |digits: &str| {
         let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
         let side = if plain { digits.parse().unwrap_or(u64::MAX) } else { return Err(wrong()) };

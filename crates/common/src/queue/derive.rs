@@ -35,8 +35,7 @@ impl Queue {
     /// Takes a batch that has ended and whose derivatives are to be made, for as long as the lease lasts.
     pub async fn take_underived(&self, lease: Duration) -> Result<Option<BatchId>, QueueError> {
         let request = serde_json::json!({ "lease": micros(lease) });
-        let batch: String =
-            script::DERIVE_TAKE.run(&self.connection, self.keys.prefix(), &request).await?;
+        let batch: String = script::DERIVE_TAKE.run(&self.connection, self.keys.prefix(), &request).await?;
         Ok(batch.parse().ok())
     }
 

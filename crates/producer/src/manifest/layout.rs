@@ -72,7 +72,8 @@ impl Layout {
                 })
             };
             errors.extend(self.repeated(&name, title, row));
-            let wrong_list = bare.is_some() && matches!(what, Use::Id | Use::Count | Use::Derive | Use::Field("take"));
+            let wrong_list =
+                bare.is_some() && matches!(what, Use::Id | Use::Count | Use::Derive | Use::Field("take"));
             if wrong_list {
                 let message = format!("{name} is one value; leave {LIST} out of the title");
                 errors.push(RowError { row, column: Some(title.clone()), ..RowError::file(message) });

@@ -111,9 +111,7 @@ fn jpeg(shown: &Shown, quality: u8, exif: Option<&[u8]>) -> Result<Vec<u8>, NotD
         // One that is too long for a JPEG is left out.
         let _kept = encoder.set_exif_metadata(exif.to_vec());
     }
-    encoder
-        .write_image(&shown.pixels, shown.width, shown.height, ExtendedColorType::Rgb8)
-        .map_err(unmade)?;
+    encoder.write_image(&shown.pixels, shown.width, shown.height, ExtendedColorType::Rgb8).map_err(unmade)?;
     Ok(bytes)
 }
 

@@ -9,15 +9,13 @@ mod riff;
 mod sweep;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tests;
 
 use fast_image_resize::Resizer;
 use pictor_common::derivative::Derivative;
 
 pub(crate) use hot::Deriver;
-pub use pass::{Pass, PassError, Problem, Tally, Wanted};
 pub(crate) use pass::kept;
+pub use pass::{Pass, PassError, Problem, Tally, Wanted};
 use picture::Picture;
 pub use pool::Pool;
 pub(crate) use sweep::run as sweep;

@@ -63,9 +63,14 @@ fn formats_and_sizes_are_those_asked_for_and_the_bytes_the_same_each_time() {
 #[test]
 fn what_is_transparent_leaves_no_fringe() {
     // Invisible green beside opaque red.
-    let image = RgbaImage::from_fn(64, 64, |x, _| {
-        if x % 8 < 4 { Rgba([255, 0, 0, 255]) } else { Rgba([0, 255, 0, 0]) }
-    });
+    let image =
+        RgbaImage::from_fn(
+            64,
+            64,
+            |x, _| {
+                if x % 8 < 4 { Rgba([255, 0, 0, 255]) } else { Rgba([0, 255, 0, 0]) }
+            },
+        );
     let image = file(image, ImageFormat::Png);
     let (_, small) = one(&image, "8x8 png");
     for pixel in small.into_rgba8().pixels().filter(|pixel| pixel[3] > 8) {

@@ -153,14 +153,14 @@ async fn carried_out(
     output: &Output,
 ) -> anyhow::Result<Tally> {
     let bar = output.terminal.then(|| {
-        let style = ProgressStyle::with_template("{bar:24} {pos}/{len} images derived from {msg}");
+        let style = ProgressStyle::with_template("{bar:24} {pos}/{len} images, {msg}");
         ProgressBar::new(batch.counts.done).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
     });
     let mut tally = Tally::default();
     let show = |tally: &Tally| {
         if let Some(bar) = &bar {
             bar.set_position(tally.images);
-            bar.set_message(format!("{} made", tally.made));
+            bar.set_message(format!("{} derivatives made", tally.made));
         }
     };
     let ended = pass.batch(queue, batch, &mut tally, show).await;

@@ -13,6 +13,7 @@ mod cost;
 mod death;
 mod demo;
 mod deploy;
+mod derive;
 mod disk;
 mod doctor;
 mod errors;

@@ -83,8 +83,8 @@ async fn a_batch_gets_its_derivatives_in_a_bucket() {
 async fn what_a_killed_worker_did_not_derive_is_made_afterwards() {
     let world = World::start(quick());
     world.catalogue("shop.csv", 0..30);
-    // Large enough that the images are stored long before all is derived.
-    let words = ["--derive", "1500x1500 contain png upscale", "--derive", "1400w webp upscale"];
+    // More than one thread derives from before the last image is stored.
+    let words = ["--derive", "300x300 contain png upscale", "--derive", "280w webp upscale"];
     world.json(&[&["submit", "shop.csv", "--run-id", "b"], &words[..]].concat());
     let mut worker = world.worker("w", 16, &[]);
     world.ended("b", PATIENCE).await;
@@ -177,7 +177,10 @@ fn words_that_mean_nothing_are_refused_before_anything_is_queued() {
     let refused = world.run(&["submit", "own.csv"]);
     assert_eq!(refused.status.code(), Some(2));
     let told = String::from_utf8_lossy(&refused.stderr);
-    assert!(told.contains("row 1") && told.contains("derive") && told.contains("png loses nothing"), "{told}");
+    assert!(
+        told.contains("row 1") && told.contains("derive") && told.contains("png loses nothing"),
+        "{told}"
+    );
     let list = r#"{"id": "a", "prompt": "a mug", "derive": ["256 cover", "1200w jpeg"]}"#;
     fs::write(world.path("own.jsonl"), list).unwrap();
     let plan = world.json(&["submit", "own.jsonl", "--dry-run"]);

@@ -14,6 +14,7 @@ mod death;
 mod demo;
 mod deploy;
 mod derive;
+mod derive_speed;
 mod disk;
 mod doctor;
 mod errors;

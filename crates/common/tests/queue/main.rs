@@ -6,6 +6,7 @@ mod books;
 mod budget;
 mod claiming;
 mod clocks;
+mod deriving;
 mod doubt;
 mod ending;
 mod fairness;

@@ -218,6 +218,7 @@ local function close_if_complete(batch)
   if num(b[2]) + num(b[3]) + num(b[4]) + num(b[7]) >= num(b[6]) then
     call('HSET', key('batch', batch), 'state', 'complete', 'completed', int(NOW))
     event('complete', '', batch)
+    if call('HEXISTS', key('batch', batch), 'derive') == 1 then call('ZADD', key('derive'), int(NOW), batch) end
   end
 end
 

@@ -109,6 +109,8 @@ pub(crate) enum Command {
     Batch(commands::batch::BatchCommand),
     /// Write a table of rows, images, costs and errors
     Results(commands::results::ResultsArgs),
+    /// Make resized or re-encoded copies of images that are there; costs nothing
+    Derive(commands::derive::DeriveArgs),
     /// Compare what Redis, the store and the ledger say of a batch; make again what is gone, where asked
     Verify(commands::verify::VerifyArgs),
     /// Know prices before you start

@@ -22,6 +22,9 @@ use live::{Batches, Name};
 /// A shell that asks sets this variable to its name.
 pub(crate) const VARIABLE: &str = "PICTOR_COMPLETE";
 
+/// Derivatives that many shops want.
+const DERIVATIVES: &[&str] = &["256x256 cover webp q80", "1200w jpeg", "2048 contain png"];
+
 /// Where values of an argument come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
@@ -97,6 +100,10 @@ const PLACES: &[(&str, &str, Source)] = &[
     ("run", "out", Source::Directories),
     ("results", "store", Source::Directories),
     ("results", "to", Source::Directories),
+    ("derive", "store", Source::Directories),
+    ("derive", "image", Source::Assets),
+    ("*", "derive", Source::Words(DERIVATIVES)),
+    ("*", "derivative", Source::Words(DERIVATIVES)),
     ("verify", "store", Source::Directories),
     ("budget set", "words", Source::Words(&["total", "per-day", "tenant", "batch", "none", "settings"])),
 ];

@@ -23,6 +23,7 @@ use config::{Value, ValueKind};
 use pictor_common::{
     batch::{OnUnknown, check_name},
     catalogue::Catalogue,
+    derivative::{self, Derivative},
 };
 use pictor_store::{PublicBase, S3Settings};
 use secrecy::SecretString;
@@ -52,6 +53,7 @@ const SECTIONS: &[&str] = &[
     "schedule",
     "catalogue",
     "data_dir",
+    "derive",
     "log",
     "log_format",
 ];
@@ -79,6 +81,8 @@ pub(crate) struct Settings {
     pub(crate) ledger: LedgerSettings,
     pub(crate) schedule: ScheduleSettings,
     pub(crate) catalogue: Catalogue,
+    /// What is derived from every image, unless it is said of a batch.
+    pub(crate) derive: Vec<Derivative>,
     /// Where the private Redis and the spool live.
     pub(crate) data_dir: PathBuf,
     pub(crate) log: Option<String>,
@@ -124,6 +128,8 @@ pub(crate) struct WorkerSettings {
     #[serde(default, deserialize_with = "address")]
     pub(crate) listen: Option<SocketAddr>,
     drain_seconds: u64,
+    #[serde(default)]
+    derive_threads: Option<usize>,
 }
 
 impl WorkerSettings {
@@ -138,6 +144,12 @@ impl WorkerSettings {
             OnUnknown::Retry => self.max_unknown,
             OnUnknown::Park => 0,
         }
+    }
+
+    /// Images that are derived from at once: half the cores, unless it is said; more than there are gain nothing.
+    pub(crate) fn derive_threads(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        self.derive_threads.unwrap_or(cores / 2).clamp(1, cores)
     }
 
     pub(crate) const fn drain(&self) -> Duration {
@@ -333,8 +345,23 @@ struct Sections {
     schedule: ScheduleSettings,
     catalogue: CatalogueSettings,
     accounts: BTreeMap<String, account::Fields>,
+    derive: Vec<Derivative>,
     log: Option<String>,
     log_format: LogFormat,
+}
+
+/// A list of words, or one text of several.
+fn derivatives(whole: &Table) -> anyhow::Result<Vec<Derivative>> {
+    let Some(value) = whole.get("derive") else { return Ok(Vec::new()) };
+    let texts = match value.clone().into_array() {
+        Ok(values) => values,
+        Err(_one) => vec![value.clone()],
+    };
+    let mut list = Vec::new();
+    for text in texts {
+        derivative::add(&mut list, derivative::of_cell(&text.into_string()?)?)?;
+    }
+    Ok(list)
 }
 
 impl Sections {
@@ -357,6 +384,7 @@ impl Sections {
             schedule: section(whole, "schedule")?,
             catalogue: section(whole, "catalogue")?,
             accounts: account::fields(whole)?,
+            derive: derivatives(whole).context("settings: derive")?,
             log: whole.get("log").cloned().and_then(|value| value.into_string().ok()),
             log_format: log_format.context("settings: log_format")?.unwrap_or_default(),
         })
@@ -368,7 +396,7 @@ fn assemble(
     profile: Option<String>,
     environment: &BTreeMap<String, String>,
 ) -> anyhow::Result<Settings> {
-    let Sections { redis, store, worker, budget, ledger, schedule, catalogue, accounts, log, log_format } =
+    let Sections { redis, store, worker, budget, ledger, schedule, catalogue, accounts, derive, log, log_format } =
         Sections::read(&layers.values)?;
     let catalogue = catalogue_with(catalogue.file.as_deref())?;
     let data_dir = layers.text(&["data_dir"]).map(PathBuf::from);
@@ -382,6 +410,7 @@ fn assemble(
         ledger,
         schedule,
         catalogue,
+        derive,
         log,
         log_format,
         redis,

@@ -11,6 +11,7 @@ use clap::Args;
 use pictor_common::{
     MicroUsd,
     batch::{Band, OnUnknown, check_name},
+    derivative::{self, Derivative},
     queue::{CapOf, Counter, Queue, Setter, Submitted},
     store::Store,
 };
@@ -185,6 +186,11 @@ pub(crate) struct BatchArgs {
     /// which sends it never again unless `pictor failed retry` asks. For an image shared with another batch, park holds
     #[arg(long, value_name = "retry|park")]
     pub(crate) on_unknown: Option<OnUnknown>,
+    /// Make this of every image too, locally and free, such as '256x256 cover webp q80', '1200w jpeg' or '2048 contain png';
+    /// up to 16. A column `derive` asks for more of its row's images. `pictor derive` makes others later [default: those of
+    /// the settings]
+    #[arg(long, value_name = "WORDS")]
+    pub(crate) derive: Vec<String>,
     /// Say what is new and what it would cost, and stop
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -282,6 +288,10 @@ impl BatchArgs {
             cap,
             on_unknown: self.on_unknown,
             deadline: None,
+            derive: match derivatives(&self.derive)? {
+                said if said.is_empty() => settings.derive.clone(),
+                said => said,
+            },
         })
     }
 }
@@ -310,6 +320,17 @@ pub(crate) struct Prepared {
     cap: Option<MicroUsd>,
     on_unknown: Option<OnUnknown>,
     deadline: Option<u64>,
+    derive: Vec<Derivative>,
+}
+
+/// What `--derive` names.
+pub(crate) fn derivatives(words: &[String]) -> anyhow::Result<Vec<Derivative>> {
+    let mut list = Vec::new();
+    for words in words {
+        let named = derivative::of_cell(words).and_then(|named| derivative::add(&mut list, named));
+        named.map_err(|wrong| refused(format!("--derive {wrong}")))?;
+    }
+    Ok(list)
 }
 
 impl Prepared {
@@ -359,6 +380,9 @@ impl Prepared {
             checked.head.cap = self.cap;
             checked.head.on_unknown = self.on_unknown;
             checked.head.deadline = self.deadline;
+            if !self.derive.is_empty() {
+                checked.head.derive = Some(self.derive.clone());
+            }
             let rejected = rejected::keep(request, &checked, self.rejected.as_deref(), output)?;
             match checked.skipped.errors.clone().filter(|_| checked.rows == 0) {
                 Some(bad) => Err(bad.into()),

@@ -23,6 +23,7 @@ if [ "$name" = upgrade ]; then
     PICTOR_OLDER=$(tools/older.sh)
     export PICTOR_OLDER
 fi
+if [ "$name" = derive ]; then tools/install.sh vips; fi
 PICTOR_PROVE=full cargo test $where --locked -- --ignored --nocapture --test-threads 1 "$module"
 written=docs/measured/$name.md
 [ -e "$written" ] || written=docs/measured/${name%%-*}.md

@@ -1,6 +1,6 @@
 //! `pictor asset`: one image, with everything known of it.
 
-mod find;
+pub(super) mod find;
 mod trace;
 
 use clap::Subcommand;

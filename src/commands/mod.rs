@@ -8,6 +8,7 @@ pub(crate) mod budget;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
+pub(crate) mod derive;
 pub(crate) mod doctor;
 pub(crate) mod failed;
 pub(crate) mod lane;
@@ -87,6 +88,7 @@ pub(crate) async fn perform(command: Command, flags: &Flags, output: &Output) ->
         Command::Audit(args) => Box::pin(audit::run(&args, &context)).await,
         Command::Batch(command) => Box::pin(batch::run(command, &context)).await,
         Command::Results(args) => Box::pin(results::run(args, &context)).await,
+        Command::Derive(args) => Box::pin(derive::run(args, &context)).await,
         Command::Verify(args) => Box::pin(verify::run(args, &context)).await,
         Command::Price(command) => Box::pin(price::run(command, &context)).await,
         Command::Template(command) => template::run(command, &context),

@@ -109,7 +109,9 @@ pub(crate) async fn run(mut args: SubmitArgs, context: &Context) -> anyhow::Resu
         if args.wait {
             let watch =
                 Watch { queue, batch: id, output: &context.output, stop: &context.signals.stop, lanes: None };
-            let ended = waited(context, queue, watch.until_ended().await?).await?;
+            let watched = watch.until_ended().await?;
+            super::derive::finish(context, queue, &store, &watched.batch).await?;
+            let ended = waited(context, queue, watched).await?;
             return Ok(Rejected::exit(rejected, ended));
         }
         let mut value = json!({ "batch": id, "rows": checked.rows, "plan": planned.plan, "submitted": sums });

@@ -52,11 +52,14 @@ pub(super) fn show(
         ledger: LedgerSettings { keep_days },
         schedule: ScheduleSettings { read_from },
         catalogue: _,
+        derive,
         data_dir,
         log,
         log_format,
     } = settings;
     rows.add("", &["data_dir"], data_dir.display().to_string());
+    let words: Vec<String> = derive.iter().map(ToString::to_string).collect();
+    rows.add("", &["derive"], words.join(" | "));
     rows.add("", &["log"], log.clone());
     rows.add("", &["log_format"], log_format.as_str());
     show_redis(&mut rows, redis);
@@ -73,6 +76,7 @@ pub(super) fn show(
         max_unknown,
         listen,
         drain_seconds,
+        derive_threads: _,
     } = worker;
     rows.add("worker", &["concurrency"], *concurrency);
     match spool {
@@ -88,6 +92,7 @@ pub(super) fn show(
     rows.add("worker", &["max_unknown"], *max_unknown);
     rows.add("worker", &["listen"], text(listen.map(|address| address.to_string())));
     rows.add("worker", &["drain_seconds"], *drain_seconds);
+    rows.add("worker", &["derive_threads"], worker.derive_threads());
     show_budget(&mut rows, budget);
     rows.add("ledger", &["keep_days"], *keep_days);
     rows.add("schedule", &["read_from"], read_from.clone());

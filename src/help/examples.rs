@@ -245,6 +245,20 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
     ),
     ("models", &[("Sizes, qualities and days of retirement", "pictor models")]),
     (
+        "derive",
+        &[
+            ("Make what is missing of a batch's derivatives", "pictor derive nightly-2026-11-21"),
+            (
+                "Say how many thumbnails another size would make, and make none",
+                "pictor derive nightly-2026-11-21 --derive '256x256 cover webp q80' --dry-run",
+            ),
+            (
+                "Two sizes of one image, by the id of its line",
+                "pictor derive --image mug-red --derive '1200w jpeg' --derive '2048 contain png'",
+            ),
+        ],
+    ),
+    (
         "verify",
         &[
             (

@@ -90,6 +90,7 @@ impl Life {
             fallback: None,
             on_unknown: None,
             deadline: None,
+            derive: None,
         };
         let rows: Vec<u64> = (0..self.assets).collect();
         for chunk in rows.chunks(500) {

@@ -201,6 +201,7 @@ impl Bench {
                 who: "test@here".to_owned(),
                 alerts: AlertSettings::default(),
                 keep_ledger: Duration::from_secs(600),
+                derive_threads: 1,
             },
         }
     }
@@ -223,6 +224,7 @@ fn head() -> BatchHead {
         fallback: None,
         on_unknown: None,
         deadline: None,
+        derive: None,
     }
 }
 

@@ -79,6 +79,7 @@ async fn submit(world: &World, batch: &str, prompts: std::ops::Range<u64>) {
         fallback: None,
         on_unknown: None,
         deadline: None,
+        derive: None,
     };
     let assets: Vec<_> = prompts.map(asset).collect();
     world.queue().await.submit(&head, &assets, &[], false).await.unwrap();

@@ -13,6 +13,8 @@ mod cost;
 mod death;
 mod demo;
 mod deploy;
+mod derive;
+mod derive_speed;
 mod disk;
 mod doctor;
 mod errors;

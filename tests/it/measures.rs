@@ -45,6 +45,7 @@ fn head(id: &str) -> BatchHead {
         fallback: None,
         on_unknown: None,
         deadline: None,
+        derive: None,
     }
 }
 

@@ -49,6 +49,7 @@ fn head(batch: u64) -> BatchHead {
         fallback: None,
         on_unknown: None,
         deadline: None,
+        derive: None,
     }
 }
 

@@ -301,6 +301,18 @@ impl Keys {
         self.two("askers", key.as_str())
     }
 
+    /// Sorted set: batches whose derivatives are to be made, by when they are looked at next.
+    #[must_use]
+    pub fn derive(&self) -> String {
+        self.one("derive")
+    }
+
+    /// Sorted set: batches of which some derivatives cannot be made, by how many.
+    #[must_use]
+    pub fn underived(&self) -> String {
+        self.one("underived")
+    }
+
     /// Stream: what happened lately.
     #[must_use]
     pub fn events(&self) -> String {

@@ -5,6 +5,7 @@
 pub mod asset_key;
 pub mod batch;
 pub mod catalogue;
+pub mod derivative;
 pub mod keys;
 pub mod ledger;
 pub mod metrics;

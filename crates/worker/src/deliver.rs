@@ -44,10 +44,10 @@ pub(crate) struct Delivery {
 
 impl Engine {
     /// Verifies, stores and settles an image; returns when it is in the store and the books, or
-    /// kept as rejected.
-    pub(crate) async fn deliver(&self, delivery: &Delivery) {
+    /// kept as rejected. Whether the file is the asset's image.
+    pub(crate) async fn deliver(&self, delivery: &Delivery) -> bool {
         let checked = self.check(delivery).await;
-        self.finish(delivery, checked).await;
+        self.finish(delivery, checked).await
     }
 
     /// Decodes an image, waiting until its file can be read: giving it up would buy it again.
@@ -71,15 +71,18 @@ impl Engine {
         }
     }
 
-    /// Takes a checked image to the store and the books.
-    pub(crate) async fn finish(&self, delivery: &Delivery, checked: Result<Checked, String>) {
+    /// Takes a checked image to the store and the books. Whether the file is the asset's image.
+    pub(crate) async fn finish(&self, delivery: &Delivery, checked: Result<Checked, String>) -> bool {
         match checked {
             Ok(checked) => self.keep(delivery, &checked).await,
-            Err(reason) => self.reject(delivery, &reason).await,
+            Err(reason) => {
+                self.reject(delivery, &reason).await;
+                false
+            }
         }
     }
 
-    async fn keep(&self, delivery: &Delivery, verified: &Checked) {
+    async fn keep(&self, delivery: &Delivery, verified: &Checked) -> bool {
         let attempt = delivery.attempt.clone();
         let made = self.made(delivery, verified);
         if made.cost > delivery.ceiling {
@@ -102,6 +105,7 @@ impl Engine {
         self.put_sidecar(&stamp, &delivery.spec).await;
         let used = delivery.image.usage.as_ref().map(Usage::tokens);
         self.settle_until_done(&stamp, used).await;
+        stamp.made.digest == delivery.image.digest
     }
 
     /// An object stands under our name: ours after a lost reply, or a rival's image.

@@ -22,6 +22,7 @@ use tracing::warn;
 use crate::{
     alerts::AlertSettings,
     books::Books,
+    derive::Deriver,
     health::Health,
     held::Held,
     learning::Learnt,
@@ -75,6 +76,8 @@ pub struct Settings {
     pub who: String,
     /// Who is told when a cap is nearly reached.
     pub alerts: AlertSettings,
+    /// Images that are derived from at once.
+    pub derive_threads: usize,
     /// How long ledger entries stay in Redis once they are archived.
     pub keep_ledger: Duration,
 }
@@ -114,6 +117,8 @@ pub(crate) struct Engine {
     pub(crate) books: Books,
     /// Bounds how many images are decoded at once: each takes its pixels in memory.
     pub(crate) decoders: Semaphore,
+    /// Makes derivatives of what was just made.
+    pub(crate) deriver: Deriver,
     /// Bounds how many images are on their way to the store at once.
     pub(crate) uploads: Semaphore,
     /// Another profile that the namespace belongs to since it was wiped.

@@ -41,7 +41,7 @@ pub(crate) async fn generate(work: Work, engine: Data<Arc<Engine>>) -> Result<()
     Ok(())
 }
 
-async fn perform(engine: &Engine, grant: &Grant, slot: Instant) {
+async fn perform(engine: &Arc<Engine>, grant: &Grant, slot: Instant) {
     let mut attempt = unsent_attempt(grant);
     let intent = Record::Intent {
         attempt: attempt.clone(),
@@ -143,7 +143,7 @@ async fn give_back(engine: &Engine, grant: &Grant) {
     }
 }
 
-async fn send(engine: &Engine, grant: &Grant, mut attempt: Attempt, epoch: u64) {
+async fn send(engine: &Arc<Engine>, grant: &Grant, mut attempt: Attempt, epoch: u64) {
     let Some(lane) = engine.lanes.get(&grant.lane) else {
         error!(lane = grant.lane, "claimed for a lane this worker does not have");
         give_back(engine, grant).await;
@@ -190,7 +190,7 @@ fn count(engine: &Engine, attempt: &Attempt, answer: &Answer, verdict: &Verdict)
     }
 }
 
-async fn received_image(engine: &Engine, grant: &Grant, mut attempt: Attempt, received: Received) {
+async fn received_image(engine: &Arc<Engine>, grant: &Grant, mut attempt: Attempt, received: Received) {
     engine.room.note(received.bytes);
     engine.held.received(&attempt.token);
     let image = Image {
@@ -212,7 +212,9 @@ async fn received_image(engine: &Engine, grant: &Grant, mut attempt: Attempt, re
         image,
         bad_answers: grant.bad_answers,
     };
-    engine.deliver(&delivery).await;
+    if engine.deliver(&delivery).await {
+        engine.derive_soon(&delivery).await;
+    }
     remove(&delivery.file);
     engine.journal.note(Record::Ended { token });
 }

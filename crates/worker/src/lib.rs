@@ -7,6 +7,7 @@ mod books;
 mod certify;
 mod claimer;
 mod deliver;
+pub mod derive;
 mod duration_text;
 mod endpoint;
 mod engine;

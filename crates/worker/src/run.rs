@@ -24,6 +24,7 @@ use tracing::{debug, info, warn};
 use crate::{
     alerts, archivist, certify,
     claimer::Claimer,
+    derive,
     endpoint::Endpoint,
     engine::{Engine, Parts, UPLOADS},
     generate::generate,
@@ -98,6 +99,7 @@ async fn work(
     let word =
         tokio::spawn(async move { stopping.queue.beat(&stopping.incarnation, &stopping.beat()).await });
     drain(&engine, working).await;
+    engine.deriver.leave().await;
     if tokio::time::timeout(FAREWELL, engine.books.all_told()).await.is_err() {
         debug!(
             "Redis is not told all that it has forgotten; what is missing is in the ledger as unknown, or in the store"
@@ -145,6 +147,7 @@ fn begin(engine: &Arc<Engine>, renewals: Renewals, work: mpsc::Sender<Work>) -> 
         tokio::spawn(watched(own(), Loop::Keys, key_watch::run(own()))),
         tokio::spawn(watched(own(), Loop::Ledger, archivist::run(own()))),
         tokio::spawn(watched(own(), Loop::Runtime, tick(own()))),
+        tokio::spawn(derive::sweep(own())),
     ]
 }
 
@@ -164,6 +167,7 @@ fn assemble(parts: Parts, counted: Arc<Counted>) -> anyhow::Result<Engine> {
     let spool = Spool::create(&parts.settings.spool, &incarnation)?;
     let room = Room::new(spool.dir(), parts.settings.spool_keep_free);
     let journal = Journal::open(&spool.dir()).context("cannot open the journal in the spool")?;
+    let derive_threads = parts.settings.derive_threads;
     let lanes: HashMap<_, _> = parts.lanes.into_iter().map(|lane| (lane.name.clone(), lane)).collect();
     Ok(Engine {
         archive: Archive::new(Arc::clone(&parts.store), parts.queue.keys().namespace()),
@@ -182,6 +186,7 @@ fn assemble(parts: Parts, counted: Arc<Counted>) -> anyhow::Result<Engine> {
         learnt: crate::learning::Learnt::default(),
         books: crate::books::Books::default(),
         decoders: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
+        deriver: derive::Deriver::new(derive_threads),
         uploads: Semaphore::new(UPLOADS),
         other_profile: Mutex::default(),
         refused: crate::refused::Refused::default(),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use pictor_common::{
     AssetKey, Spec,
+    derivative::folder,
     queue::{
         Asked, AssetDetail, AssetState, Attempts, Billed, Hints, LedgerEntry, Overview, Queue, Tried, Which,
         WorkerState, why,
@@ -25,6 +26,8 @@ use crate::{
 
 /// Batches whose reasons to wait are told.
 const BATCHES: usize = 5;
+/// Derivatives that are listed.
+const DERIVATIVES: usize = 100;
 
 /// Why an asset is not made yet.
 #[derive(Debug, Serialize)]
@@ -38,7 +41,8 @@ pub(super) async fn show(key: &AssetKey, context: &Context, queue: &Queue) -> an
     let Some(mut detail) = queue.asset_detail(key).await? else {
         return Err(refused(format!("asset {key} is unknown")));
     };
-    let place = place(key, &mut detail, context).await;
+    let (place, derivatives) = place(key, &mut detail, context).await.unzip();
+    let derivatives = derivatives.unwrap_or_default();
     let mut asked = queue.asked(key, &detail.batches).await?;
     let attempts = queue.attempts(key, &hints(&detail, &asked)).await?;
     further(key, &attempts, &mut asked, queue).await?;
@@ -47,7 +51,7 @@ pub(super) async fn show(key: &AssetKey, context: &Context, queue: &Queue) -> an
     let waits = waits_of(&detail, &overview);
     let since = since(&detail, &asked, context);
     let value = json!({
-        "key": key, "place": place, "since": since, "asset": detail.state, "detail": {
+        "key": key, "place": place, "derivatives": derivatives, "since": since, "asset": detail.state, "detail": {
             "ceiling": detail.ceiling, "payer": detail.payer, "token": detail.token, "slot": detail.slot,
             "deadline": detail.deadline, "lease_until": detail.lease_until, "retry_at": detail.retry_at,
         },
@@ -60,6 +64,8 @@ pub(super) async fn show(key: &AssetKey, context: &Context, queue: &Queue) -> an
             facts[1].1 += &format!(", for {long}");
         }
         facts.push(("place", place.clone().unwrap_or_default()));
+        let names = derivatives.iter().enumerate();
+        facts.extend(names.map(|(at, name)| (if at == 0 { "derived" } else { "" }, name.clone())));
         let mut text = lines(&facts);
         for (at, wait) in waits.iter().enumerate() {
             text += &format!("{:<9} {}\n", if at == 0 { "waits" } else { "" }, wait.text);
@@ -88,15 +94,15 @@ async fn further(
     Ok(())
 }
 
-/// Where the image is. A spec that the queue no longer has is taken from the JSON beside the image.
-async fn place(key: &AssetKey, detail: &mut AssetDetail, context: &Context) -> Option<String> {
+/// Where the image and its derivatives are. A spec that the queue no longer has is taken from the JSON beside the image.
+async fn place(key: &AssetKey, detail: &mut AssetDetail, context: &Context) -> Option<(String, Vec<String>)> {
     let object = detail.state.made.as_ref()?.object.clone();
     let url = parts::store_url(&context.settings, None);
     let store = match parts::open_store(&context.settings, url).await {
         Ok(store) => store,
         Err(error) => {
             tracing::debug!(%error, "the store cannot be opened");
-            return Some(object);
+            return Some((object, Vec::new()));
         }
     };
     if detail.state.spec.is_none()
@@ -105,7 +111,8 @@ async fn place(key: &AssetKey, detail: &mut AssetDetail, context: &Context) -> O
     {
         detail.state.spec = spec;
     }
-    Some(store.location(&object))
+    let derivatives = store.list(&folder(key), None, DERIVATIVES).await.unwrap_or_default();
+    Some((store.location(&object), derivatives.iter().map(|name| store.location(name)).collect()))
 }
 
 /// What is read of the JSON beside an image.

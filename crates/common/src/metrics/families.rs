@@ -84,6 +84,8 @@ families! {
     ALERTS = counter("pictor_budget_alerts_total", &["scope", "percent"], "Alerts of the budget that this worker announced.");
     /// Trouble with the store.
     STORE_ERRORS = counter("pictor_store_errors_total", &["kind"], "Writes of images that the store did not take; each is tried again.");
+    /// What was derived.
+    DERIVATIVES = counter("pictor_derivatives_total", &["result"], "Derivatives: made; failed, since the image cannot be decoded; or left for later.");
     /// How long the API takes.
     GENERATION = histogram("pictor_generation_seconds", &["lane", "model"], "Time from sending a request to having its image on disk.");
     /// How long the store takes.
@@ -118,6 +120,8 @@ families! {
     READY = gauge("pictor_queue_ready_assets", &["route"], "Assets that can be claimed now, on the routes this worker serves.");
     /// What is elsewhere.
     QUEUE = gauge("pictor_queue_assets", &["phase"], "Assets of the namespace: leased, retrying, in doubt, failed.");
+    /// Whose derivatives are missing.
+    DERIVATIVE_BATCHES = gauge("pictor_derivative_batches", &["state"], "Batches whose derivatives are waiting to be made, or of which some could not be made (failed).");
     /// What all have sent.
     LANE_IN_FLIGHT = gauge("pictor_lane_in_flight_requests", &["lane"], "Permits in use on the lane, of all workers.");
     /// What the API allows.

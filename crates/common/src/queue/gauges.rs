@@ -27,6 +27,10 @@ pub struct Gauges {
     pub in_doubt: u64,
     /// Assets that failed or were parked.
     pub failed: u64,
+    /// Batches whose derivatives are still to be made, or looked at.
+    pub derive: u64,
+    /// Batches of which some derivatives could not be made.
+    pub underived: u64,
     /// Money in all and of today; of tenants and open batches where they are capped.
     pub money: Vec<(CapOf, Counter)>,
     /// What there is more of than was looked at: `lanes`, `flows`, `tenants`, `batches`.
@@ -111,6 +115,8 @@ struct Answer {
     later: Told,
     doubt: Told,
     failed: Told,
+    derive: Told,
+    underived: Told,
     purses: List<(String, String, Told, Told, String)>,
     cut: List<String>,
 }
@@ -141,6 +147,8 @@ impl Queue {
             retrying: answer.later.0,
             in_doubt: answer.doubt.0,
             failed: answer.failed.0,
+            derive: answer.derive.0,
+            underived: answer.underived.0,
             money: answer.purses.0.into_iter().filter_map(purse).collect(),
             cut: answer.cut.0,
         })

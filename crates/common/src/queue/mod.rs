@@ -11,6 +11,7 @@ mod claim;
 mod commands;
 mod connection;
 mod days;
+mod derive;
 mod detail;
 mod epoch;
 mod failures;
@@ -51,6 +52,7 @@ pub use caps::{Alert, Audited, Cap, CapOf, PARTS, Setter, WasSet};
 pub use claim::{Begun, Claim, Claimed, Grant, HeldAsset, HeldPhase, Hold, LaneOffer};
 pub use commands::acl_rule;
 pub use connection::Queue;
+pub use derive::Derived;
 pub use detail::{Asked, AssetDetail};
 pub use epoch::Epoch;
 pub use failures::{

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     AssetKey, MicroUsd, Spec,
     batch::{BatchId, Line, Made},
+    derivative::Derivative,
 };
 
 /// An asset as Redis knows it.
@@ -82,6 +83,9 @@ pub struct BatchState {
     pub fallback: Option<String>,
     /// What an unknown outcome leads to, where that was said of the batch: `retry` or `park`.
     pub on_unknown: Option<String>,
+    /// What is derived from every image; rows may ask for more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub derive: Option<Vec<Derivative>>,
     /// Assets that were left to that model.
     pub substituted: u64,
     /// When it was opened, µs since 1970.
@@ -455,6 +459,7 @@ fn batch_state(id: &BatchId, fields: &HashMap<String, String>) -> Option<BatchSt
         cap: number(fields, "cap").map(MicroUsd),
         fallback: fields.get("fallback").cloned(),
         on_unknown: fields.get("on_unknown").cloned(),
+        derive: parse(fields.get("derive")),
         substituted: number(fields, "substituted").unwrap_or(0),
         created: number(fields, "created").unwrap_or(0),
         completed: number(fields, "completed"),

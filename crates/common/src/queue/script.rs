@@ -66,6 +66,8 @@ lua!(SCHEDULE_FIRE, "schedule_fire", " flags=allow-oom");
 lua!(SCHEDULE_HOLD, "schedule_hold", " flags=allow-oom");
 lua!(SCHEDULE_END, "schedule_end", " flags=allow-oom");
 lua!(SCHEDULE_STEER, "schedule_steer", " flags=allow-oom");
+lua!(DERIVE_TAKE, "derive_take", " flags=allow-oom");
+lua!(DERIVE_TELL, "derive_tell", " flags=allow-oom");
 lua!(TELLING, "telling", " flags=allow-oom");
 
 impl Lua {

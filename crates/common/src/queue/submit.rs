@@ -69,6 +69,8 @@ struct Header<'a> {
     on_unknown: Option<OnUnknown>,
     #[serde(skip_serializing_if = "Option::is_none")]
     deadline: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    derive: Option<String>,
     retry_failed: bool,
     first: u64,
     upto: u64,
@@ -147,6 +149,7 @@ impl Queue {
             fallback: head.fallback.as_deref(),
             on_unknown: head.on_unknown,
             deadline: head.deadline,
+            derive: head.derive.as_ref().map(json).transpose()?,
             retry_failed,
             first: rows().min().unwrap_or(0),
             upto: rows().max().unwrap_or(0),

@@ -7,6 +7,7 @@ mod budget;
 mod claiming;
 mod clocks;
 mod deadlines;
+mod deriving;
 mod doubt;
 mod ending;
 mod failing;

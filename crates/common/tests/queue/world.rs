@@ -252,6 +252,7 @@ pub(crate) fn head(batch: &str, tenant: &str) -> BatchHead {
         fallback: None,
         on_unknown: None,
         deadline: None,
+        derive: None,
     }
 }
 

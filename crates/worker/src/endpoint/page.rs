@@ -78,6 +78,11 @@ fn queue(page: &mut Page, saw: Option<&Gauges>) {
         .map(|(phase, count)| (vec![phase], count as f64))
     };
     page.gauge(&families::QUEUE, saw.map(phases).into_iter().flatten());
+    let underived = |gauges: &Gauges| {
+        [("waiting", gauges.derive), ("failed", gauges.underived)]
+            .map(|(state, count)| (vec![state], count as f64))
+    };
+    page.gauge(&families::DERIVATIVE_BATCHES, saw.map(underived).into_iter().flatten());
 }
 
 fn lanes(page: &mut Page, gauges: &Gauges) {

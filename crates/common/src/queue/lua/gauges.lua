@@ -1,6 +1,6 @@
 -- Looks at what a namespace holds, for metrics. Writes nothing.
 -- ARGV[1]  {routes, days}: at most 64 routes
--- Returns  {now, lanes: [[name, fields, in flight]], routes: [[route, ready]], leased, later, doubt, failed,
+-- Returns  {now, lanes: [[name, fields, in flight]], routes: [[route, ready]], leased, later, doubt, failed, derive, underived,
 --          purses: [[scope, name, spent, reserved, cap or ""]], cut: [what there is more of]}; numbers as texts
 -- Complexity O(lanes + tenants) to name them; of these looks at 100 lanes, 500 flows, 500 tenants and 200 batches at most
 
@@ -39,6 +39,7 @@ if flows_left <= 0 then cut('flows') end
 
 answer.leased, answer.later = int(call('ZCARD', key('leases'))), int(call('ZCARD', key('later')))
 answer.doubt, answer.failed = int(call('ZCARD', key('doubt'))), int(call('ZCARD', key('failures')))
+answer.derive, answer.underived = int(call('ZCARD', key('derive'))), int(call('ZCARD', key('underived')))
 
 local function show(c, of)
   answer.purses[#answer.purses + 1] = { c.scope, of, int(c.spent), int(c.reserved), c.cap and int(c.cap) or '' }

@@ -220,6 +220,7 @@ local function close_if_complete(batch)
     call('HSET', key('batch', batch), 'state', 'complete', 'completed', int(NOW))
     if b[8] then call('HDEL', key('batch', batch), 'expired', 'reason') end
     event('complete', '', batch)
+    if call('HEXISTS', key('batch', batch), 'derive') == 1 then call('ZADD', key('derive'), int(NOW), batch) end
   end
 end
 

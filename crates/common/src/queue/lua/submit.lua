@@ -1,7 +1,7 @@
 -- Puts a chunk of a batch into the queue; safe to repeat, adds only what is missing. Chunks come in the order of
 -- their rows; one that comes before its turn is refused whole.
--- ARGV[1]  {batch, tenant, band, content, source, columns, cap?, fallback?, on_unknown?, deadline?, retry_failed, first, upto, after?, epoch?, lines,
---          kinds: [[route, ceiling, tokens]], made: {number of an asset: short record or JSON}}: the first and last
+-- ARGV[1]  {batch, tenant, band, content, source, columns, cap?, fallback?, on_unknown?, deadline?, derive?, retry_failed, first, upto, after?,
+--          epoch?, lines, kinds: [[route, ceiling, tokens]], made: {number of an asset: short record or JSON}}: the first and last
 --          row, the last row of the chunk before (0 for none), the epoch in which its assets were looked up, how many
 --          lines
 -- ARGV[2]  keys of the assets, 32 bytes each
@@ -44,6 +44,10 @@ if set(request.cap) then
   recap(purse_of_batch(batch), 1, num(request.cap))
 end
 if set(request.on_unknown) then call('HSET', name, 'on_unknown', request.on_unknown) end
+if set(request.derive) then
+  call('HSET', name, 'derive', request.derive)
+  call('ZADD', key('derive'), int(NOW), batch)
+end
 
 local routes, known = old[6] or '', {}
 for route in string.gmatch(routes, '%S+') do known[route] = true end

@@ -105,6 +105,8 @@ pub(crate) enum Command {
     Batch(commands::batch::BatchCommand),
     /// Write a table of rows, images, costs and errors
     Results(commands::results::ResultsArgs),
+    /// Write one page with small pictures of a batch, to look through, search and send around
+    Gallery(commands::gallery::GalleryArgs),
     /// Compare what Redis, the store and the ledger say of a batch; make again what is gone, where asked
     Verify(commands::verify::VerifyArgs),
     /// Know prices before you start

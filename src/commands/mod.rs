@@ -9,6 +9,7 @@ pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod failed;
+pub(crate) mod gallery;
 pub(crate) mod lane;
 pub(crate) mod ledger;
 pub(crate) mod man;
@@ -76,6 +77,7 @@ pub(crate) async fn perform(command: Command, flags: &Flags, output: &Output) ->
         Command::Failed(command) => Box::pin(failed::run(command, &context)).await,
         Command::Batch(command) => Box::pin(batch::run(command, &context)).await,
         Command::Results(args) => Box::pin(results::run(args, &context)).await,
+        Command::Gallery(args) => Box::pin(gallery::run(args, &context)).await,
         Command::Verify(args) => Box::pin(verify::run(args, &context)).await,
         Command::Price(command) => Box::pin(price::run(command, &context)).await,
         Command::Template(command) => template::run(command, &context),

@@ -158,21 +158,18 @@ impl Showing<'_> {
 
     async fn feed(&self, page: &mut Page, line: &mut VecDeque<Begun>) -> anyhow::Result<Summary> {
         let id: BatchId = self.batch.id.parse()?;
+        let all = self.images(&id).await?;
         let mut pages = Pages::new(self.queue, &id, self.batch.sealed);
-        let mut progress = Progress::new(&self.context.output, self.batch.assets.min(self.args.limit))?;
-        let mut tally = Tally::new(&self.batch.id);
+        let mut tally = Tally::new(&self.batch.id, &self.context.output, all.min(self.args.limit))?;
         let mut begun = 0;
-        while begun < self.args.limit {
-            let Some(items) = pages.items().await? else { break };
+        'pages: while let Some(items) = pages.items().await? {
             for item in items {
                 anyhow::ensure!(!self.context.signals.stop.is_cancelled(), "stopped; no page was written");
                 if begun == self.args.limit {
-                    tally.summary.left_out += 1;
-                    continue;
+                    break 'pages;
                 }
                 if line.len() == AT_ONCE {
                     tally.next(line, page).await?;
-                    progress.at(tally.summary.cards);
                 }
                 let pictures = Arc::clone(self.pictures);
                 line.push_back(tokio::spawn(async move { pictures.card(item).await }));
@@ -181,28 +178,35 @@ impl Showing<'_> {
         }
         while !line.is_empty() {
             tally.next(line, page).await?;
-            progress.at(tally.summary.cards);
         }
-        if begun == self.args.limit {
-            while let Some(lines) = pages.next().await? {
-                tally.summary.left_out += lines.iter().map(|line| line.keys.len() as u64).sum::<u64>();
-            }
-        }
-        progress.end();
+        tally.progress.end();
+        tally.summary.left_out = all.saturating_sub(tally.summary.cards);
         Ok(tally.summary)
+    }
+
+    /// Images of all lines.
+    async fn images(&self, id: &BatchId) -> anyhow::Result<u64> {
+        let mut pages = Pages::new(self.queue, id, self.batch.sealed);
+        let mut images = 0;
+        while let Some(lines) = pages.next().await? {
+            images += lines.iter().map(|line| line.keys.len() as u64).sum::<u64>();
+        }
+        Ok(images)
     }
 }
 
 /// What was written so far.
-struct Tally {
+struct Tally<'a> {
     summary: Summary,
+    progress: Progress<'a>,
     /// Images in a row that the store did not give.
     away: u32,
 }
 
-impl Tally {
-    fn new(batch: &str) -> Self {
-        Self { summary: Summary { batch: batch.to_owned(), ..Summary::default() }, away: 0 }
+impl<'a> Tally<'a> {
+    fn new(batch: &str, output: &'a Output, of: u64) -> anyhow::Result<Self> {
+        let summary = Summary { batch: batch.to_owned(), ..Summary::default() };
+        Ok(Self { summary, progress: Progress::new(output, of)?, away: 0 })
     }
 
     /// Writes the oldest card that is on its way.
@@ -231,6 +235,7 @@ impl Tally {
             Picture::Small(_) => self.away = 0,
             Picture::None | Picture::Unseen(_) => {}
         }
+        self.progress.at(summary.cards);
         page.card(&card, &picture)
     }
 }
@@ -274,11 +279,10 @@ impl<'a> Progress<'a> {
 
     fn at(&mut self, cards: u64) {
         if let Some(bar) = &self.bar {
-            bar.set_length(self.of.max(cards));
             bar.set_position(cards);
         } else if self.said.elapsed() > NOTE_EVERY {
             self.said = Instant::now();
-            self.output.note(&format!("{cards} of {} images", self.of.max(cards)));
+            self.output.note(&format!("{cards} of {} images", self.of));
         }
     }
 

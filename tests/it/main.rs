@@ -18,6 +18,7 @@ mod doctor;
 mod errors;
 mod fallback;
 mod forgotten;
+mod gallery;
 mod guarantees;
 mod help;
 mod keys;

@@ -53,19 +53,25 @@ pub enum NoThumbnail {
 /// Makes a picture whose longer side has at most so many pixels.
 pub fn thumbnail(bytes: &[u8], side: u32) -> Result<Thumbnail, NoThumbnail> {
     let small = shrunk(bytes, side)?;
-    let flat = flattened(&small);
-    let (width, height) = flat.dimensions();
+    let mut flat = flattened(&small);
     let most = (f64::from(side * side) * BYTES_PER_PIXEL) as usize;
-    let mut encoded = Vec::new();
-    for quality in QUALITIES {
-        encoded.clear();
-        let encoder = JpegEncoder::new_with_quality(&mut encoded, quality);
+    let mut step = 0;
+    let bytes = loop {
+        let mut encoded = Vec::new();
+        let encoder = JpegEncoder::new_with_quality(&mut encoded, QUALITIES[step]);
         flat.write_with_encoder(encoder).map_err(undecodable)?;
-        if encoded.len() <= most {
-            break;
+        let over = encoded.len().saturating_sub(most);
+        if over == 0 || flat.width().min(flat.height()) < 2 {
+            break encoded;
         }
-    }
-    Ok(Thumbnail { bytes: encoded, width, height })
+        // Each step makes it about a fifth smaller: what is far too large skips some. Noise is made smaller at last.
+        if step + 1 == QUALITIES.len() {
+            flat = imageops::thumbnail(&flat, flat.width() / 2, flat.height() / 2);
+        }
+        step = (step + 1 + over * 3 / most).min(QUALITIES.len() - 1);
+    };
+    let (width, height) = flat.dimensions();
+    Ok(Thumbnail { bytes, width, height })
 }
 
 /// The picture at its size; only that is kept of what was decoded.

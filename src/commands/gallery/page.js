@@ -16,7 +16,9 @@
     return element;
   };
   const dollars = (micros) => "$" + (micros / 1e6).toFixed(6).replace(/0{1,4}$/, "");
-  const words = (name) => name.replaceAll("_", " ");
+  const words = (name) => (name[0] || "").toUpperCase() + name.slice(1).replaceAll("_", " ");
+  // What may have been paid is told so first, whatever stopped it.
+  const advice = (card) => about.advice[card.state === "parked" ? "unknown_outcome" : card.failure.class];
   const safe = (link) => (/^(\.{1,2}\/|https?:\/\/)/.test(link || "") ? link : null);
   const times = (size) => size.replace("x", " × ");
 
@@ -54,7 +56,7 @@
   let kind = null;
   let sorted = cards.map((_, at) => at);
   let sortedBy = "row";
-  let view = sorted;
+  let view = [];
 
   function matches(at, terms, model, size, failed) {
     const card = cards[at];
@@ -65,23 +67,40 @@
     return terms.every((term) => hay[at].includes(term));
   }
 
+  // Only so many cards are in the page at a time, and more as they come into sight: thousands would be laid out anew
+  // with every letter that is typed.
+  const PAGE = 200;
+  let drawn = 0;
+  function draw(upto) {
+    if (upto <= drawn) return;
+    list.append(...view.slice(drawn, upto).map((at) => items[at]));
+    drawn = Math.min(upto, view.length);
+    sight.unobserve(byId("more"));
+    byId("more").hidden = drawn >= view.length;
+    if (drawn < view.length) sight.observe(byId("more"));
+  }
+  const sight = new IntersectionObserver((seen) => {
+    if (seen.some((one) => one.isIntersecting)) draw(drawn + PAGE);
+  }, { rootMargin: "1500px 0px" });
+
   function update() {
     const order = byId("sort").value;
     if (order !== sortedBy) {
       sorted.sort(orders[order]);
       sortedBy = order;
-      list.append(...sorted.map((at) => items[at]));
     }
     const terms = byId("q").value.toLowerCase().split(/\s+/).filter(Boolean);
     const [model, size, failed] = ["model", "size", "class"].map((id) => byId(id).value);
-    view = [];
-    for (const at of sorted) {
-      const wanted = matches(at, terms, model, size, failed);
-      if (wanted) view.push(at);
-      if (items[at].hidden === wanted) items[at].hidden = !wanted;
+    const before = view;
+    view = sorted.filter((at) => matches(at, terms, model, size, failed));
+    if (!drawn || view.length !== before.length || view.some((at, place) => at !== before[place])) {
+      list.replaceChildren();
+      drawn = 0;
+      draw(PAGE);
     }
     const all = view.length === cards.length;
-    byId("count").textContent = all ? `${cards.length.toLocaleString("en")} images` : `${view.length.toLocaleString("en")} of ${cards.length.toLocaleString("en")} images`;
+    const different = shared.size < cards.length ? `, ${shared.size.toLocaleString("en")} different` : "";
+    byId("count").textContent = all ? `${cards.length.toLocaleString("en")} images${different}` : `${view.length.toLocaleString("en")} of ${cards.length.toLocaleString("en")} images`;
     byId("none").hidden = view.length > 0;
     for (const group of byId("problems").children) {
       group.setAttribute("aria-pressed", String(Boolean(failed) && group.dataset.name === failed));
@@ -128,19 +147,20 @@
     const groups = new Map();
     for (const card of cards) {
       if (!card.failure || (card.state !== "failed" && card.state !== "parked")) continue;
-      const group = groups.get(card.failure.class) || { count: 0, parked: 0, message: card.failure.message };
+      const name = `${card.state} ${card.failure.class}`;
+      const group = groups.get(name) || { count: 0, card };
       group.count += 1;
-      group.parked += card.state === "parked";
-      groups.set(card.failure.class, group);
+      groups.set(name, group);
     }
     const sections = [...groups].sort((a, b) => b[1].count - a[1].count);
-    for (const [name, group] of sections) {
-      const button = make("button", `problem-group${group.parked ? " parked" : ""}`);
+    for (const [, { count, card }] of sections) {
+      const name = card.failure.class;
+      const button = make("button", `problem-group ${card.state}`);
       button.type = "button";
       button.dataset.name = name;
       button.setAttribute("aria-pressed", "false");
-      button.append(make("span", "n", group.count), make("span", "class", words(name)), make("span", "said", group.message));
-      if (about.advice[name]) button.append(make("span", "do", about.advice[name]));
+      button.append(make("span", "n", count), make("span", "class", card.state === "parked" ? `${words(name)}, parked` : words(name)), make("span", "said", card.failure.message));
+      if (advice(card)) button.append(make("span", "do", advice(card)));
       button.addEventListener("click", () => {
         byId("class").value = byId("class").value === name ? "" : name;
         update();
@@ -202,9 +222,9 @@
     picture(at);
     const failure = card.failure;
     if (failure && card.state !== "waiting") {
-      say(words(failure.class), [failure.message, about.advice[failure.class]].filter(Boolean), card.state === "parked" ? "warn" : "bad");
+      say(words(failure.class), [failure.message, advice(card)].filter(Boolean), card.state === "parked" ? "warn" : "bad");
     } else if (failure) {
-      say(`Stumbled over ${words(failure.class)}, and is tried again`, failure.message, "warn");
+      say(`Stumbled, and is tried again: ${words(failure.class)}`, failure.message, "warn");
     }
     if (card.problem) say("No picture", card.problem, "bad");
     if (card.instead_of) say("Substituted", `${card.instead_of} could not make it; ${card.model} did.`);
@@ -245,6 +265,7 @@
     const small = items[at].querySelector("img");
     const large = byId("large");
     large.hidden = !small;
+    box.firstElementChild.classList.toggle("bare", !small);
     byId("nothing").hidden = Boolean(small);
     if (!small) {
       large.removeAttribute("src");
@@ -267,10 +288,14 @@
   }
   function columns() {
     const first = view[0] === undefined ? null : items[view[0]].offsetTop;
-    const end = view.findIndex((at) => items[at].offsetTop !== first);
-    return Math.max(1, end < 0 ? view.length : end);
+    const end = view.slice(0, drawn).findIndex((at) => items[at].offsetTop !== first);
+    return Math.max(1, end < 0 ? drawn : end);
   }
-  function open(item) { return item?.querySelector(".open"); }
+  function focus(place) {
+    if (place < 0) return;
+    draw(place + 1);
+    items[view[place]].querySelector(".open").focus();
+  }
 
   list.addEventListener("click", (event) => {
     const link = event.target.closest(".open");
@@ -284,9 +309,9 @@
     const item = event.target.closest(".card");
     if (step === undefined || !item || event.ctrlKey || event.metaKey || event.altKey) return;
     const place = view.indexOf(Number(item.id.slice(1)));
-    const next = Math.min(view.length - 1, Math.max(0, place + step));
+    const last = event.key === "End" ? drawn - 1 : view.length - 1;
     event.preventDefault();
-    open(items[view[next]])?.focus();
+    focus(Math.min(last, Math.max(0, place + step)));
   });
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -304,13 +329,13 @@
       byId("q").select();
     } else if (event.target === byId("q") && (event.key === "ArrowDown" || event.key === "Enter") && view.length) {
       event.preventDefault();
-      open(items[view[0]]).focus();
+      focus(0);
     } else if (event.target === byId("q") && event.key === "Escape") {
       byId("q").value = "";
       update();
     }
   });
-  box.addEventListener("close", () => { open(items[now])?.focus(); });
+  box.addEventListener("close", () => focus(view.indexOf(now)));
   box.addEventListener("click", (event) => { if (event.target === box) box.close(); });
   byId("close").addEventListener("click", () => box.close());
   byId("back").addEventListener("click", () => turn(-1));

@@ -108,7 +108,7 @@ impl<'a> Head<'a> {
             tiles.push((class, word.to_owned(), count.to_string()));
         }
         if batch.unknown.0 > 0 {
-            tiles.push(("unknown", "of it perhaps paid for nothing".to_owned(), batch.unknown.to_string()));
+            tiles.push(("unknown", "perhaps billed, no image".to_owned(), batch.unknown.to_string()));
         }
         let tile = |(class, word, value): &(&str, String, String)| {
             format!("<div class=\"tile {class}\"><dt>{word}</dt><dd>{value}</dd></div>\n")
@@ -198,21 +198,16 @@ fn card_html(number: u64, card: &Card, picture: &Picture) -> String {
     let to = card.link.clone().unwrap_or_else(|| format!("#c{number}"));
     let id = Html(&card.id).to_string();
     let take = card.take.map(|take| format!(" <span class=take>take {take}</span>")).unwrap_or_default();
-    let mut facts = Vec::new();
-    if !card.model.is_empty() {
-        facts.push(format!("<bdi>{}</bdi>", Html(&card.model)));
-    }
-    facts.extend(card.size.as_deref().map(|size| Html(&size.replace('x', "×")).to_string()));
-    facts.extend(card.cost.map(|cost| cost.to_string()));
+    let cost = card.cost.map(|cost| format!("<span class=cost>{cost}</span>")).unwrap_or_default();
     let prompt = card.prompt.as_deref().map(shortened).unwrap_or_default();
     format!(
         "<li class=\"card {state}\" id=c{number}><a class=open href=\"{to}\" rel=\"noopener noreferrer\">\
          <span class=pic>{}</span>{}<span class=words><b dir=auto>{id}</b>{take}\
-         <span class=prompt dir=auto>{}</span><span class=facts>{}</span></span></a></li>\n",
+         <span class=prompt dir=auto>{}</span><span class=facts><bdi>{}</bdi>{cost}</span></span></a></li>\n",
         inside(card, picture, &id),
         badges(card),
         Html(&prompt),
-        facts.join(" · "),
+        Html(&card.model),
         to = Html(&to),
     )
 }

@@ -111,6 +111,8 @@ pub(crate) enum Command {
     Results(commands::results::ResultsArgs),
     /// Make resized or re-encoded copies of images that are there; costs nothing
     Derive(commands::derive::DeriveArgs),
+    /// Write one page with small pictures of a batch, to look through, search and send around
+    Gallery(commands::gallery::GalleryArgs),
     /// Compare what Redis, the store and the ledger say of a batch; make again what is gone, where asked
     Verify(commands::verify::VerifyArgs),
     /// Know prices before you start

@@ -104,6 +104,7 @@ const PLACES: &[(&str, &str, Source)] = &[
     ("derive", "image", Source::Assets),
     ("*", "derive", Source::Words(DERIVATIVES)),
     ("*", "derivative", Source::Words(DERIVATIVES)),
+    ("gallery", "store", Source::Directories),
     ("verify", "store", Source::Directories),
     ("budget set", "words", Source::Words(&["total", "per-day", "tenant", "batch", "none", "settings"])),
 ];

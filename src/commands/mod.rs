@@ -11,6 +11,7 @@ pub(crate) mod demo;
 pub(crate) mod derive;
 pub(crate) mod doctor;
 pub(crate) mod failed;
+pub(crate) mod gallery;
 pub(crate) mod lane;
 pub(crate) mod ledger;
 pub(crate) mod man;
@@ -89,6 +90,7 @@ pub(crate) async fn perform(command: Command, flags: &Flags, output: &Output) ->
         Command::Batch(command) => Box::pin(batch::run(command, &context)).await,
         Command::Results(args) => Box::pin(results::run(args, &context)).await,
         Command::Derive(args) => Box::pin(derive::run(args, &context)).await,
+        Command::Gallery(args) => Box::pin(gallery::run(args, &context)).await,
         Command::Verify(args) => Box::pin(verify::run(args, &context)).await,
         Command::Price(command) => Box::pin(price::run(command, &context)).await,
         Command::Template(command) => template::run(command, &context),

@@ -3,7 +3,7 @@
 mod folder;
 mod guard;
 mod laying;
-mod links;
+pub(crate) mod links;
 pub(crate) mod pages;
 mod rows;
 mod survey;

@@ -203,6 +203,20 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "gallery",
+        &[
+            ("One page to look through, with links to the images beside it", "pictor gallery spring"),
+            (
+                "To send around: nothing in it leads elsewhere",
+                "pictor gallery spring --full none --out spring.html",
+            ),
+            (
+                "Of a bucket, with links that anybody can follow for a week",
+                "pictor gallery spring --expires 7d",
+            ),
+        ],
+    ),
+    (
         "price list",
         &[
             ("Every model", "pictor price list"),

@@ -20,6 +20,7 @@ mod doctor;
 mod errors;
 mod fallback;
 mod forgotten;
+mod gallery;
 mod guarantees;
 mod help;
 mod keys;

@@ -27,6 +27,7 @@ pub mod scan;
 mod source;
 mod spool;
 mod store_watch;
+pub mod thumbnail;
 pub mod verdict;
 pub mod verify;
 

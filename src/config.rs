@@ -8,6 +8,7 @@ mod nearest;
 mod origin;
 mod profile;
 mod show;
+mod webhook;
 mod who;
 
 use std::{
@@ -35,6 +36,7 @@ pub(crate) use budget::{BudgetSettings, TenantBudget};
 use layers::{Layers, Table};
 use origin::Origin;
 pub(crate) use show::{Row, Shown};
+pub(crate) use webhook::WebhookSettings;
 pub(crate) use who::who;
 
 use crate::cli::LogFormat;
@@ -47,6 +49,7 @@ const SECTIONS: &[&str] = &[
     "worker",
     "budget",
     "ledger",
+    "webhooks",
     "catalogue",
     "data_dir",
     "log",
@@ -74,6 +77,7 @@ pub(crate) struct Settings {
     pub(crate) worker: WorkerSettings,
     pub(crate) budget: BudgetSettings,
     pub(crate) ledger: LedgerSettings,
+    pub(crate) webhooks: BTreeMap<String, WebhookSettings>,
     pub(crate) catalogue: Catalogue,
     /// Where the private Redis and the spool live.
     pub(crate) data_dir: PathBuf,
@@ -302,6 +306,7 @@ struct Sections {
     worker: WorkerSettings,
     budget: BudgetSettings,
     ledger: LedgerSettings,
+    webhooks: webhook::All,
     catalogue: CatalogueSettings,
     accounts: BTreeMap<String, account::Fields>,
     log: Option<String>,
@@ -325,6 +330,7 @@ impl Sections {
             worker,
             budget: budget::read(whole)?,
             ledger: section(whole, "ledger")?,
+            webhooks: webhook::fields(whole)?,
             catalogue: section(whole, "catalogue")?,
             accounts: account::fields(whole)?,
             log: whole.get("log").cloned().and_then(|value| value.into_string().ok()),
@@ -338,7 +344,7 @@ fn assemble(
     profile: Option<String>,
     environment: &BTreeMap<String, String>,
 ) -> anyhow::Result<Settings> {
-    let Sections { redis, store, worker, budget, ledger, catalogue, accounts, log, log_format } =
+    let Sections { redis, store, worker, budget, ledger, webhooks, catalogue, accounts, log, log_format } =
         Sections::read(&layers.values)?;
     let catalogue = catalogue_with(catalogue.file.as_deref())?;
     let data_dir = layers.text(&["data_dir"]).map(PathBuf::from);
@@ -346,7 +352,8 @@ fn assemble(
         profile,
         data_dir: data_dir.unwrap_or_else(|| default_data_dir(redis.url.is_some(), environment)),
         store,
-        accounts: account::all(accounts, &catalogue, environment)?,
+        accounts: account::all(accounts, &catalogue, &webhooks, environment)?,
+        webhooks: webhook::all(webhooks, environment),
         worker,
         budget,
         ledger,

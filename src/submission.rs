@@ -23,7 +23,7 @@ use pictor_producer::{
 };
 
 use crate::{
-    commands::Context,
+    commands::{Context, webhooks},
     config::{Settings, who},
     exit::refused,
     output::Output,
@@ -181,6 +181,9 @@ pub(crate) struct BatchArgs {
     /// which sends it never again unless `pictor failed retry` asks. For an image shared with another batch, park holds
     #[arg(long, value_name = "retry|park")]
     pub(crate) on_unknown: Option<OnUnknown>,
+    /// Tell this webhook of the settings how the batch ends, also where it is told only of batches that name it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) webhook: Vec<String>,
     /// Say what is new and what it would cost, and stop
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -265,6 +268,7 @@ impl BatchArgs {
             max_cost,
             cap,
             on_unknown: self.on_unknown,
+            webhooks: self.webhook.clone(),
         })
     }
 }
@@ -292,6 +296,7 @@ pub(crate) struct Prepared {
     max_cost: Option<MicroUsd>,
     cap: Option<MicroUsd>,
     on_unknown: Option<OnUnknown>,
+    webhooks: Vec<String>,
 }
 
 impl Prepared {
@@ -475,6 +480,7 @@ pub(crate) async fn submit(
         let cap = (CapOf::Batch(checked.head.id.to_string()), Some(cap));
         queue.set_caps(Setter::Person, &who(), "submitted with --cap", &[cap]).await?;
     }
+    webhooks::named(&prepared.webhooks, &checked.head.id, queue, &context.settings).await?;
     match send(request, checked, &planned, queue, store, output).await {
         Err(error) if error.forgot() => {
             output.note("Redis was wiped, replaced or restarted meanwhile: everything is looked up again");

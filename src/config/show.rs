@@ -2,6 +2,7 @@
 
 mod account;
 mod rows;
+mod webhook;
 
 use std::path::{Path, PathBuf};
 
@@ -50,6 +51,7 @@ pub(super) fn show(
         worker,
         budget,
         ledger: LedgerSettings { keep_days },
+        webhooks,
         catalogue: _,
         data_dir,
         log,
@@ -89,6 +91,9 @@ pub(super) fn show(
     rows.add("worker", &["drain_seconds"], *drain_seconds);
     show_budget(&mut rows, budget);
     rows.add("ledger", &["keep_days"], *keep_days);
+    for (name, webhook) in webhooks {
+        webhook::show(&mut rows, name, webhook);
+    }
     rows.add("catalogue", &["file"], layers.text(&["catalogue", "file"]));
     let (profile, selected_by) = profile.unzip();
     Shown { profile, selected_by, file: file.map(Path::to_owned), settings: rows.done() }

@@ -28,6 +28,7 @@ use crate::{
     provider::Provider,
     refused::Refused,
     spool::{Journal, Room, Spool},
+    webhooks::Webhook,
 };
 
 /// How long a lease lasts unless it is renewed.
@@ -75,6 +76,8 @@ pub struct Settings {
     pub who: String,
     /// Who is told when a cap is nearly reached.
     pub alerts: AlertSettings,
+    /// Who is told of batches and failures.
+    pub webhooks: Vec<Webhook>,
     /// How long ledger entries stay in Redis once they are archived.
     pub keep_ledger: Duration,
 }

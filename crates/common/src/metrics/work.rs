@@ -33,6 +33,7 @@ pub struct Work {
     charged: Counter,
     alerts: Counter,
     store_errors: Counter,
+    webhooks: Counter,
     generation: Histogram,
     store_put: Histogram,
 }
@@ -58,6 +59,7 @@ impl Work {
             charged: Counter::new(&families::CHARGED),
             alerts: Counter::new(&families::ALERTS),
             store_errors: Counter::new(&families::STORE_ERRORS),
+            webhooks: Counter::new(&families::WEBHOOKS),
             generation: Histogram::new(&families::GENERATION, GENERATION_BOUNDS),
             store_put: Histogram::new(&families::STORE_PUT, PUT_BOUNDS),
         };
@@ -145,6 +147,20 @@ impl Work {
         self.alerts.add(&[alert.of.scope(), &alert.percent.to_string()], 1);
     }
 
+    /// This worker tells these webhooks.
+    pub fn tells<'n>(&self, endpoints: impl IntoIterator<Item = &'n str>) {
+        for endpoint in endpoints {
+            for outcome in ["delivered", "refused", "given_up", "dropped"] {
+                self.webhooks.add(&[endpoint, outcome], 0);
+            }
+        }
+    }
+
+    /// What became of a notice to a webhook.
+    pub fn webhook(&self, endpoint: &str, outcome: &str) {
+        self.webhooks.add(&[endpoint, outcome], 1);
+    }
+
     /// Tells all of it.
     pub fn write(&self, page: &mut Page) {
         let counters = [
@@ -160,6 +176,7 @@ impl Work {
             &self.charged,
             &self.alerts,
             &self.store_errors,
+            &self.webhooks,
         ];
         for counter in counters {
             page.counter(counter);

@@ -29,6 +29,8 @@ pub struct Gauges {
     pub failed: u64,
     /// Money in all and of today; of tenants and open batches where they are capped.
     pub money: Vec<(CapOf, Counter)>,
+    /// Endpoints of webhooks: notices that wait, and whether nothing is sent.
+    pub webhooks: Vec<(String, u64, bool)>,
     /// What there is more of than was looked at: `lanes`, `flows`, `tenants`, `batches`.
     pub cut: Vec<String>,
 }
@@ -112,6 +114,7 @@ struct Answer {
     doubt: Told,
     failed: Told,
     purses: List<(String, String, Told, Told, String)>,
+    hooks: List<(String, Told, Told)>,
     cut: List<String>,
 }
 
@@ -142,6 +145,12 @@ impl Queue {
             in_doubt: answer.doubt.0,
             failed: answer.failed.0,
             money: answer.purses.0.into_iter().filter_map(purse).collect(),
+            webhooks: answer
+                .hooks
+                .0
+                .into_iter()
+                .map(|(name, waiting, off)| (name, waiting.0, off.0 > 0))
+                .collect(),
             cut: answer.cut.0,
         })
     }

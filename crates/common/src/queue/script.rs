@@ -41,7 +41,7 @@ lua!(CLAIM, "claim", "", "money", "limiter");
 lua!(BEGIN, "begin", " flags=allow-oom", "begin_unchanged", "money", "limiter");
 lua!(EXTEND, "extend", " flags=allow-oom", "money");
 lua!(SETTLE, "settle", " flags=allow-oom", "money", "settle_made", "limiter");
-lua!(FAIL, "fail", " flags=allow-oom", "money", "limiter", "learning", "swap");
+lua!(FAIL, "fail", " flags=allow-oom", "money", "limiter", "learning", "swap", "tally");
 lua!(RELEASE, "release", " flags=allow-oom", "money", "limiter");
 lua!(REAP, "reap", " flags=allow-oom", "money", "limiter", "swap");
 lua!(CANCEL, "cancel", " flags=allow-oom");
@@ -59,6 +59,11 @@ lua!(ARCHIVE, "archive", " flags=allow-oom");
 lua!(GAUGES, "gauges", " flags=no-writes", "money");
 lua!(BOOKS, "books", " flags=allow-oom", "money");
 lua!(TELLING, "telling", " flags=allow-oom");
+lua!(HOOK_DECLARE, "hook_declare", " flags=allow-oom");
+lua!(HOOK_PUBLISH, "hook_publish", " flags=allow-oom");
+lua!(HOOK_CLAIM, "hook_claim", " flags=allow-oom");
+lua!(HOOK_DONE, "hook_done", " flags=allow-oom");
+lua!(HOOK_AGAIN, "hook_again", " flags=allow-oom");
 
 impl Lua {
     /// Runs the script with one JSON request.

@@ -12,4 +12,5 @@ for _, route in ipairs(routes_of(request.batch)) do deactivate(route, request.ba
 call('HSET', name, 'state', 'cancelled', 'reason', request.reason, 'completed', int(NOW))
 call('RPUSH', key('work'), cjson.encode({ kind = 'cancel', batch = request.batch, cursor = '-', from = 0 }))
 event('cancelled', '', request.batch)
+news_of_end(request.batch)
 return 'ok'

@@ -24,4 +24,5 @@ mod steering;
 mod submitting;
 mod swapping;
 mod weave;
+mod webhooks;
 mod world;

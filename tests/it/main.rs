@@ -40,6 +40,7 @@ mod security;
 mod skip_bad;
 mod store_contract;
 mod support;
+mod telling;
 mod templates;
 mod topology;
 mod upgrade;

@@ -23,7 +23,7 @@ const MOST_WAITING: usize = 1_000;
 /// Notices that ended and are remembered, for each endpoint.
 const KEPT: usize = 200;
 /// Who took a notice and is silent for so long has lost it.
-const BUSY: Duration = Duration::from_secs(60);
+const BUSY: Duration = Duration::from_secs(30);
 /// Batches that name an endpoint, of which that is remembered.
 const MOST_NAMED: usize = 10_000;
 

@@ -23,6 +23,7 @@ mod help;
 mod keys;
 mod layering;
 mod ledger;
+mod logs;
 mod measures;
 mod metrics;
 mod on_unknown;

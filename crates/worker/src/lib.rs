@@ -26,6 +26,7 @@ pub mod scan;
 mod source;
 mod spool;
 mod store_watch;
+mod trace;
 pub mod verdict;
 pub mod verify;
 mod webhooks;

@@ -1,4 +1,4 @@
-//! Makes notices of news: what is said, and to whom.
+//! Makes notices of news: what is said, and to whom. Nothing of a prompt is.
 
 use jiff::Timestamp;
 use pictor_common::{

@@ -132,6 +132,9 @@ pub(crate) enum Command {
     /// What may send, how fast, and why one waits
     #[command(subcommand)]
     Lane(commands::lane::LaneCommand),
+    /// Who is told of batches and failures, and what waits to be told
+    #[command(subcommand)]
+    Webhooks(commands::webhooks::WebhooksCommand),
     /// Look at one image
     #[command(subcommand)]
     Asset(commands::asset::AssetCommand),

@@ -9,6 +9,7 @@ mod nearest;
 mod origin;
 mod profile;
 mod show;
+mod webhook;
 mod who;
 
 use std::{
@@ -38,6 +39,7 @@ pub(crate) use editor::editor;
 use layers::{Layers, Table};
 use origin::Origin;
 pub(crate) use show::{Row, Shown};
+pub(crate) use webhook::WebhookSettings;
 pub(crate) use who::who;
 
 use crate::cli::LogFormat;
@@ -51,6 +53,7 @@ const SECTIONS: &[&str] = &[
     "budget",
     "ledger",
     "schedule",
+    "webhooks",
     "catalogue",
     "data_dir",
     "derive",
@@ -80,6 +83,7 @@ pub(crate) struct Settings {
     pub(crate) budget: BudgetSettings,
     pub(crate) ledger: LedgerSettings,
     pub(crate) schedule: ScheduleSettings,
+    pub(crate) webhooks: BTreeMap<String, WebhookSettings>,
     pub(crate) catalogue: Catalogue,
     /// What is derived from every image, unless it is said of a batch.
     pub(crate) derive: Vec<Derivative>,
@@ -343,6 +347,7 @@ struct Sections {
     budget: BudgetSettings,
     ledger: LedgerSettings,
     schedule: ScheduleSettings,
+    webhooks: webhook::All,
     catalogue: CatalogueSettings,
     accounts: BTreeMap<String, account::Fields>,
     derive: Vec<Derivative>,
@@ -382,6 +387,7 @@ impl Sections {
             budget: budget::read(whole)?,
             ledger: section(whole, "ledger")?,
             schedule: section(whole, "schedule")?,
+            webhooks: webhook::fields(whole)?,
             catalogue: section(whole, "catalogue")?,
             accounts: account::fields(whole)?,
             derive: derivatives(whole).context("settings: derive")?,
@@ -396,15 +402,28 @@ fn assemble(
     profile: Option<String>,
     environment: &BTreeMap<String, String>,
 ) -> anyhow::Result<Settings> {
-    let Sections { redis, store, worker, budget, ledger, schedule, catalogue, accounts, derive, log, log_format } =
-        Sections::read(&layers.values)?;
+    let Sections {
+        redis,
+        store,
+        worker,
+        budget,
+        ledger,
+        schedule,
+        webhooks,
+        catalogue,
+        accounts,
+        derive,
+        log,
+        log_format,
+    } = Sections::read(&layers.values)?;
     let catalogue = catalogue_with(catalogue.file.as_deref())?;
     let data_dir = layers.text(&["data_dir"]).map(PathBuf::from);
     Ok(Settings {
         profile,
         data_dir: data_dir.unwrap_or_else(|| default_data_dir(redis.url.is_some(), environment)),
         store,
-        accounts: account::all(accounts, &catalogue, environment)?,
+        accounts: account::all(accounts, &catalogue, &webhooks, environment)?,
+        webhooks: webhook::all(webhooks, environment),
         worker,
         budget,
         ledger,

@@ -25,7 +25,7 @@ use pictor_producer::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    commands::Context,
+    commands::{Context, webhooks},
     config::{Settings, who},
     exit::refused,
     output::Output,
@@ -191,6 +191,9 @@ pub(crate) struct BatchArgs {
     /// the settings]
     #[arg(long, value_name = "WORDS")]
     pub(crate) derive: Vec<String>,
+    /// Tell this webhook of the settings how the batch ends, also where it is told only of batches that name it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) webhook: Vec<String>,
     /// Say what is new and what it would cost, and stop
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -292,6 +295,7 @@ impl BatchArgs {
                 said if said.is_empty() => settings.derive.clone(),
                 said => said,
             },
+            webhooks: self.webhook.clone(),
         })
     }
 }
@@ -321,6 +325,7 @@ pub(crate) struct Prepared {
     on_unknown: Option<OnUnknown>,
     deadline: Option<u64>,
     derive: Vec<Derivative>,
+    webhooks: Vec<String>,
 }
 
 /// What `--derive` names.
@@ -524,6 +529,7 @@ pub(crate) async fn submit(
         let cap = (CapOf::Batch(checked.head.id.to_string()), Some(cap));
         queue.set_caps(Setter::Person, &who(), "submitted with --cap", &[cap]).await?;
     }
+    webhooks::named(&prepared.webhooks, &checked.head.id, queue, &context.settings).await?;
     match send(request, checked, &planned, queue, store, output).await {
         Err(error) if error.forgot() => {
             output.note("Redis was wiped, replaced or restarted meanwhile: everything is looked up again");

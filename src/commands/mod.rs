@@ -26,6 +26,7 @@ pub(crate) mod submit;
 pub(crate) mod template;
 pub(crate) mod verify;
 pub(crate) mod watch;
+pub(crate) mod webhooks;
 pub(crate) mod worker;
 
 use pictor_common::{
@@ -98,6 +99,7 @@ pub(crate) async fn perform(command: Command, flags: &Flags, output: &Output) ->
         Command::Ledger(command) => Box::pin(ledger::run(command, &context)).await,
         Command::Budget(command) => Box::pin(budget::run(command, &context)).await,
         Command::Lane(command) => Box::pin(lane::run(command, &context)).await,
+        Command::Webhooks(command) => Box::pin(webhooks::run(command, &context)).await,
         Command::Asset(command) => Box::pin(asset::run(command, &context)).await,
         Command::Doctor(args) => Box::pin(doctor::run(args, &context)).await,
         Command::Config(command) => config::run(&command, flags, &context),

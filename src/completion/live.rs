@@ -64,6 +64,10 @@ pub(super) fn names(source: Source, current: &OsStr, typed: &Flags) -> Vec<Name>
             let shipped = gallery::shipped().into_iter();
             shipped.map(|template| Name { value: template.name, meaning: template.description }).collect()
         }
+        Source::Webhooks => {
+            let settings = config::load(typed).map(|settings| settings.webhooks).unwrap_or_default();
+            settings.into_keys().map(bare).collect()
+        }
         // Files are another's business.
         Source::Manifests | Source::TemplateFiles | Source::Directories => Vec::new(),
         source => config::load(typed).map(|settings| set(source, current, &settings)).unwrap_or_default(),

@@ -2,6 +2,7 @@
 
 mod account;
 mod rows;
+mod webhook;
 
 use std::path::{Path, PathBuf};
 
@@ -51,6 +52,7 @@ pub(super) fn show(
         budget,
         ledger: LedgerSettings { keep_days },
         schedule: ScheduleSettings { read_from },
+        webhooks,
         catalogue: _,
         derive,
         data_dir,
@@ -96,6 +98,9 @@ pub(super) fn show(
     show_budget(&mut rows, budget);
     rows.add("ledger", &["keep_days"], *keep_days);
     rows.add("schedule", &["read_from"], read_from.clone());
+    for (name, webhook) in webhooks {
+        webhook::show(&mut rows, name, webhook);
+    }
     rows.add("catalogue", &["file"], layers.text(&["catalogue", "file"]));
     let (profile, selected_by) = profile.unzip();
     Shown { profile, selected_by, file: file.map(Path::to_owned), settings: rows.done() }

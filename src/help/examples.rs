@@ -111,6 +111,22 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "webhooks list",
+        &[
+            ("All endpoints, and whether they take what they are told", "pictor webhooks list"),
+            ("Those that need a look", "pictor webhooks list --json"),
+        ],
+    ),
+    ("webhooks show", &[("What it was told lately, and what it answered", "pictor webhooks show shop")]),
+    (
+        "webhooks retry",
+        &[
+            ("How much was given up", "pictor webhooks retry shop --dry-run"),
+            ("Let it have that, and what waits, at once", "pictor webhooks retry shop"),
+        ],
+    ),
+    ("webhooks test", &[("Send a signed event that says nothing", "pictor webhooks test shop")]),
+    (
         "status",
         &[
             ("Everything", "pictor status"),

@@ -200,6 +200,7 @@ impl Bench {
                 caps: Vec::new(),
                 who: "test@here".to_owned(),
                 alerts: AlertSettings::default(),
+                webhooks: Vec::new(),
                 keep_ledger: Duration::from_secs(600),
                 derive_threads: 1,
             },

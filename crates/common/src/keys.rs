@@ -318,4 +318,64 @@ impl Keys {
     pub fn events(&self) -> String {
         self.one("events")
     }
+
+    /// Hash: what each endpoint of webhooks wants, as JSON.
+    #[must_use]
+    pub fn hooks(&self) -> String {
+        self.one("hooks")
+    }
+
+    /// Hash: how an endpoint is: since when it is known, what it answered last, whether it is disabled.
+    #[must_use]
+    pub fn hook(&self, endpoint: &str) -> String {
+        self.two("hook", endpoint)
+    }
+
+    /// Sorted set: what is to be told to endpoints, by time.
+    #[must_use]
+    pub fn news(&self) -> String {
+        self.one("news")
+    }
+
+    /// Sorted set: `batch|endpoint` for batches that name an endpoint, by the time they were submitted.
+    #[must_use]
+    pub fn news_named(&self) -> String {
+        self.one("news_named")
+    }
+
+    /// Sorted set: causes of failures that webhooks are told of, by when they were last seen.
+    #[must_use]
+    pub fn told_causes(&self) -> String {
+        self.one("told_causes")
+    }
+
+    /// Hash: a cause of failures: tenant, class, message, how many.
+    #[must_use]
+    pub fn cause(&self, name: &str) -> String {
+        self.two("cause", name)
+    }
+
+    /// Sorted set: what waits to be told to an endpoint, by age.
+    #[must_use]
+    pub fn notices(&self, endpoint: &str) -> String {
+        self.two("notices", endpoint)
+    }
+
+    /// Sorted set: the same by when it is tried again.
+    #[must_use]
+    pub fn notices_due(&self, endpoint: &str) -> String {
+        self.two("notices_due", endpoint)
+    }
+
+    /// Sorted set: what was told to an endpoint lately, or given up.
+    #[must_use]
+    pub fn notices_past(&self, endpoint: &str) -> String {
+        self.two("notices_past", endpoint)
+    }
+
+    /// Hash: one notice.
+    #[must_use]
+    pub fn notice(&self, endpoint: &str, id: &str) -> String {
+        format!("{}notice:{endpoint}:{id}", self.prefix)
+    }
 }

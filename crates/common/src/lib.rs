@@ -15,6 +15,7 @@ pub mod queue;
 pub mod spec;
 pub mod stamp;
 pub mod store;
+pub mod webhook;
 
 pub use asset_key::AssetKey;
 pub use money::MicroUsd;

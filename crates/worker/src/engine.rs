@@ -29,6 +29,7 @@ use crate::{
     provider::Provider,
     refused::Refused,
     spool::{Journal, Room, Spool},
+    webhooks::Webhook,
 };
 
 /// How long a lease lasts unless it is renewed.
@@ -78,6 +79,8 @@ pub struct Settings {
     pub alerts: AlertSettings,
     /// Images that are derived from at once.
     pub derive_threads: usize,
+    /// Who is told of batches and failures.
+    pub webhooks: Vec<Webhook>,
     /// How long ledger entries stay in Redis once they are archived.
     pub keep_ledger: Duration,
 }

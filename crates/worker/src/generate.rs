@@ -10,7 +10,7 @@ use pictor_common::{
     queue::{Attempt, Begun, Billed, Failure, Fault, Grant, LanePause, Outcome, Unmade},
 };
 use tokio::time::Instant;
-use tracing::{Instrument as _, debug, error, info, info_span, warn};
+use tracing::{Instrument as _, debug, error, info, warn};
 
 use crate::{
     backoff_delay::retry_delay,
@@ -20,13 +20,14 @@ use crate::{
     provider::{Answer, AnswerHeaders, Ask, Received},
     source::Work,
     spool::{Image, Record},
+    trace::{self, stage},
     verdict::{FailureClass, Next, Tries, Verdict, judge},
 };
 
 /// The apalis handler.
 pub(crate) async fn generate(work: Work, engine: Data<Arc<Engine>>) -> Result<(), BoxDynError> {
     let engine = Arc::clone(&engine);
-    let span = info_span!("asset", key = %work.grant.key.short(), token = work.grant.token);
+    let span = trace::attempt(&unsent_attempt(&work.grant));
     let task = tokio::spawn(
         async move {
             let Work { grant, slot, place } = work;
@@ -48,16 +49,17 @@ async fn perform(engine: &Arc<Engine>, grant: &Grant, slot: Instant) {
         spec: Box::new(grant.spec.clone()),
         ceiling: grant.ceiling,
     };
-    if engine.journal.sync(intent).await.is_err() {
+    if engine.journal.sync(intent).instrument(stage!("intent")).await.is_err() {
         give_back(engine, grant).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
         return;
     }
-    let Some((number, epoch)) = begin(engine, grant, slot).await else {
+    let Some((number, epoch)) = begin(engine, grant, slot).instrument(stage!("begin")).await else {
         engine.journal.note(Record::Ended { token: attempt.token });
         return;
     };
     attempt.attempt = number;
+    trace::begun(number);
     send(engine, grant, attempt, epoch).await;
 }
 
@@ -174,6 +176,8 @@ async fn send(engine: &Arc<Engine>, grant: &Grant, mut attempt: Attempt, epoch: 
         let verdict = judge(&answer, &tries, &engine.patience());
         count(engine, &attempt, &answer, &verdict);
         let seen = seen(&answer);
+        trace::answered(seen.request_id.as_deref(), seen.status);
+        trace::billed(verdict.billed);
         attempt.request_id.clone_from(&seen.request_id);
         no_image(engine, grant, attempt, &verdict, Seen { epoch, latency, ..seen }).await;
     }
@@ -203,6 +207,8 @@ async fn received_image(engine: &Arc<Engine>, grant: &Grant, mut attempt: Attemp
     };
     engine.journal.note(Record::Received { token: attempt.token.clone(), image: image.clone() });
     attempt.request_id.clone_from(&image.request_id);
+    trace::answered(image.request_id.as_deref(), Some(200));
+    trace::billed(Billed::Yes);
     let token = attempt.token.clone();
     let delivery = Delivery {
         attempt,

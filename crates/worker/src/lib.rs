@@ -28,10 +28,15 @@ mod source;
 mod spool;
 mod store_watch;
 pub mod thumbnail;
+mod trace;
 pub mod verdict;
 pub mod verify;
+mod webhooks;
 
 pub use alerts::AlertSettings;
 pub use engine::{Lane, Parts, SEND_MARGIN, Settings};
 pub use run::{run, run_observed};
 pub use spool::{Leftovers, leftovers};
+pub use webhooks::{
+    Secret as WebhookSecret, Sent as WebhookSent, Verdict as WebhookVerdict, Webhook, declared, send_test,
+};

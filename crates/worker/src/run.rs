@@ -35,11 +35,13 @@ use crate::{
     reaper::declare_unknown,
     source::{Source, Work},
     spool::{Journal, Record, Room, Spool, read_journal},
-    store_watch,
+    store_watch, webhooks,
 };
 
 /// How long a worker that has ended tries to say so.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// How long it waits until webhooks are told what is left to tell, and what is on its way has been answered.
+const LAST_NEWS: Duration = Duration::from_secs(20);
 /// How long it waits for the last alerts to be told.
 const LAST_ALERTS: Duration = Duration::from_secs(15);
 
@@ -76,6 +78,8 @@ async fn work(
     let renewals = leases::start(&engine).context("cannot start the lease thread")?;
     let (work, incoming) = mpsc::channel(engine.settings.concurrency.max(1));
     let mut background = begin(&engine, renewals, work);
+    let news_ended = CancellationToken::new();
+    let news = tokio::spawn(webhooks::run(Arc::clone(&engine), news_ended.clone()));
     let endpoint = listener.map(|listener| Endpoint::start(listener, &engine));
     let endpoint = endpoint.transpose().context("cannot answer probes")?;
     if endpoint.is_some() {
@@ -111,6 +115,8 @@ async fn work(
     }
     word.abort();
     archivist::last(&engine).await;
+    news_ended.cancel();
+    finish_news(news).await;
     if let Some(endpoint) = endpoint {
         endpoint.stop().await;
     }
@@ -125,6 +131,14 @@ async fn work(
         warn!("not all that was to be told of the budget was told; the events have it");
     }
     left
+}
+
+/// A webhook that does not answer keeps nobody: another worker tells it.
+async fn finish_news(mut news: JoinHandle<()>) {
+    if tokio::time::timeout(LAST_NEWS, &mut news).await.is_err() {
+        news.abort();
+        let _ended = news.await;
+    }
 }
 
 /// Starts what runs beside the handlers.

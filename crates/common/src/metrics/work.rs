@@ -38,6 +38,7 @@ pub struct Work {
     alerts: Counter,
     store_errors: Counter,
     derivatives: Counter,
+    webhooks: Counter,
     generation: Histogram,
     store_put: Histogram,
 }
@@ -64,6 +65,7 @@ impl Work {
             alerts: Counter::new(&families::ALERTS),
             store_errors: Counter::new(&families::STORE_ERRORS),
             derivatives: Counter::new(&families::DERIVATIVES),
+            webhooks: Counter::new(&families::WEBHOOKS),
             generation: Histogram::new(&families::GENERATION, GENERATION_BOUNDS),
             store_put: Histogram::new(&families::STORE_PUT, PUT_BOUNDS),
         };
@@ -169,6 +171,20 @@ impl Work {
         self.derivatives.add(&[UNDERIVED], left);
     }
 
+    /// This worker tells these webhooks.
+    pub fn tells<'n>(&self, endpoints: impl IntoIterator<Item = &'n str>) {
+        for endpoint in endpoints {
+            for outcome in ["delivered", "refused", "given_up", "dropped"] {
+                self.webhooks.add(&[endpoint, outcome], 0);
+            }
+        }
+    }
+
+    /// What became of a notice to a webhook.
+    pub fn webhook(&self, endpoint: &str, outcome: &str) {
+        self.webhooks.add(&[endpoint, outcome], 1);
+    }
+
     /// Tells all of it.
     pub fn write(&self, page: &mut Page) {
         let counters = [
@@ -185,6 +201,7 @@ impl Work {
             &self.alerts,
             &self.store_errors,
             &self.derivatives,
+            &self.webhooks,
         ];
         for counter in counters {
             page.counter(counter);

@@ -12,7 +12,11 @@ use super::{
     packed, script,
     swap::{self, OfferArgs},
 };
-use crate::{AssetKey, MicroUsd, batch::Made};
+use crate::{
+    AssetKey, MicroUsd,
+    batch::Made,
+    webhook::{Cause, cause_of},
+};
 
 /// Class of a failure that is about what an image shows: nobody else is asked for it.
 pub const MODERATION: &str = "moderation";
@@ -274,6 +278,8 @@ struct FailRequest<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     offers: Option<&'a [OfferArgs]>,
     days: Vec<Day>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<Cause>,
 }
 
 fn json(script: &'static str, value: &impl Serialize) -> Result<String, QueueError> {
@@ -350,6 +356,8 @@ impl Queue {
             content: unmade.failure.class == MODERATION,
             offers,
             days: self.days(),
+            group: (!matches!(unmade.outcome, Outcome::Refused(_) | Outcome::Unsent(_)))
+                .then(|| cause_of(&unmade.failure.class, &unmade.failure.message)),
         };
         let answer: Vec<String> = script::FAIL.run(&self.connection, self.keys.prefix(), &request).await?;
         if answer.first().is_some_and(|word| word != swap::WANTS) {

@@ -33,6 +33,8 @@ pub struct Gauges {
     pub underived: u64,
     /// Money in all and of today; of tenants and open batches where they are capped.
     pub money: Vec<(CapOf, Counter)>,
+    /// Endpoints of webhooks: notices that wait, and whether nothing is sent.
+    pub webhooks: Vec<(String, u64, bool)>,
     /// What there is more of than was looked at: `lanes`, `flows`, `tenants`, `batches`.
     pub cut: Vec<String>,
 }
@@ -118,6 +120,7 @@ struct Answer {
     derive: Told,
     underived: Told,
     purses: List<(String, String, Told, Told, String)>,
+    hooks: List<(String, Told, Told)>,
     cut: List<String>,
 }
 
@@ -150,6 +153,12 @@ impl Queue {
             derive: answer.derive.0,
             underived: answer.underived.0,
             money: answer.purses.0.into_iter().filter_map(purse).collect(),
+            webhooks: answer
+                .hooks
+                .0
+                .into_iter()
+                .map(|(name, waiting, off)| (name, waiting.0, off.0 > 0))
+                .collect(),
             cut: answer.cut.0,
         })
     }

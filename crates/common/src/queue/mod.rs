@@ -42,6 +42,7 @@ mod submit;
 mod swap;
 mod topology;
 mod trouble;
+mod webhooks;
 mod why;
 mod workers;
 
@@ -79,6 +80,7 @@ pub use steer::{FailureAction, Moved};
 pub use submit::{Chunk, SealError, Submitted};
 pub use swap::{Offer, Parted, StandIn};
 pub use topology::{Access, BadUrl, Topology, Vote, Way};
+pub use webhooks::{Answered, CauseSeen, Declared, Due, Endpoint, News, Notice, Told, What};
 pub use why::{Why, why};
 pub use workers::{Beat, WorkerState};
 

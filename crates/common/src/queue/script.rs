@@ -41,7 +41,7 @@ lua!(CLAIM, "claim", "", "money", "limiter");
 lua!(BEGIN, "begin", " flags=allow-oom", "begin_unchanged", "money", "limiter");
 lua!(EXTEND, "extend", " flags=allow-oom", "money");
 lua!(SETTLE, "settle", " flags=allow-oom", "money", "failures", "settle_made", "limiter");
-lua!(FAIL, "fail", " flags=allow-oom", "money", "limiter", "learning", "failures", "swap");
+lua!(FAIL, "fail", " flags=allow-oom", "money", "limiter", "learning", "failures", "swap", "tally");
 lua!(RELEASE, "release", " flags=allow-oom", "money", "limiter");
 lua!(REAP, "reap", " flags=allow-oom", "money", "limiter", "failures", "swap", "deadline");
 lua!(EXPIRE, "expire", " flags=allow-oom", "deadline");
@@ -69,6 +69,11 @@ lua!(SCHEDULE_STEER, "schedule_steer", " flags=allow-oom");
 lua!(DERIVE_TAKE, "derive_take", " flags=allow-oom");
 lua!(DERIVE_TELL, "derive_tell", " flags=allow-oom");
 lua!(TELLING, "telling", " flags=allow-oom");
+lua!(HOOK_DECLARE, "hook_declare", " flags=allow-oom");
+lua!(HOOK_PUBLISH, "hook_publish", " flags=allow-oom");
+lua!(HOOK_CLAIM, "hook_claim", " flags=allow-oom");
+lua!(HOOK_DONE, "hook_done", " flags=allow-oom");
+lua!(HOOK_AGAIN, "hook_again", " flags=allow-oom");
 
 impl Lua {
     /// Runs the script with one JSON request.

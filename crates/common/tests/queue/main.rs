@@ -29,4 +29,5 @@ mod steering;
 mod submitting;
 mod swapping;
 mod weave;
+mod webhooks;
 mod world;

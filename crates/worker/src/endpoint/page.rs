@@ -22,6 +22,15 @@ pub(super) fn of(engine: &Engine, saw: Option<&Gauges>) -> String {
     queue(&mut page, saw);
     lanes(&mut page, saw.unwrap_or(&nothing));
     money(&mut page, saw.unwrap_or(&nothing));
+    let webhooks = saw.map(|gauges| gauges.webhooks.as_slice()).unwrap_or_default();
+    page.gauge(
+        &families::WEBHOOK_WAITING,
+        webhooks.iter().map(|(name, waiting, _)| (vec![name.as_str()], *waiting as f64)),
+    );
+    page.gauge(
+        &families::WEBHOOK_DISABLED,
+        webhooks.iter().map(|(name, _, off)| (vec![name.as_str()], flag(*off))),
+    );
     let cut = |gauges: &Gauges| {
         Gauges::CUTS.map(|what| (vec![what], flag(gauges.cut.iter().any(|cut| cut == what))))
     };

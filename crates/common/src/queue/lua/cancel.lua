@@ -15,4 +15,5 @@ call('HDEL', name, 'expired')
 call('ZREM', key('deadlines'), request.batch)
 call('RPUSH', key('work'), cjson.encode({ kind = 'cancel', batch = request.batch, cursor = '-', from = 0 }))
 event('cancelled', '', request.batch)
+news_of_end(request.batch)
 return 'ok'

@@ -35,6 +35,7 @@ local function expire_due(most)
       for _, route in ipairs(routes_of(batch)) do deactivate(route, batch) end
       call('HSET', name, 'state', 'cancelled', 'reason', PAST_DEADLINE, 'expired', int(NOW), 'completed', int(NOW))
       event('expired', '', batch)
+      news_of_end(batch)
       ended = ended + 1
     end
   end

@@ -2,7 +2,7 @@
 -- ARGV[1]  {key, token, billed: "no"|"yes"|"unknown", cost, outcome: "retry"|"refused"|"unsent"|"failed"|"parked",
 --           delay, max_unknown, failure, doubt?, attempt, payer, tenant?, lane, model, request_id?, pause?: {lane, delay?, reason, key?},
 --           refusal?: {epoch, dimension?, limit?, used?, requested?, wait?, slow_down}, fault?: {reason, epoch}, days,
---           content, offers?: [{model, key?, spec, route, ceiling, tokens, made?}]};
+--           content, offers?: [{model, key?, spec, route, ceiling, tokens, made?}], group?: {id, class, message}};
 --           times in µs; doubt: by a reaper, not by who held it; a pause without a delay lasts until a person lifts it,
 --           or where it names a refused key, until somebody has another; content: refused for what it shows; offers:
 --           other models may make it, and what stands in for it then; without a key, nothing does
@@ -119,6 +119,7 @@ if offers then
   wake()
 else
   count(request.key, phase, outcome)
+  tally(request.group, request.payer)
 end
 event(outcome, request.key, request.payer)
 return { outcome, int(unknowns), unpack(alerts) }

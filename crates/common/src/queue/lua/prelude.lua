@@ -210,6 +210,27 @@ local function promote(limit)
   return #due
 end
 
+-- News --------------------------------------------------------------------
+
+local MOST_NEWS = 10000
+
+-- Leaves word for webhooks, where any are declared. It is named by what it says: told twice, it is the same.
+local function news(what, at, name)
+  if call('EXISTS', key('hooks')) == 0 then return end
+  call('ZADD', key('news'), 'NX', int(num(at)), what .. '|' .. int(num(at)) .. '|' .. name)
+  local over = call('ZCARD', key('news')) - MOST_NEWS
+  if over > 0 then
+    call('ZPOPMIN', key('news'), over)
+    call('HINCRBY', key('meta'), 'news_dropped', over)
+  end
+end
+
+local function news_of_end(batch)
+  local b = call('HMGET', key('batch', batch), 'state', 'completed', 'failed', 'parked')
+  local what = num(b[3]) + num(b[4]) > 0 and 'failed' or 'completed'
+  news(b[1] == 'cancelled' and 'cancelled' or what, b[2], batch)
+end
+
 -- Counting ----------------------------------------------------------------
 
 local function close_if_complete(batch)
@@ -221,6 +242,7 @@ local function close_if_complete(batch)
     if b[8] then call('HDEL', key('batch', batch), 'expired', 'reason') end
     event('complete', '', batch)
     if call('HEXISTS', key('batch', batch), 'derive') == 1 then call('ZADD', key('derive'), int(NOW), batch) end
+    news_of_end(batch)
   end
 end
 

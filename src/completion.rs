@@ -32,6 +32,8 @@ enum Source {
     /// First digits of what failed.
     Failures,
     Lanes,
+    /// Ends of workers' names.
+    Workers,
     Tenants,
     Profiles,
     Models,
@@ -62,6 +64,8 @@ const PLACES: &[(&str, &str, Source)] = &[
     ("failed retry", "keys", Source::Failures),
     ("failed discard", "keys", Source::Failures),
     ("asset show", "asset", Source::Assets),
+    ("workers drain", "workers", Source::Workers),
+    ("workers undrain", "workers", Source::Workers),
     ("lane show", "lane", Source::Lanes),
     ("lane pause", "lane", Source::Lanes),
     ("lane limit", "lane", Source::Lanes),

@@ -15,6 +15,7 @@ mod demo;
 mod deploy;
 mod disk;
 mod doctor;
+mod drain;
 mod errors;
 mod fallback;
 mod forgotten;

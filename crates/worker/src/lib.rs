@@ -8,6 +8,7 @@ mod certify;
 mod claimer;
 mod deliver;
 mod duration_text;
+mod ending;
 mod endpoint;
 mod engine;
 mod fallback;

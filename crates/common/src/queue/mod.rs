@@ -12,6 +12,7 @@ mod commands;
 mod connection;
 mod days;
 mod detail;
+mod drain;
 mod epoch;
 mod find;
 mod finish;
@@ -47,6 +48,7 @@ pub use claim::{Begun, Claim, Claimed, Grant, HeldAsset, HeldPhase, Hold, LaneOf
 pub use commands::acl_rule;
 pub use connection::Queue;
 pub use detail::{Asked, AssetDetail};
+pub use drain::{Drain, Told, Workers};
 pub use epoch::Epoch;
 pub use find::{Bounded, NamedLine};
 pub use finish::{

@@ -7,6 +7,7 @@ mod budget;
 mod claiming;
 mod clocks;
 mod doubt;
+mod draining;
 mod ending;
 mod fairness;
 mod gauges;

@@ -96,6 +96,9 @@ pub(crate) enum Command {
     Schedule(Box<commands::schedule::ScheduleCommand>),
     /// Work on queued jobs until stopped
     Worker(commands::worker::WorkerArgs),
+    /// Who works here; end one of them in good order
+    #[command(subcommand)]
+    Workers(commands::workers::WorkersCommand),
     /// Show what is queued, running or paused, and why
     Status(commands::status::StatusArgs),
     /// Watch a batch until it has ended: pace, time left, cost, and why it waits

@@ -36,6 +36,8 @@ enum Source {
     Failures,
     Lanes,
     Schedules,
+    /// Ends of workers' names.
+    Workers,
     Tenants,
     Profiles,
     /// Endpoints of the settings.
@@ -70,6 +72,8 @@ const PLACES: &[(&str, &str, Source)] = &[
     ("*", "lane", Source::Lanes),
     ("failed retry", "by_model", Source::Models),
     ("asset show", "asset", Source::Assets),
+    ("workers drain", "workers", Source::Workers),
+    ("workers undrain", "workers", Source::Workers),
     ("lane show", "lane", Source::Lanes),
     ("lane pause", "lane", Source::Lanes),
     ("lane limit", "lane", Source::Lanes),

@@ -28,6 +28,7 @@ pub(crate) mod verify;
 pub(crate) mod watch;
 pub(crate) mod webhooks;
 pub(crate) mod worker;
+pub(crate) mod workers;
 
 use pictor_common::{
     batch::BatchId,
@@ -83,6 +84,7 @@ pub(crate) async fn perform(command: Command, flags: &Flags, output: &Output) ->
         Command::Demo(args) => Box::pin(demo::run(*args, context)).await,
         Command::Submit(args) => Box::pin(submit::run(*args, &context)).await,
         Command::Worker(args) => Box::pin(worker::run(args, &context)).await,
+        Command::Workers(command) => Box::pin(workers::run(command, &context)).await,
         Command::Status(args) => Box::pin(status::run(args, &context)).await,
         Command::Schedule(command) => Box::pin(schedule::run(*command, &context)).await,
         Command::Watch(args) => Box::pin(watch::run(args, &context)).await,

@@ -8,7 +8,7 @@ use pictor_common::{
     AssetKey,
     catalogue::Model,
     keys::Keys,
-    queue::{BatchState, Queue, QueueError},
+    queue::{BatchState, Queue, QueueError, WorkerState},
 };
 use pictor_producer::gallery;
 use pictor_worker::verdict::FailureClass;
@@ -144,6 +144,14 @@ pub(super) async fn asked(source: Source, current: &OsStr, queue: &Queue) -> Res
                 .into_iter()
                 .map(|lane| Name { value: lane.name, meaning: lane.paused.unwrap_or_default() })
                 .collect()
+        }
+        Source::Workers => {
+            let known = queue.workers().await?.workers;
+            let name = |worker: WorkerState| Name {
+                meaning: format!("{}:{}", worker.beat.host, worker.beat.pid),
+                value: worker.incarnation,
+            };
+            known.into_iter().map(name).collect()
         }
         Source::Failures => failures(queue, if current.len() > SHORT { usize::MAX } else { SHORT }).await?,
         Source::Assets => {

@@ -126,6 +126,33 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     ("webhooks test", &[("Send a signed event that says nothing", "pictor webhooks test shop")]),
+        "workers list",
+        &[
+            ("Where each runs, its version, what it holds, and its state", "pictor workers list"),
+            (
+                "Who is of an older version",
+                "pictor workers list --json | jq '.[] | select(.version != \"0.1.0\")'",
+            ),
+        ],
+    ),
+    (
+        "workers drain",
+        &[
+            (
+                "End one in good order, from anywhere, and wait until it has left",
+                "pictor workers drain 9G5FAV --wait",
+            ),
+            (
+                "All workers of a machine that is to be restarted",
+                "pictor workers drain build-7 --reason 'new kernel'",
+            ),
+            ("Everybody; what is queued waits", "pictor workers drain --all --yes"),
+        ],
+    ),
+    (
+        "workers undrain",
+        &[("Whoever was told to end and has not yet goes on", "pictor workers undrain --all")],
+    ),
     (
         "status",
         &[

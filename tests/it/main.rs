@@ -17,6 +17,7 @@ mod derive;
 mod derive_speed;
 mod disk;
 mod doctor;
+mod drain;
 mod errors;
 mod fallback;
 mod forgotten;

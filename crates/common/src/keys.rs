@@ -289,6 +289,12 @@ impl Keys {
         self.one("workers")
     }
 
+    /// Hash: workers that are to end, each JSON of who told it to and why.
+    #[must_use]
+    pub fn drains(&self) -> String {
+        self.one("drains")
+    }
+
     /// Sorted set: the flows of a tenant and band on a route, `tenant|band`, in the order submitted.
     #[must_use]
     pub fn flows(&self, route: &str, member: &str) -> String {

@@ -23,6 +23,7 @@ use crate::{
     alerts::AlertSettings,
     books::Books,
     derive::Deriver,
+    ending::Ending,
     health::Health,
     held::Held,
     learning::Learnt,
@@ -128,6 +129,8 @@ pub(crate) struct Engine {
     pub(crate) other_profile: Mutex<Option<String>>,
     /// Lanes whose API key was refused.
     pub(crate) refused: Refused,
+    /// Whether somebody told it to end once its hands are empty.
+    pub(crate) ending: Ending,
     /// Cancelled when the worker takes nothing new and sends nothing more.
     pub(crate) draining: CancellationToken,
 }
@@ -174,13 +177,15 @@ impl Engine {
             pid: std::process::id(),
             concurrency: self.settings.concurrency,
             held: self.held.count(),
-            draining: self.draining.is_cancelled(),
+            sent: Some(self.held.count().saturating_sub(self.held.unsent().len())),
+            draining: self.draining.is_cancelled() || self.ending.is_told(),
             lanes,
             other_profile: self.other_profile(),
             refused: self.refused.lanes(),
             disk_full: self.room.full(),
             layout: SCHEMA,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            heeds_drain: true,
             cannot_claim: self.health.claim_trouble(),
         }
     }

@@ -9,6 +9,7 @@ mod claimer;
 mod deliver;
 pub mod derive;
 mod duration_text;
+mod ending;
 mod endpoint;
 mod engine;
 mod fallback;

@@ -66,6 +66,8 @@ async fn work(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     allow_many_connections();
+    // It may end by itself, which stops nothing else of this process.
+    let stop = stop.child_token();
     let (speaker, alerts) = mpsc::unbounded_channel();
     parts.queue = parts.queue.with_alerts(speaker);
     let (namespace, ended) = (parts.queue.keys().namespace().to_owned(), CancellationToken::new());
@@ -96,7 +98,11 @@ async fn work(
         signal.cancelled().await;
         Ok::<(), std::io::Error>(())
     }));
-    stop.cancelled().await;
+    tokio::select! {
+        () = stop.cancelled() => {}
+        // Told through Redis; what it holds has ended by then.
+        () = engine.ending.came(&engine.held) => stop.cancel(),
+    }
     engine.draining.cancel();
     let stopping = Arc::clone(&engine);
     // Redis may be away; what was sent is waited for all the same.
@@ -204,6 +210,7 @@ fn assemble(parts: Parts, counted: Arc<Counted>) -> anyhow::Result<Engine> {
         uploads: Semaphore::new(UPLOADS),
         other_profile: Mutex::default(),
         refused: crate::refused::Refused::default(),
+        ending: crate::ending::Ending::default(),
         draining: CancellationToken::new(),
     })
 }

@@ -7,7 +7,7 @@
 
 use serde::Deserialize;
 
-use super::{Queue, QueueError};
+use super::{Drain, Queue, QueueError};
 
 /// Number of the newest layout this version knows, and makes new namespaces with.
 ///
@@ -28,6 +28,8 @@ pub struct Layout {
     pub from: Option<String>,
     /// How many workers are alive that know an older layout only, so that it stays as it is.
     pub older: u32,
+    /// Why the worker that asked is to end, where somebody [told it to](super::Queue::drain).
+    pub drain: Option<Drain>,
 }
 
 /// Whether this version works on a namespace of that layout.

@@ -13,6 +13,7 @@ mod connection;
 mod days;
 mod derive;
 mod detail;
+mod drain;
 mod epoch;
 mod failures;
 mod find;
@@ -55,6 +56,7 @@ pub use commands::acl_rule;
 pub use connection::Queue;
 pub use derive::Derived;
 pub use detail::{Asked, AssetDetail};
+pub use drain::{Drain, Told, Workers};
 pub use epoch::Epoch;
 pub use failures::{
     FailureGroup, FailureGroups, FailurePage, FailurePlace, PARKED_GROUP, Trait, UNSORTED, group_of,

@@ -57,6 +57,7 @@ lua!(REMAKE, "remake", "", "money", "failures", "swap");
 lua!(FOUND, "found", " flags=allow-oom", "money", "failures");
 lua!(PRIORITY, "priority", " flags=allow-oom");
 lua!(BEAT, "beat", " flags=allow-oom");
+lua!(DRAIN, "drain", " flags=allow-oom");
 lua!(ARCHIVE, "archive", " flags=allow-oom");
 lua!(GAUGES, "gauges", " flags=no-writes", "money");
 lua!(BOOKS, "books", " flags=allow-oom", "money");

@@ -9,6 +9,7 @@ mod clocks;
 mod deadlines;
 mod deriving;
 mod doubt;
+mod draining;
 mod ending;
 mod failing;
 mod fairness;

@@ -46,7 +46,7 @@ fn own(page: &mut Page, engine: &Engine) {
     let health = &engine.health;
     page.gauge(&families::BUILD, [(vec![env!("CARGO_PKG_VERSION")], 1.0)]);
     page.one(&families::START_TIME, health.started_seconds());
-    page.one(&families::DRAINING, flag(engine.draining.is_cancelled()));
+    page.one(&families::DRAINING, flag(engine.draining.is_cancelled() || engine.ending.is_told()));
     let reasons = unready(engine);
     let holds = |reason: &str| reasons.iter().any(|line| line.split(':').next() == Some(reason));
     page.gauge(&families::UNREADY, REASONS.map(|reason| (vec![reason], flag(holds(reason)))));

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use pictor_common::queue::{Drain, Queue, Told, WorkerState, Workers};
+use pictor_common::queue::{Drain, Queue, Drained, WorkerState, Workers};
 use serde::Serialize;
 
 use super::list::{place, short, state};
@@ -69,9 +69,9 @@ impl Order<'_> {
                 worker: worker.incarnation.clone(),
                 place: place(worker),
                 became: match became {
-                    Told::Told => "is told to end",
-                    Told::AsBefore => "was told before",
-                    Told::Gone => "has left",
+                    Drained::Told => "is told to end",
+                    Drained::AsBefore => "was told before",
+                    Drained::Gone => "has left",
                 },
             })
             .collect();
@@ -141,7 +141,7 @@ pub(super) async fn undrain(wanted: &[String], context: &Context, queue: &Queue)
             became: match now.workers.iter().find(|left| left.incarnation == worker.incarnation) {
                 None => "has ended already",
                 Some(alive) if alive.beat.draining => "is ending, and cannot go on",
-                Some(_) if became == Told::AsBefore => "was not told to end",
+                Some(_) if became == Drained::AsBefore => "was not told to end",
                 Some(_) => "goes on",
             },
         })

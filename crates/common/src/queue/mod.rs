@@ -56,7 +56,7 @@ pub use commands::acl_rule;
 pub use connection::Queue;
 pub use derive::Derived;
 pub use detail::{Asked, AssetDetail};
-pub use drain::{Drain, Told, Workers};
+pub use drain::{Drain, Drained, Workers};
 pub use epoch::Epoch;
 pub use failures::{
     FailureGroup, FailureGroups, FailurePage, FailurePlace, PARKED_GROUP, Trait, UNSORTED, group_of,

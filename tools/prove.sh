@@ -25,5 +25,6 @@ if [ "$name" = upgrade ]; then
 fi
 PICTOR_PROVE=full cargo test $where --locked -- --ignored --nocapture --test-threads 1 "$module"
 written=docs/measured/$name.md
+if [ -e "docs/$name.md" ]; then written=docs/$name.md; fi
 [ -e "$written" ] || written=docs/measured/${name%%-*}.md
 ls -l "$written"

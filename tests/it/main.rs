@@ -16,6 +16,7 @@ mod deploy;
 mod disk;
 mod doctor;
 mod errors;
+mod failed;
 mod fallback;
 mod forgotten;
 mod guarantees;

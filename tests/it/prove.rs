@@ -447,3 +447,9 @@ async fn power_cut() {
     ];
     record("power-cut", "Power cuts", &lines);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "writes docs/on-call.md: make prove-on-call"]
+async fn on_call() {
+    crate::failed::write_page().await;
+}

@@ -75,7 +75,7 @@ impl Transcript<'_> {
             .output()
             .unwrap();
         let code = output.status.code().unwrap();
-        write!(self.text, "\n```console\n$ pictor {}\n", args.join(" ")).unwrap();
+        write!(self.text, "\n```console\n$ pictor {}\n", typed(args)).unwrap();
         for part in [&output.stdout, &output.stderr] {
             self.text +=
                 &String::from_utf8_lossy(part).replace(&self.world.path("").display().to_string(), "");
@@ -84,6 +84,12 @@ impl Transcript<'_> {
         assert_eq!(code, 0, "{args:?}: {}", told(&output));
         output
     }
+}
+
+/// Words as a shell wants them.
+fn typed(args: &[&str]) -> String {
+    let word = |arg: &&str| if arg.contains(' ') { format!("'{arg}'") } else { (*arg).to_owned() };
+    args.iter().map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// A batch with three causes is mended; returns what was typed.
@@ -147,8 +153,8 @@ async fn three_causes_are_found_and_mended_with_six_commands() {
 /// Writes the page.
 pub(crate) async fn write_page() {
     let text = mend(2_000).await;
-    let head = "# A night on call\n\nA batch of 2,000 rows was submitted with three causes of failure in it. What follows was typed with only \
-        the README and the binary at hand, against the built-in simulator; the output is complete. `make prove-on-call` makes this page anew.\n";
+    let head = "# A night on call\n\nA batch of 2,000 rows was submitted with three causes of failure in it. What follows are the commands of \
+        a test, through the real binary and against the built-in simulator; the output is complete. `make prove-on-call` makes this page anew.\n";
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/on-call.md");
     fs::write(path, format!("{head}{text}")).unwrap();
 }

@@ -19,6 +19,7 @@ mod disk;
 mod doctor;
 mod drain;
 mod errors;
+mod failed;
 mod fallback;
 mod forgotten;
 mod gallery;

@@ -501,3 +501,9 @@ async fn derive() {
     assert!(ours >= vips, "slower than vipsthumbnail: {ours:.1} < {vips:.1}");
     assert!(slowed <= 2.0, "paid work is slowed by {slowed:.1} %");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "writes docs/on-call.md: make prove-on-call"]
+async fn on_call() {
+    crate::failed::write_page().await;
+}

@@ -187,7 +187,7 @@ fn waits_of(detail: &AssetDetail, overview: &Overview) -> Vec<Waits> {
         "failed" => told("failed", "it failed for good: pictor failed retry tries it again".to_owned()),
         "parked" => told(
             "parked",
-            "it may have been paid without an image: pictor failed retry tries, and may pay, again; pictor failed discard gives it up"
+            "it may have been paid without an image: pictor failed retry --parked tries, and may pay, again; pictor failed discard --parked gives it up"
                 .to_owned(),
         ),
         _ => Vec::new(),

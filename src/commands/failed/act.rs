@@ -36,7 +36,7 @@ pub(super) async fn run(
     context: &Context,
     queue: &Queue,
 ) -> anyhow::Result<Exit> {
-    let selection = which.select(context, queue).await?;
+    let selection = which.select(false, context, queue).await?;
     let found = selection.chosen.len();
     let parked = selection.chosen.iter().filter(|(_, state)| state.phase == PARKED).count();
     let words = plan_told(how, found, parked);

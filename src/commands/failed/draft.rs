@@ -1,6 +1,7 @@
 //! Specs of failures as a file that a person changes in an editor.
 
 use std::{
+    collections::HashSet,
     fmt::Write as _,
     fs,
     path::{Path, PathBuf},
@@ -93,11 +94,12 @@ impl Draft {
         let written: Written =
             toml::from_str(&text).map_err(|error| self.kept(error.to_string().trim_end()))?;
         let mut specs = Vec::with_capacity(written.failure.len());
+        let mut seen = HashSet::new();
         for Entry { key, spec } in written.failure {
             if !failed.iter().any(|(place, _)| place.key == key) {
                 return Err(self.kept(&format!("{} is none of the failures that were chosen", key.short())));
             }
-            if specs.iter().any(|(known, _)| *known == key) {
+            if !seen.insert(key.clone()) {
                 return Err(self.kept(&format!("{} stands there twice", key.short())));
             }
             if AssetKey::of(&spec) != key {

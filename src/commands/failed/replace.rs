@@ -40,7 +40,7 @@ struct Plan {
 }
 
 pub(super) async fn run(args: &RetryArgs, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
-    let selection = args.which.select(context, queue).await?;
+    let selection = args.which.select(true, context, queue).await?;
     if selection.chosen.is_empty() {
         context.output.result(&json!({ "found": 0, "replaced": 0 }), || {
             format!("no failure fits; nothing was changed\n{}", selection.left_told())

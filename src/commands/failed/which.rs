@@ -230,7 +230,12 @@ impl Which {
     }
 
     /// The failures that are meant. Refused where nothing says which.
-    pub(super) async fn select(&self, context: &Context, queue: &Queue) -> anyhow::Result<Selection> {
+    pub(super) async fn select(
+        &self,
+        with_specs: bool,
+        context: &Context,
+        queue: &Queue,
+    ) -> anyhow::Result<Selection> {
         if !self.of_keys() && !self.filter.is_given() && !self.everything {
             return Err(refused(
                 "say which: keys, --group, --class, --batch, --tenant, --model, --lane, --since, --text, --parked, \
@@ -252,7 +257,12 @@ impl Which {
         }
         self.filter
             .each(queue, &context.output, |failed| {
+                let before = selection.chosen.len();
                 self.choose(failed, &mut selection);
+                // There may be a hundred thousand of them.
+                for (_, state) in selection.chosen.iter_mut().skip(before).filter(|_| !with_specs) {
+                    (state.spec, state.failure) = (None, None);
+                }
                 Ok(true)
             })
             .await?;

@@ -99,7 +99,13 @@ fn row(item: &Item, made: Option<&Made>) -> ResultRow {
 
 /// In what an image differs from what was asked.
 fn note(item: &Item, made: Option<&Made>) -> Option<String> {
-    let other = item.instead_of.as_ref().map(|model| format!("substituted: {model} could not make it"));
+    let other = item.instead_of.as_ref().map(|model| {
+        // A person has mended it.
+        if *model == item.state.model {
+            return "replaced: asked for otherwise than the file has it".to_owned();
+        }
+        format!("substituted: {model} could not make it")
+    });
     let mismatch = made.and_then(|made| made.mismatch.clone());
     let parts: Vec<String> = other.into_iter().chain(mismatch).collect();
     (!parts.is_empty()).then(|| parts.join("; "))

@@ -494,7 +494,7 @@ fn asset_state(
         made,
         failure: parse(text_at(2)),
         stand_ins: stand_ins(fields),
-        perhaps_paid: !is_made && fields.keys().any(is_of_money),
+        perhaps_paid: !is_made && fields.keys().any(|name| is_of_money(name)),
         refused: fields.get("refused").is_some_and(|refused| refused == "content"),
     })
 }

@@ -185,13 +185,14 @@ impl Queue {
 }
 
 /// Whether a field of an asset's hash says that a request for it was or may have been paid for.
-pub(super) fn is_of_money(name: &String) -> bool {
+pub(super) fn is_of_money(name: &str) -> bool {
     name.starts_with("unknown:") || name.starts_with("paid:")
 }
 
 /// Whether an asset was or may have been paid for, or was refused for its content: then nothing stands in any more.
 fn spoken_for(fields: &HashMap<String, String>) -> bool {
-    fields.keys().any(is_of_money) || fields.get("refused").is_some_and(|refused| refused == "content")
+    fields.keys().any(|name| is_of_money(name))
+        || fields.get("refused").is_some_and(|refused| refused == "content")
 }
 
 /// What stands in for an asset, by its hash.

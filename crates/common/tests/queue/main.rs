@@ -19,6 +19,7 @@ mod keys_and_profiles;
 mod late;
 mod layouts;
 mod limiter;
+mod listing;
 mod memory;
 mod noting;
 mod orders;

@@ -129,7 +129,7 @@ async fn a_file_in_a_bucket_is_read_each_time_and_only_new_rows_cost() {
     let store = pictor_store::open(
         &place,
         &pictor_store::S3Settings {
-            path_style: true,
+            path_style: Some(true),
             region: Some("us-east-1".to_owned()),
             ..seaweed.settings()
         },

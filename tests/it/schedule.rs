@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use pictor_common::store::{Body, NewObject, Store as _};
+use pictor_common::store::{Body, NewObject};
 use pictor_simulator::Options;
 
 use crate::{

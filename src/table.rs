@@ -40,6 +40,11 @@ pub(crate) fn shortened(text: &str, most: usize) -> String {
     }
 }
 
+/// A text without what a terminal would obey.
+pub(crate) fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -22,6 +22,7 @@ use crate::{
     rehearsal::Rehearsal,
     rejected::{self, Rejected},
     submission::{self, BatchArgs, RejectedArgs, manifest},
+    table::harmless,
 };
 
 /// Causes that are told where few lines are wanted.
@@ -161,7 +162,7 @@ pub(crate) fn in_short(batch: &BatchState, groups: &[Group]) -> String {
     if groups.len() > MOST_CAUSES {
         text += &format!("\n  and {} more causes", groups.len() - MOST_CAUSES);
     }
-    text + &format!("\npictor batch show {} says more", batch.id)
+    harmless(&text) + &format!("\npictor batch show {} says more", batch.id)
 }
 
 /// A deadline as a moment that is still to come, µs since 1970.

@@ -102,7 +102,7 @@ async fn look(seen: &ScheduleState, now: u64, context: &Context, queue: &Queue) 
         upto,
         next: waits.unwrap_or_else(|| plan.next(upto)),
         look: waits.map(|_| now + WAITING),
-        waited: waits.map(|_| now),
+        waited: waits.map(|_| now).or(Some(seen.waited).filter(|waited| *waited > upto)),
         runs: &told,
         by_hand: false,
     };

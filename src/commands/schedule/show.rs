@@ -8,7 +8,10 @@ use super::{
     runs,
     source::is_allowed,
 };
-use crate::{commands::batch::state_of, table::shortened};
+use crate::{
+    commands::batch::state_of,
+    table::{harmless, shortened},
+};
 
 /// Times to come that are told.
 const NEXT: usize = 3;
@@ -87,7 +90,7 @@ impl Told {
         if let Some(batch) = &self.batch {
             text += &format!("\n  batch   {batch}");
         }
-        text + "\n"
+        harmless(&text) + "\n"
     }
 
     /// With policies and history.
@@ -109,7 +112,7 @@ impl Told {
         for run in &self.runs {
             text += &format!("  past    {}\n", self.run(run));
         }
-        text
+        harmless(&text)
     }
 
     fn run(&self, run: &Run) -> String {

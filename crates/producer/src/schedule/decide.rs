@@ -88,8 +88,8 @@ impl Decision {
 #[must_use]
 pub fn decide(policy: Policy, situation: Situation<'_>) -> Decision {
     let mut decision = Decision::default();
-    let missed =
-        |due: Timestamp| due > situation.waited && situation.now.as_second() - due.as_second() > ON_TIME;
+    let late = |due: Timestamp| situation.now.as_second() - due.as_second() > ON_TIME;
+    let missed = |due| due > situation.waited && late(due);
     for (at, due) in situation.due.iter().copied().enumerate() {
         let newer = situation.due.get(at + 1);
         let mut pass = |why: String| decision.passed.push(Passed { due, why });
@@ -98,7 +98,8 @@ pub fn decide(policy: Policy, situation: Situation<'_>) -> Decision {
         } else if let Some(newer) = newer.filter(|_| missed(due) && policy.misfire == Misfire::Once) {
             pass(format!("missed: made up for by that of {newer}"));
         } else if let Some(running) = situation.running.filter(|_| policy.overlap != Overlap::Allow) {
-            if policy.overlap == Overlap::Queue {
+            // Those that are made up for come one after the other.
+            if policy.overlap == Overlap::Queue || policy.misfire == Misfire::All && late(due) {
                 decision.waits = Some(due);
                 return decision;
             }
@@ -162,6 +163,13 @@ mod tests {
         let queue = decided(Misfire::Once, Overlap::Queue, &[DAY], DAY + 1, true);
         assert_eq!((queue.fire, queue.waits, queue.upto()), (None, Some(at(DAY)), None));
         assert_eq!(decided(Misfire::Once, Overlap::Allow, &[DAY], DAY + 1, true).fire, Some(at(DAY)));
+    }
+
+    #[test]
+    fn nights_that_are_all_made_up_for_wait_for_one_another() {
+        let two = [DAY, 2 * DAY];
+        let decision = decided(Misfire::All, Overlap::Skip, &two, 2 * DAY + 3_600, true);
+        assert_eq!((decision.waits, decision.passed.len()), (Some(at(DAY)), 0));
     }
 
     #[test]

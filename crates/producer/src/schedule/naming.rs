@@ -29,10 +29,12 @@ pub fn filled(text: &str, shown: &Zoned) -> Result<Filled, UnknownPlaceholder> {
     Ok(Filled(out + rest))
 }
 
-/// The batch of a schedule's due time: the same whoever fires it.
+/// The batch of a schedule's due time: the same whoever fires it. A cron line has no seconds; a run by hand may, and two of
+/// one minute are two.
 #[must_use]
 pub fn due_name(schedule: &str, due: &Zoned) -> String {
-    format!("{schedule}-{}", due.strftime("%Y-%m-%dT%H%M"))
+    let format = if due.second() == 0 { "%Y-%m-%dT%H%M" } else { "%Y-%m-%dT%H%M%S" };
+    format!("{schedule}-{}", due.strftime(format))
 }
 
 #[cfg(test)]
@@ -48,6 +50,13 @@ mod tests {
         assert_eq!(of("nightly-{date}", &berlin), "nightly-2027-01-01");
         assert_eq!(of("{week}.{month}.{hour}", &berlin), "2026-W53.2027-01.2027-01-01T00");
         assert_eq!(of("plain", &night), "plain");
+    }
+
+    #[test]
+    fn a_due_time_has_one_name_and_two_runs_by_hand_have_two() {
+        let name = |at: &str| due_name("nightly", &at.parse().unwrap());
+        assert_eq!(name("2026-11-22T03:00:00[UTC]"), "nightly-2026-11-22T0300");
+        assert_eq!(name("2026-11-22T03:00:07[UTC]"), "nightly-2026-11-22T030007");
     }
 
     #[test]

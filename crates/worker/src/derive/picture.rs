@@ -51,7 +51,7 @@ impl Picture {
         let coloured = decoded.color().has_color();
         let mut picture = Self::of(decoded, orientation, exif);
         if let Some(profile) = profile.filter(|profile| coloured && profile.len() <= MOST_PROFILE) {
-            picture.to_srgb(&profile);
+            picture.bring_to_srgb(&profile);
         }
         Ok(picture)
     }
@@ -71,7 +71,7 @@ impl Picture {
     }
 
     /// Applies a profile of RGB; any other, or one that cannot be read, leaves the pixels as they are.
-    fn to_srgb(&mut self, profile: &[u8]) {
+    fn bring_to_srgb(&mut self, profile: &[u8]) {
         let Ok(from) = ColorProfile::new_from_slice(profile) else { return };
         if from.color_space != DataColorSpace::Rgb {
             return;

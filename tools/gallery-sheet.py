@@ -14,7 +14,9 @@ MOST_BYTES = 400_000
 
 
 def save(image, path):
-    image.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+    image.save(path, optimize=True)
+    if path.stat().st_size > MOST_BYTES:
+        image.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
     size = path.stat().st_size
     if size > MOST_BYTES:
         sys.exit(f"gallery-sheet: {path} has {size} bytes, more than {MOST_BYTES}")

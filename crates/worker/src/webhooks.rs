@@ -29,7 +29,7 @@ pub use send::{Sent, Verdict, send_test};
 /// How often it is said which endpoints there are.
 const DECLARE_EVERY: Duration = Duration::from_secs(20);
 /// Another worker may have made notices; ours are sent at once.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_secs(3);
 /// News taken at once.
 const AT_ONCE: usize = 20;
 /// Notices sent to one endpoint at once.

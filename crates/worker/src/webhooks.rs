@@ -108,7 +108,7 @@ async fn publish(engine: &Engine) -> Result<usize, QueueError> {
         }
         for news in page {
             let notices = compose::notices(&engine.queue, &news).await?;
-            for endpoint in engine.queue.publish(&news, &notices).await? {
+            for endpoint in engine.queue.announce(&news, &notices).await? {
                 warn!(endpoint, "too much waits to be told to this webhook: the oldest was dropped");
                 engine.metrics.webhook(&endpoint, "dropped");
             }

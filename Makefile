@@ -2,12 +2,13 @@
 
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test test-valkey prove-fuzz build tools check fmt clippy doc deny tidy man pictures gallery-pictures
+.PHONY: help demo test test-valkey test-otel prove-fuzz build tools check fmt clippy doc deny tidy man pictures gallery-pictures
 
 help:
 	@echo 'make demo         build Pictor and make 200 listing images against the built-in simulator; costs nothing'
 	@echo 'make test         install what the tests need (into target/tools, or with apt/dnf as root) and run every test'
 	@echo 'make test-valkey  the tests that depend on the server, on the pinned Valkey'
+	@echo 'make test-otel    the tests of builds with OpenTelemetry (--features otel)'
 	@echo 'make build        the binary, in $(TARGET)/debug/pictor'
 	@echo 'make check        format, lints, docs, dependencies, tidiness'
 	@echo 'make tools        only what the tests need: a Redis or Valkey server, SeaweedFS, the Python openai package, strace, faketime, promtool, hadolint'
@@ -32,6 +33,10 @@ test-valkey:
 	@tools/preflight.sh test
 	@tools/test-valkey.sh
 
+# What only builds with traces have.
+test-otel: tools
+	cargo test --workspace --test it --features pictor/otel --locked -- otel::
+
 build:
 	@tools/preflight.sh build
 	cargo build --locked --bin pictor
@@ -47,6 +52,7 @@ fmt:
 
 clippy:
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --workspace --bins --features pictor/otel --locked -- -D warnings
 
 doc:
 	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --document-private-items --locked

@@ -538,6 +538,24 @@ pub(crate) fn own_variables() -> Vec<String> {
     environment().into_keys().filter(|name| name.starts_with("PICTOR_")).collect()
 }
 
+/// That traces are asked for.
+#[cfg(feature = "otel")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    /// The environment names the service.
+    pub(crate) named: bool,
+}
+
+/// Whether the environment asks for traces, by OpenTelemetry's own variables.
+#[cfg(feature = "otel")]
+pub(crate) fn traces() -> Option<Asked> {
+    let environment = environment();
+    let has = |name: &str| set(&environment, name).is_some();
+    let off = set(&environment, "OTEL_SDK_DISABLED").is_some_and(|off| off.eq_ignore_ascii_case("true"));
+    let asked = has("OTEL_EXPORTER_OTLP_ENDPOINT") || has("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
+    (asked && !off).then(|| Asked { named: has("OTEL_SERVICE_NAME") })
+}
+
 /// A directory of the user's for sockets whose path must be short.
 pub(crate) fn runtime_dir() -> PathBuf {
     let own = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| dir.is_dir());

@@ -76,9 +76,15 @@ pub(crate) async fn perform(command: Command, flags: &Flags, output: &Output) ->
     let output = &output.clone().quietly(silent);
     let usual = if silent { "error" } else { "warn" };
     let level = settings.log.as_deref().unwrap_or(if loud { "info" } else { usual });
-    output.log_to_stderr(level, settings.log_format)?;
+    let logs = output.log_to_stderr(level, settings.log_format)?;
     let signals = Signals::listen()?;
     let context = Context { settings, output: output.clone(), signals };
+    let ended = Box::pin(act(command, flags, context)).await;
+    logs.finish().await;
+    ended
+}
+
+async fn act(command: Command, flags: &Flags, context: Context) -> anyhow::Result<Exit> {
     match command {
         Command::Run(args) => Box::pin(run::run(*args, &context)).await,
         Command::Demo(args) => Box::pin(demo::run(*args, context)).await,

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use pictor_common::{
     batch::BatchId,
     queue::{Endpoint, Queue, Told},
-    webhook::Wanted,
+    webhook::{EventType, Wanted},
 };
 use pictor_worker::{WebhookVerdict, send_test};
 use serde_json::json;
@@ -188,11 +188,12 @@ fn list(endpoints: &[Endpoint], settings: &Settings) -> String {
 fn shown(endpoint: &Endpoint, notices: &[Told], settings: &Settings) -> String {
     let mut text = format!("{}\n{}\n", endpoint.name, state(endpoint, settings));
     if let Some(Wanted { events, tenants, named_only, host }) = &endpoint.wanted {
-        let events: Vec<String> = events.iter().map(ToString::to_string).collect();
+        let names: Vec<String> = events.iter().map(ToString::to_string).collect();
+        let events =
+            if names.len() == EventType::ALL.len() { "all events".to_owned() } else { names.join(", ") };
         let whose = if tenants.is_empty() { "all tenants".to_owned() } else { tenants.join(", ") };
         let which = if *named_only { ", batches that name it" } else { "" };
-        let _written =
-            writeln!(text, "at      {host}\ntold    {}\nof      {whose}{which}", events.join(", "));
+        let _written = writeln!(text, "at      {host}\ntold    {}\nof      {whose}{which}", events);
     }
     let Endpoint { delivered, waiting, given_up, dropped, .. } = endpoint;
     let _written =

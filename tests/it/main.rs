@@ -33,6 +33,8 @@ mod measures;
 mod metrics;
 mod on_unknown;
 mod openai_python;
+#[cfg(feature = "otel")]
+mod otel;
 mod outages;
 mod own_ids;
 #[cfg(target_os = "linux")]

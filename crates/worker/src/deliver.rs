@@ -166,7 +166,7 @@ impl Engine {
 
     async fn set_aside(&self, delivery: &Delivery, class: FailureClass, message: String, outcome: Outcome) {
         let attempt = &delivery.attempt;
-        warn!(key = %attempt.key, token = attempt.token, message, "paid for, and no image; the bytes are kept");
+        warn!(key = %attempt.key, token = attempt.token, said = message, "paid for, and no image; the bytes are kept");
         let object = NewObject {
             name: rejected_name(&attempt.key, &attempt.token),
             body: Body::File(delivery.file.clone()),

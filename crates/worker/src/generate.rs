@@ -276,7 +276,7 @@ async fn no_image(engine: &Engine, grant: &Grant, attempt: Attempt, verdict: &Ve
         Billed::No => MicroUsd::ZERO,
         Billed::Yes | Billed::Unknown => grant.ceiling,
     };
-    info!(class = failure.class, billed = ?verdict.billed, next = ?verdict.next, message = failure.message, "no image");
+    info!(class = failure.class, billed = ?verdict.billed, next = ?verdict.next, said = failure.message, "no image");
     let unmade = Unmade {
         billed: verdict.billed,
         cost,

@@ -29,7 +29,7 @@ pub use send::{Sent, Verdict, send_test};
 /// How often it is said which endpoints there are.
 const DECLARE_EVERY: Duration = Duration::from_secs(20);
 /// Another worker may have made notices; ours are sent at once.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_secs(3);
 /// News taken at once.
 const AT_ONCE: usize = 20;
 /// Notices sent to one endpoint at once.
@@ -108,7 +108,7 @@ async fn publish(engine: &Engine) -> Result<usize, QueueError> {
         }
         for news in page {
             let notices = compose::notices(&engine.queue, &news).await?;
-            for endpoint in engine.queue.publish(&news, &notices).await? {
+            for endpoint in engine.queue.announce(&news, &notices).await? {
                 warn!(endpoint, "too much waits to be told to this webhook: the oldest was dropped");
                 engine.metrics.webhook(&endpoint, "dropped");
             }

@@ -161,7 +161,7 @@ impl Queue {
     }
 
     /// Makes notices of news, unless somebody else has; names the endpoints for which an older one was dropped.
-    pub async fn publish(&self, news: &News, notices: &[Notice]) -> Result<Vec<String>, QueueError> {
+    pub async fn announce(&self, news: &News, notices: &[Notice]) -> Result<Vec<String>, QueueError> {
         let batch = match &news.what {
             What::Batch(_, batch) => Some(batch),
             What::Cause(..) | What::Other => None,

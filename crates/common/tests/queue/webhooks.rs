@@ -69,7 +69,7 @@ async fn publish_all(world: &World, hooks: &[&str]) -> Vec<String> {
     let mut dropped = Vec::new();
     for news in world.queue.news(2_000).await.unwrap() {
         let notices: Vec<Notice> = hooks.iter().map(|hook| notice(hook, &news)).collect();
-        dropped.extend(world.queue.publish(&news, &notices).await.unwrap());
+        dropped.extend(world.queue.announce(&news, &notices).await.unwrap());
     }
     dropped
 }
@@ -151,7 +151,8 @@ async fn whoever_publishes_first_has_published() {
     world.queue.settle(&attempt(&world.sent().await), &Made::default()).await.unwrap();
     let news = world.queue.news(10).await.unwrap().remove(0);
     let notices = [notice("shop", &news)];
-    let (one, two) = tokio::join!(world.queue.publish(&news, &notices), world.queue.publish(&news, &notices));
+    let (one, two) =
+        tokio::join!(world.queue.announce(&news, &notices), world.queue.announce(&news, &notices));
     one.unwrap();
     two.unwrap();
     assert_eq!(world.queue.notices("shop", 10).await.unwrap().len(), 1);
@@ -238,7 +239,7 @@ async fn what_waits_and_what_is_remembered_is_bounded() {
             .exec_async(&mut redis)
             .await
             .unwrap();
-        dropped.extend(world.queue.publish(&news(n), &[notice("shop", &news(n))]).await.unwrap());
+        dropped.extend(world.queue.announce(&news(n), &[notice("shop", &news(n))]).await.unwrap());
     }
     assert_eq!(dropped, ["shop"; 3]);
     let endpoint = world.queue.endpoints().await.unwrap().remove(0);

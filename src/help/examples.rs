@@ -126,6 +126,7 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     ("webhooks test", &[("Send a signed event that says nothing", "pictor webhooks test shop")]),
+    (
         "workers list",
         &[
             ("Where each runs, its version, what it holds, and its state", "pictor workers list"),

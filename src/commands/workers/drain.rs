@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use pictor_common::queue::{Drain, Queue, Drained, WorkerState, Workers};
+use pictor_common::queue::{Drain, Drained, Queue, WorkerState, Workers};
 use serde::Serialize;
 
 use super::list::{place, short, state};

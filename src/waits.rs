@@ -31,7 +31,7 @@ fn words(why: &Why, now: u64) -> String {
     match why {
         Why::Paused { reason } => format!("paused: {reason}"),
         Why::PastDeadline { deadline } => format!(
-            "past its deadline, {}; submitted again with a later --deadline, it goes on",
+            "past its deadline, {}; submitted again with a later moment as --deadline, it goes on",
             when(*deadline)
         ),
         Why::BatchCap { cap, spent, reserved } => {

@@ -130,7 +130,7 @@ async fn write(args: &GalleryArgs, context: &Context, queue: &Queue) -> anyhow::
         context.output.note(warning);
     }
     context.output.result(&summary, || summary.text())?;
-    let wrong = summary.failed + summary.parked + summary.without_picture > 0;
+    let wrong = summary.without_picture + batch.counts.failed + batch.counts.parked > 0;
     Ok(if wrong { Exit::SomeFailed } else { Exit::Done })
 }
 

@@ -2,7 +2,10 @@
 
 use clap::Args;
 use jiff::{Timestamp, tz::TimeZone};
-use pictor_common::queue::{BatchState, Queue, QueueError};
+use pictor_common::{
+    batch::BatchId,
+    queue::{BatchState, Queue, QueueError},
+};
 use pictor_producer::{
     schedule::{self, Deadline},
     submit::SubmitError,
@@ -42,7 +45,8 @@ pub(crate) struct SubmitArgs {
     #[arg(long)]
     wait: bool,
     /// Send nothing after this: the next such time of day (06:00), a moment (2026-11-23T06:00:00+01:00) or a length of
-    /// time (6h). What was sent by then is finished, the rest is given up; submitted again with a later deadline, it goes on
+    /// time (6h). What was sent by then is finished, the rest is given up. A batch keeps its deadline when it is submitted
+    /// again, unless a later moment is given: then it goes on
     #[arg(long, value_name = "TIME")]
     deadline: Option<Deadline>,
     /// Where --deadline and the {date} of --run-id are read off the clock [default: this machine's]
@@ -75,7 +79,7 @@ pub(crate) async fn run(mut args: SubmitArgs, context: &Context) -> anyhow::Resu
         .until(deadline);
     let rules = prepared.rules(settings)?;
     let request = prepared.request(&rules);
-    let (checked, rejected) = prepared.check(&request, &context.output)?;
+    let (mut checked, rejected) = prepared.check(&request, &context.output)?;
     let rejected = rejected.as_ref();
     let rehearsal =
         args.batch.dry_run.then(|| Rehearsal::new(settings, parts::store_url(settings, None))).transpose()?;
@@ -89,6 +93,9 @@ pub(crate) async fn run(mut args: SubmitArgs, context: &Context) -> anyhow::Resu
     let queue = &opened.queue;
     let done = async {
         parts::apply_budget(settings, queue).await?;
+        if let Some(stands) = standing(args.deadline.as_ref(), queue, &checked.head.id).await? {
+            checked.head.deadline = Some(stands);
+        }
         let planned = prepared.plan(&request, &checked, queue, &*store).await?;
         if args.batch.dry_run {
             let (value, text) = submission::plan_told(&checked, &planned.plan, rejected);
@@ -101,7 +108,7 @@ pub(crate) async fn run(mut args: SubmitArgs, context: &Context) -> anyhow::Resu
         let (planned, sums) = match submitted {
             Err(error) if deadline.is_some() && is_late(&error) => {
                 context.output.problem(&format!(
-                    "{error}. Its deadline passed while it was submitted: what came in by then counts"
+                    "{error}. What came in before its deadline counts; a later moment lets it go on: --deadline 2026-11-23T06:00:00Z"
                 ));
                 return Ok(Exit::SomeFailed);
             }
@@ -163,6 +170,14 @@ pub(crate) fn in_short(batch: &BatchState, groups: &[Group]) -> String {
         text += &format!("\n  and {} more causes", groups.len() - MOST_CAUSES);
     }
     harmless(&text) + &format!("\npictor batch show {} says more", batch.id)
+}
+
+/// The deadline that a batch has. Only a moment moves it: 06:00 is tomorrow's for whoever starts again a minute later.
+async fn standing(said: Option<&Deadline>, queue: &Queue, id: &BatchId) -> Result<Option<u64>, QueueError> {
+    match said {
+        None | Some(Deadline::At(_)) => Ok(None),
+        Some(_) => Ok(queue.batch(id).await?.and_then(|batch| batch.deadline)),
+    }
 }
 
 /// A deadline as a moment that is still to come, µs since 1970.

@@ -75,9 +75,17 @@ async fn a_line_in_a_crontab_says_in_few_lines_what_went_wrong() {
     assert!(said.lines().count() <= 4 && output.stdout.is_empty(), "{}", told(&output));
     let status = String::from_utf8(world.run(&["status"]).stdout).unwrap();
     assert!(status.contains("past its deadline: 5 given up"), "{status}");
-    // Submitted again with a later one, it goes on and is made.
     let _worker = world.worker("worker", 4, &[]);
-    let output = by_cron(&world, CRONTAB);
+    // The same line a moment later does not mean tomorrow.
+    for again in [&late, CRONTAB] {
+        let output = by_cron(&world, again);
+        assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("past its deadline"), "{}", told(&output));
+    }
+    assert_eq!(world.sim.billed().await, 0);
+    // Submitted again with a later moment, it goes on and is made.
+    let moment = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1);
+    let output = by_cron(&world, &CRONTAB.replace("06:00", &moment.to_string()));
     assert!(output.status.success() && output.stderr.is_empty(), "{}", told(&output));
     assert_eq!(world.sim.billed().await, 5);
     let output = by_cron(&world, &CRONTAB.replace("{date}", "{dat}"));

@@ -202,7 +202,9 @@ fn of_batches(overview: &Overview) -> Vec<Waits> {
             let id = &view.state.id;
             let text = match view.state.expired {
                 Some(_) => {
-                    format!("batch {id} is past its deadline: submitted again with a later one, it goes on")
+                    format!(
+                        "batch {id} is past its deadline: submitted again with a later moment, it goes on"
+                    )
                 }
                 None => format!("batch {id} was cancelled"),
             };

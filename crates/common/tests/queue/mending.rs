@@ -46,6 +46,10 @@ async fn a_crowd_is_mended_only_when_all_have_heard_and_then_every_batch_complet
     for _ in 0..10 {
         world.queue.reap(100).await.unwrap();
     }
+    let keys = [key(0), key(1)];
+    for (batch, asks) in [("b0", true), ("b249", true), ("nobody", false)] {
+        assert_eq!(world.queue.asks(&id(batch), &keys).await.unwrap(), [asks, false], "{batch}");
+    }
     assert_eq!(mend(&world, &key(0), &batches, 0).await, Replaced::In(250));
     settle(&world, &world.sent().await, 20_000).await;
     for _ in 0..10 {

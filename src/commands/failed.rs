@@ -2,11 +2,13 @@
 
 mod act;
 mod advice;
+mod askers;
 mod by_cause;
 mod draft;
 mod export;
 mod groups;
 mod list;
+mod makers;
 mod moment;
 mod progress;
 mod replace;
@@ -52,7 +54,7 @@ pub(crate) enum FailedCommand {
         long_about = "Try again, at once or at a time; or ask another model (--by-model), or for something else (--edit).\n\n\
         Without --by-model and --edit an asset is tried again for every batch that asks for it. With them only the \
         lines of the batches that are named by --batch or --tenant get the new asset, of all that ask where neither is \
-        said; the others keep the failure, and nobody pays for the old spec again.\n\n\
+        said and they are of one tenant; the others keep the failure, and nobody pays for the old spec again.\n\n\
         What may have been paid for is left out unless --parked is said; what was refused for its content, unless it is \
         named by key, --group or --class moderation."
     )]

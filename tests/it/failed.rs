@@ -202,6 +202,25 @@ async fn what_nobody_named_is_left_alone() {
         assert_eq!(output.status.code(), Some(2), "{args:?}: {}", told(&output));
         assert!(told(&output).contains(words), "{args:?}: {}", told(&output));
     }
+    // Another shop asks for the same.
+    ran(&world, &["submit", "a.csv", "--run-id", "b", "--tenant", "rival"]);
+    let words = world.path("words.sh");
+    fs::write(&words, "sed -i 's/\\[\\[sim:[a-z_]*\\]\\]/typed/' \"$1\"\n").unwrap();
+    let edit = |more: &[&str]| {
+        let args = [&["failed", "retry", key, "--edit"], more].concat();
+        world.command(&args).env("EDITOR", format!("sh {}", words.display())).output().unwrap()
+    };
+    let both = edit(&["--yes"]);
+    assert_eq!(both.status.code(), Some(2), "{}", told(&both));
+    assert!(told(&both).contains("2 tenants ask for these (rival, shop)"), "{}", told(&both));
+    let one = edit(&["--tenant", "shop", "--dry-run"]);
+    assert_eq!(one.status.code(), Some(0), "{}", told(&one));
+    let value: Value = serde_json::from_slice(&one.stdout).unwrap_or_default();
+    assert!(
+        told(&one).contains("in batch a of shop") || value["tenants"]["shop"][0] == "a",
+        "{}",
+        told(&one)
+    );
     assert_eq!(world.json(&["failed"])["failures"], 2, "nothing was changed");
 }
 

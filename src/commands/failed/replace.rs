@@ -1,12 +1,11 @@
 //! Has another model, or another spec, make what failed, for those who asked.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use pictor_common::{
     AssetKey, MicroUsd, Spec,
-    batch::{NewAsset, Route},
-    price::{self, Terms},
-    queue::{CHUNK, Note, Queue, Replaced, Replacement},
+    batch::{BatchId, NewAsset},
+    queue::{CHUNK, Known, Note, Queue, QueueError, Replaced, Replacement},
     stamp::Stamp,
     store::{Store, image_name},
 };
@@ -15,7 +14,9 @@ use serde_json::json;
 use super::{
     RetryArgs,
     act::is_wanted,
+    askers::{self, Askers},
     draft::{Draft, MOST},
+    makers::Makers,
     which::{Failed, Selection},
 };
 use crate::{
@@ -24,6 +25,10 @@ use crate::{
     exit::{Exit, refused},
     parts,
 };
+
+/// What was found then may be paid for, and known to the store alone now.
+const FORGOT: &str =
+    "Redis was wiped, replaced or restarted meanwhile; what is left was not changed: run it again";
 
 /// What is to stand in for failures, and what that may cost.
 #[derive(Default)]
@@ -37,9 +42,12 @@ struct Plan {
     unasked: u64,
     /// What cannot be made so, and why.
     wrong: BTreeMap<String, u64>,
+    askers: Askers,
 }
 
 pub(super) async fn run(args: &RetryArgs, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
+    // What is found in Redis from here on is good for as long as it is the same Redis.
+    let queue = &queue.within(&queue.epoch().await?);
     let selection = args.which.select(true, context, queue).await?;
     if selection.chosen.is_empty() {
         context.output.result(&json!({ "found": 0, "replaced": 0 }), || {
@@ -100,14 +108,19 @@ async fn carry_out(
         None => refused(format!("{why}; nothing was changed")),
     };
     let mut plan = Plan::default();
+    let makers = Makers::new(&context.settings);
     for page in specs.chunks(CHUNK) {
-        plan.add(page, &selection.chosen, args, context, queue).await?;
+        plan.add(page, &selection.chosen, args, &makers, queue).await?;
     }
     let wrong: Vec<String> =
         plan.wrong.iter().map(|(why, count)| format!("{count} cannot be made so: {why}")).collect();
     if draft.is_some() && !wrong.is_empty() || plan.replacements.is_empty() && !wrong.is_empty() {
         return Err(refuse(wrong.join("\n")));
     }
+    askers::only_one(&plan.tenants(), args.which.filter.names_askers()).map_err(|error| match &draft {
+        Some(draft) => draft.kept(&error.to_string()),
+        None => error,
+    })?;
     let words = plan.told();
     if let Some(most) = args.max_cost.filter(|most| plan.ceiling > *most) {
         return Err(refuse(format!("{words}: more than --max-cost {most}")));
@@ -126,7 +139,12 @@ async fn carry_out(
         return Err(refuse("nothing was asked for".to_owned()));
     }
     find_made(&mut plan, context, queue).await?;
-    let became = queue.replace(&plan.replacements).await?;
+    let became = match queue.replace(&plan.replacements).await {
+        Err(QueueError::Forgot) => {
+            return Err(draft.map_or_else(|| refused(FORGOT), |draft| draft.kept(FORGOT)));
+        }
+        became => became?,
+    };
     let replaced = became.iter().filter(|became| matches!(became, Replaced::In(_))).count();
     if became.contains(&Replaced::Older) {
         return Err(refuse(
@@ -157,17 +175,17 @@ impl Plan {
         page: &[(AssetKey, Spec)],
         chosen: &[Failed],
         args: &RetryArgs,
-        context: &Context,
+        makers: &Makers<'_>,
         queue: &Queue,
     ) -> anyhow::Result<()> {
         let keys: Vec<AssetKey> = page.iter().map(|(key, _)| key.clone()).collect();
-        let asking = queue.asking(&keys).await?;
+        let asking = self.askers.of(&keys, &args.which.filter, queue).await?;
         let by_key: HashMap<&AssetKey, &Failed> =
             chosen.iter().map(|failed| (&failed.0.key, failed)).collect();
         let mut planned = Vec::new();
-        for ((key, spec), asking) in page.iter().zip(asking) {
+        for ((key, spec), batches) in page.iter().zip(asking) {
             let Some((place, _)) = by_key.get(key) else { continue };
-            let (by, expected) = match asset_of(context, spec) {
+            let (by, expected) = match makers.asset_of(spec) {
                 Ok(asset) => asset,
                 Err(why) => {
                     *self.wrong.entry(why).or_default() += 1;
@@ -178,7 +196,6 @@ impl Plan {
                 *self.wrong.entry("it is what failed".to_owned()).or_default() += 1;
                 continue;
             }
-            let batches = args.which.filter.askers(asking, queue).await?;
             if batches.is_empty() {
                 self.unasked += 1;
                 continue;
@@ -187,8 +204,8 @@ impl Plan {
             planned.push((Replacement { failed: place.clone(), parked, batches, by }, expected));
         }
         let others: Vec<AssetKey> = planned.iter().map(|(one, _)| one.by.key.clone()).collect();
-        for ((one, expected), state) in planned.into_iter().zip(queue.assets(&others).await?) {
-            if state.is_some() {
+        for ((one, expected), state) in planned.into_iter().zip(queue.known(&others).await?) {
+            if state.is_some_and(|known| is_paid_by_others(&known)) {
                 self.known += 1;
             } else {
                 self.expected = self.expected + expected;
@@ -199,6 +216,11 @@ impl Plan {
         Ok(())
     }
 
+    /// The batches that change, by tenant.
+    fn tenants(&self) -> BTreeMap<String, BTreeSet<&BatchId>> {
+        self.askers.by_tenant(self.replacements.iter().flat_map(|one| &one.batches))
+    }
+
     fn told(&self) -> String {
         let mut words = format!(
             "{} would be asked for anew, for about {} and at most {}",
@@ -206,6 +228,9 @@ impl Plan {
             self.expected,
             self.ceiling
         );
+        if !self.replacements.is_empty() {
+            words += &format!(", in {}", askers::told(&self.tenants()));
+        }
         if self.known > 0 {
             words += &format!("; {} of these are there or under way", self.known);
         }
@@ -231,9 +256,15 @@ impl Plan {
         json!({
             "found": self.replacements.len(), "expected": self.expected, "ceiling": self.ceiling, "known": self.known,
             "replaced": done.iter().filter(|became| matches!(became, Replaced::In(_))).count(),
-            "wrong": self.wrong, "assets": lines,
+            "wrong": self.wrong, "assets": lines, "tenants": self.tenants(),
         })
     }
+}
+
+/// Whether a batch that takes the place of a failure by it pays nothing: what was never sent, and what nobody asks for,
+/// is paid for by whoever asks next.
+fn is_paid_by_others(known: &Known) -> bool {
+    !known.unasked && !matches!(known.phase.as_str(), "failed" | "parked" | "substituted")
 }
 
 fn done_told(became: &[Replaced], plan: &Plan) -> String {
@@ -266,36 +297,6 @@ fn done_told(became: &[Replaced], plan: &Plan) -> String {
     text
 }
 
-/// The asset of a spec, and what it will most likely cost; in words where it cannot be made.
-fn asset_of(context: &Context, spec: &Spec) -> Result<(NewAsset, MicroUsd), String> {
-    let catalogue = &context.settings.catalogue;
-    let Some(model) = catalogue.model(&spec.model) else {
-        return Err(format!(
-            "the catalogue does not know the model {:?}; pictor models lists them",
-            spec.model
-        ));
-    };
-    let problems: Vec<String> = model
-        .check(spec)
-        .into_iter()
-        .map(|problem| format!("{}: {}", problem.field, problem.message))
-        .collect();
-    if !problems.is_empty() {
-        return Err(problems.join("; "));
-    }
-    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
-    let estimate = price::estimate(model, spec, Terms::on(today)).map_err(|unpriced| unpriced.to_string())?;
-    let asset = NewAsset {
-        key: AssetKey::of(spec),
-        spec: spec.clone(),
-        route: Route::new(&model.family, spec.operation),
-        ceiling: estimate.ceiling,
-        tokens: estimate.tokens,
-        made: None,
-    };
-    Ok((asset, estimate.expected))
-}
-
 /// Looks for images that the store has and Redis does not know: they are paid for.
 async fn find_made(plan: &mut Plan, context: &Context, queue: &Queue) -> anyhow::Result<()> {
     let url = parts::store_url(&context.settings, None);
@@ -314,4 +315,17 @@ async fn find_made(plan: &mut Plan, context: &Context, queue: &Queue) -> anyhow:
 async fn stored(store: &dyn Store, asset: &NewAsset) -> anyhow::Result<Option<pictor_common::batch::Made>> {
     let object = store.head(&image_name(&asset.key, &asset.spec)).await?;
     Ok(object.as_ref().and_then(Stamp::of).map(|stamp| stamp.made))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_others_pay_for_is_free() {
+        let known = |phase: &str, unasked| is_paid_by_others(&Known { phase: phase.to_owned(), unasked });
+        assert!(known("done", false) && known("ready", false) && known("sent", false));
+        assert!(!known("ready", true), "a cancelled batch left it");
+        assert!(!known("failed", false) && !known("parked", false));
+    }
 }

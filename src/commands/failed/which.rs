@@ -3,13 +3,12 @@
 use clap::Args;
 use pictor_common::{
     AssetKey,
-    batch::BatchId,
     queue::{AssetState, FailurePlace, MODERATION, Queue, Trait},
 };
 
 use super::{PARKED, moment, progress::Progress};
 use crate::{
-    commands::{Context, batch_id, known_batch},
+    commands::{Context, known_batch},
     exit::refused,
     output::Output,
     table::{shortened, table},
@@ -27,10 +26,10 @@ const LISTED: usize = 10;
 pub(crate) struct Filter {
     /// Only what this batch asks for
     #[arg(long, value_name = "BATCH")]
-    batch: Option<String>,
+    pub(super) batch: Option<String>,
     /// Only what this tenant asks for
     #[arg(long, value_name = "TENANT")]
-    tenant: Option<String>,
+    pub(super) tenant: Option<String>,
     /// Only those of this class
     #[arg(long)]
     class: Option<String>,
@@ -121,6 +120,11 @@ impl Filter {
             .any(|said| said.is_some())
     }
 
+    /// Whether it says whose lines are meant.
+    pub(super) const fn names_askers(&self) -> bool {
+        self.batch.is_some() || self.tenant.is_some()
+    }
+
     /// Whether what may have been paid for is meant.
     pub(super) const fn takes_parked(&self) -> bool {
         self.parked
@@ -135,20 +139,6 @@ impl Filter {
     pub(super) fn wants(&self, state: &AssetState) -> bool {
         (!self.parked || state.phase == PARKED)
             && self.text.as_ref().is_none_or(|text| has_text(state, &text.to_lowercase()))
-    }
-
-    /// The batches whose lines are meant, of those that ask for an asset.
-    pub(super) async fn askers(&self, asking: Vec<String>, queue: &Queue) -> anyhow::Result<Vec<BatchId>> {
-        let mut ids: Vec<BatchId> = asking.iter().filter_map(|id| id.parse().ok()).collect();
-        if let Some(batch) = &self.batch {
-            let wanted = batch_id(batch)?;
-            ids.retain(|id| *id == wanted);
-        }
-        if let Some(tenant) = &self.tenant {
-            let states = queue.batch_states(&ids).await?;
-            ids.retain(|id| states.iter().any(|state| state.id == id.as_str() && state.tenant == *tenant));
-        }
-        Ok(ids)
     }
 
     /// Its words, for notes.

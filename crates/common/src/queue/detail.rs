@@ -105,6 +105,22 @@ impl Queue {
         Ok(asking)
     }
 
+    /// Whether a batch asks for assets, in the order given; right also where it is one of thousands.
+    pub async fn asks(&self, batch: &BatchId, keys: &[AssetKey]) -> Result<Vec<bool>, QueueError> {
+        let mut pipe = redis::pipe();
+        for key in keys {
+            pipe.hget(self.keys.asset(key), "batch").zscore(self.keys.askers(key), batch.as_str());
+        }
+        let mut replies = Replies::of(&pipe, self).await?;
+        let mut asks = Vec::with_capacity(keys.len());
+        for _ in keys {
+            let first: Option<String> = replies.take()?;
+            let among: Option<f64> = replies.take()?;
+            asks.push(among.is_some() || first.as_deref() == Some(batch.as_str()));
+        }
+        Ok(asks)
+    }
+
     /// Who asks for an asset: the batches named, with their first line for it.
     pub async fn asked(&self, key: &AssetKey, batches: &[String]) -> Result<Vec<Asked>, QueueError> {
         let ids: Vec<BatchId> = batches.iter().filter_map(|id| id.parse().ok()).collect();

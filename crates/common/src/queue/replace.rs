@@ -8,8 +8,10 @@ use crate::{
     batch::{BatchId, NewAsset},
 };
 
-/// Replacements that one call carries.
+/// Replacements that one call carries, and batches that each of them has there.
 const AT_ONCE: usize = 100;
+/// Batches that one call moves from one asset to another: a long one would keep all others waiting.
+const MOVES: usize = 500;
 
 /// An asset in place of one that failed.
 #[derive(Clone, Debug)]
@@ -56,42 +58,80 @@ struct Item<'a> {
 impl Queue {
     /// Has other assets take the place of failed ones; tells what became of each, in the order given.
     ///
-    /// Said twice, also by two people, it is done once: the first takes the failure away.
+    /// Said twice, also by two people, it is done once: the first takes the failure away. Within another epoch it fails
+    /// with [`QueueError::Forgot`].
     pub async fn replace(&self, all: &[Replacement]) -> Result<Vec<Replaced>, QueueError> {
-        let mut became = Vec::with_capacity(all.len());
-        for chunk in all.chunks(AT_ONCE) {
-            let mut items = Vec::with_capacity(chunk.len());
-            for one in chunk {
-                let offer = Offer { model: one.by.spec.model.clone(), asset: Some(one.by.clone()) };
-                items.push(Item {
-                    key: &one.failed.key,
-                    seen: one.failed.at.to_string(),
-                    parked: one.parked,
-                    batches: &one.batches[..one.batches.len().min(AT_ONCE)],
-                    offer: OfferArgs::of(&offer)?,
-                });
+        let mut became: Vec<Option<Replaced>> = vec![None; all.len()];
+        for call in calls(all) {
+            let mut items = Vec::with_capacity(call.len());
+            for (n, batches) in &call {
+                items.push(item(&all[*n], batches)?);
             }
-            let request = serde_json::json!({ "items": items });
-            let answers: Vec<(String, Option<u64>)> = script::REPLACE
-                .run::<Vec<Vec<redis::Value>>>(&self.connection, self.keys.prefix(), &request)
-                .await?
-                .into_iter()
-                .map(told)
-                .collect::<Result<_, redis::RedisError>>()?;
-            if answers.first().is_some_and(|(word, _)| word == "older") {
-                became.resize(all.len(), Replaced::Older);
-                return Ok(became);
+            for ((n, _), answer) in call.iter().zip(self.replace_some(&items).await?) {
+                if answer == Replaced::Older {
+                    return Ok(vec![Replaced::Older; all.len()]);
+                }
+                became[*n] = Some(both(became[*n], answer));
             }
-            became.extend(answers.iter().map(|(word, count)| match word.as_str() {
+        }
+        Ok(became.into_iter().map(|became| became.unwrap_or(Replaced::Changed)).collect())
+    }
+
+    async fn replace_some(&self, items: &[Item<'_>]) -> Result<Vec<Replaced>, QueueError> {
+        let epoch = self.epoch.as_ref().map(|epoch| epoch.0.as_str());
+        let request = serde_json::json!({ "epoch": epoch, "items": items });
+        let answers: Vec<Vec<redis::Value>> =
+            script::REPLACE.run(&self.connection, self.keys.prefix(), &request).await?;
+        let mut became = Vec::with_capacity(items.len());
+        for answer in answers {
+            let (word, count) = told(answer)?;
+            became.push(match word.as_str() {
+                "forgot" => return Err(QueueError::Forgot),
+                "older" => Replaced::Older,
                 "replaced" => Replaced::In(count.unwrap_or(0)),
                 "parked" => Replaced::Parked,
                 "ended" => Replaced::Ended,
                 "circle" => Replaced::Circle,
                 "crowd" => Replaced::Crowd,
                 _ => Replaced::Changed,
-            }));
+            });
         }
         Ok(became)
+    }
+}
+
+/// Replacements by number, each with as many of its batches that no call moves more than it may.
+fn calls(all: &[Replacement]) -> Vec<Vec<(usize, &[BatchId])>> {
+    let (mut calls, mut moves) = (vec![Vec::new()], 0);
+    for (n, one) in all.iter().enumerate() {
+        for batches in one.batches.chunks(AT_ONCE) {
+            let full = calls.last().is_none_or(|call: &Vec<_>| call.len() == AT_ONCE);
+            if full || moves + batches.len() > MOVES {
+                calls.push(Vec::new());
+                moves = 0;
+            }
+            moves += batches.len();
+            if let Some(call) = calls.last_mut() {
+                call.push((n, batches));
+            }
+        }
+    }
+    calls.retain(|call| !call.is_empty());
+    calls
+}
+
+fn item<'a>(one: &'a Replacement, batches: &'a [BatchId]) -> Result<Item<'a>, QueueError> {
+    let offer = Offer { model: one.by.spec.model.clone(), asset: Some(one.by.clone()) };
+    let (key, seen, offer) = (&one.failed.key, one.failed.at.to_string(), OfferArgs::of(&offer)?);
+    Ok(Item { key, seen, parked: one.parked, batches, offer })
+}
+
+/// What became of two parts of one replacement.
+const fn both(before: Option<Replaced>, then: Replaced) -> Replaced {
+    match (before, then) {
+        (Some(Replaced::In(some)), Replaced::In(more)) => Replaced::In(some + more),
+        (Some(Replaced::In(some)), _) => Replaced::In(some),
+        _ => then,
     }
 }
 
@@ -100,4 +140,42 @@ fn told(answer: Vec<redis::Value>) -> Result<(String, Option<u64>), redis::Redis
     let word = parts.next().map(redis::from_redis_value).transpose()?.unwrap_or_default();
     let count = parts.next().map(redis::from_redis_value).transpose()?;
     Ok((word, count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Spec, batch::Route, spec::Operation};
+
+    fn of_batches(count: usize) -> Replacement {
+        let spec = Spec::default();
+        let key = AssetKey::of(&spec);
+        let (ceiling, route) = (crate::MicroUsd(1), Route::new("f", Operation::Generate));
+        let by = NewAsset { key: key.clone(), spec, route, ceiling, tokens: 0, made: None };
+        let batches = (0..count).map(|n| format!("b{n}").parse().unwrap()).collect();
+        Replacement { failed: FailurePlace { at: 1, key }, parked: false, batches, by }
+    }
+
+    #[test]
+    fn no_call_moves_more_than_others_can_wait_for_and_none_is_left_out() {
+        let all: Vec<Replacement> =
+            [100, 100, 100, 100, 99, 2, 250, 1].into_iter().chain([1; 150]).map(of_batches).collect();
+        let calls = calls(&all);
+        let moves =
+            |call: &[(usize, &[BatchId])]| call.iter().map(|(_, batches)| batches.len()).sum::<usize>();
+        assert!(calls.iter().all(|call| call.len() <= 100 && moves(call) <= 500));
+        assert_eq!(calls.iter().map(|call| moves(call)).collect::<Vec<_>>()[..2], [499, 346]);
+        let mut found = vec![0; all.len()];
+        for (n, batches) in calls.iter().flatten() {
+            found[*n] += batches.len();
+        }
+        assert_eq!(found, all.iter().map(|one| one.batches.len()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_was_done_in_part_is_told() {
+        let parts = [Replaced::In(100), Replaced::Circle, Replaced::In(3)];
+        assert_eq!(parts.into_iter().fold(None, |all, one| Some(both(all, one))), Some(Replaced::In(103)));
+        assert_eq!(both(Some(Replaced::Circle), Replaced::Changed), Replaced::Changed);
+    }
 }

@@ -23,8 +23,8 @@ use crate::{
 /// What the script answers when it needs more offers.
 pub(super) const WANTS: &str = "wants";
 
-/// So many may stand in one for another, as in `lua/swap.lua`.
-const MAX_HOPS: usize = 8;
+/// So many may stand in one for another, and one that an older version did not count: as in `lua/swap.lua`.
+const MAX_HOPS: usize = 9;
 
 /// Before the model, in the hash of an asset that something stands in for.
 const FIELD: &str = "sub:";

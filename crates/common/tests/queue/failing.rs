@@ -69,7 +69,7 @@ pub(crate) async fn lists_are_right(world: &World) {
     assert_eq!(counted, causes);
 }
 
-async fn fail_as(world: &World, grant: &Grant, class: &str, message: &str, billed: Billed) {
+pub(crate) async fn fail_as(world: &World, grant: &Grant, class: &str, message: &str, billed: Billed) {
     let failure = Failure {
         class: class.into(),
         message: message.into(),
@@ -92,22 +92,22 @@ async fn fail_as(world: &World, grant: &Grant, class: &str, message: &str, bille
     world.queue.fail(&attempt(grant), &unmade).await.unwrap();
 }
 
-async fn fail(world: &World, class: &str, message: &str) -> AssetKey {
+pub(crate) async fn fail(world: &World, class: &str, message: &str) -> AssetKey {
     let grant = world.sent().await;
     fail_as(world, &grant, class, message, Billed::No).await;
     grant.key
 }
 
-async fn with(world: &World, traits: &[Trait]) -> Vec<FailurePlace> {
+pub(crate) async fn with(world: &World, traits: &[Trait]) -> Vec<FailurePlace> {
     world.queue.failures_with(traits, 0, None, 100).await.unwrap().found
 }
 
-async fn place(world: &World, key: &AssetKey) -> FailurePlace {
+pub(crate) async fn place(world: &World, key: &AssetKey) -> FailurePlace {
     world.queue.failed_at(std::slice::from_ref(key)).await.unwrap().remove(0)
 }
 
 /// Another prompt, as somebody mended it.
-fn mended(n: u64) -> NewAsset {
+pub(crate) fn mended(n: u64) -> NewAsset {
     let spec = Spec { prompt: Some(format!("a better thing {n}")), ..spec(n) };
     NewAsset { key: AssetKey::of(&spec), spec, ..asset(n) }
 }

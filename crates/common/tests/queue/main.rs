@@ -21,6 +21,7 @@ mod layouts;
 mod limiter;
 mod listing;
 mod memory;
+mod mending;
 mod noting;
 mod orders;
 mod parking;

@@ -398,9 +398,10 @@ impl Tale {
             }
             let keys: Vec<AssetKey> = assets.iter().map(|asset| asset.key.clone()).collect();
             let others = self.world.queue.stand_ins(&id(&head.id.to_string()), &keys).await.unwrap();
-            let mut phases = Vec::new();
+            let mut phases = BTreeMap::new();
             for (key, other) in keys.iter().zip(others) {
-                phases.push(self.world.phase(&other.unwrap_or_else(|| key.clone())).await);
+                let has = other.unwrap_or_else(|| key.clone());
+                phases.insert(has.to_string(), self.world.phase(&has).await);
             }
             assert_eq!(state, "complete", "{}: {fields:?} of {phases:?}", head.id);
             let counted = ["done", "failed", "parked", "doubled"].map(|name| amount(&fields, name));
@@ -409,17 +410,15 @@ impl Tale {
                 i64::try_from(keys.len()).unwrap(),
                 "{fields:?} {phases:?}"
             );
-            if counted[3] == 0 {
-                for (name, count) in ["done", "failed", "parked"].into_iter().zip(counted) {
-                    let are = phases.iter().filter(|phase| *phase == name).count();
-                    assert_eq!(
-                        i64::try_from(are).unwrap(),
-                        count,
-                        "{name} of {}: {fields:?} {phases:?}",
-                        head.id
-                    );
-                }
-            }
+            let are = |name: &str| {
+                let count = phases.values().filter(|phase| *phase == name).count();
+                i64::try_from(count).unwrap()
+            };
+            // What two lines have is counted once, and once as had twice; of what is made nobody knows who asked.
+            let told = format!("{}: {fields:?} {phases:?}", head.id);
+            assert_eq!([are("failed"), are("parked")], counted[1..3], "{told}");
+            assert!(are("done") <= counted[0], "{told}");
+            assert!(counted[3] > 0 || phases.len() < keys.len() || are("done") == counted[0], "{told}");
         }
     }
 }

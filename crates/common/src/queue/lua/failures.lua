@@ -6,11 +6,6 @@
 -- are they written. While an older version works in the namespace they stay as they are, since it would not keep them
 -- right; what it left is listed by the reaper.
 
--- Whether the namespace has this layout. A new one has it before a worker has said so.
-local function has_lists()
-  return layout == LAYOUT or layout == 0 and call('GET', key('schema')) == tostring(LAYOUT)
-end
-
 local function told_of(asset)
   local text = call('GET', key('failure', asset))
   if not text then return {} end
@@ -44,8 +39,9 @@ local function count_group(group)
   if count > 0 then call('ZADD', key('causes'), count, group) else call('ZREM', key('causes'), group) end
 end
 
+-- Returns how many of those who ask were visited.
 local function enlist(asset, phase, at)
-  if not has_lists() then return end
+  if not has_lists() then return 0 end
   local failure = told_of(asset)
   local group = group_of(failure, phase)
   at = int(num(at))
@@ -58,12 +54,20 @@ local function enlist(asset, phase, at)
   local list = askers(asset)
   for _, batch in ipairs(list) do enlist_in(asset, batch, at) end
   rest(asset, list, { kind = 'list' })
+  return #list
 end
 
 -- Puts an asset that has just ended so among the failures.
 local function list_failure(asset, phase)
   call('ZADD', key('failures'), int(NOW), asset)
   enlist(asset, phase, NOW)
+end
+
+-- A failure that was taken off the lists is one again for a batch that asks only now.
+local function list_again(asset, phase)
+  if (phase == 'failed' or phase == 'parked') and not call('ZSCORE', key('failures'), asset) then
+    list_failure(asset, phase)
+  end
 end
 
 -- Takes an asset off the failures; to be called while its failure and who asks for it are still known. Returns 1 where
@@ -108,15 +112,17 @@ local function list_older()
   local from = call('HGET', key('meta'), 'listing') or '-inf'
   -- More than one script gives the same time.
   local page = call('ZRANGEBYSCORE', key('failures'), from, '+inf', 'WITHSCORES', 'LIMIT', 0, 600)
-  for i = 1, #page, 2 do
+  local visited, i = 0, 1
+  while i <= #page and visited < 2000 do
     if not call('ZSCORE', key('listed'), page[i]) then
-      enlist(page[i], call('HGET', key('a', page[i]), 'phase'), page[i + 1])
+      visited = visited + enlist(page[i], call('HGET', key('a', page[i]), 'phase'), page[i + 1])
     end
+    i = i + 2
   end
-  if #page < 1200 then
+  if i > #page and #page < 1200 then
     call('HDEL', key('meta'), 'listing')
   else
-    call('HSET', key('meta'), 'listing', int(num(page[#page])))
+    call('HSET', key('meta'), 'listing', int(num(page[math.min(i + 1, #page)])))
   end
 end
 

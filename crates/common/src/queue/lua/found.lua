@@ -5,11 +5,11 @@
 -- Complexity O(batches that ask, at most 100) * O(log(queue))
 
 local asset = key('a', request.key)
-local a = call('HMGET', asset, 'phase', 'token', 'parting')
+local a = call('HMGET', asset, 'phase', 'token', 'parting', 'counting')
 local phase, owner = a[1], a[2]
 if not phase then return 'missing' end
 if phase == 'done' then return 'again' end
-if phase == 'sent' or phase == 'received' or phase == 'orphan' or a[3] then return 'busy' end
+if phase == 'sent' or phase == 'received' or phase == 'orphan' or a[3] or a[4] then return 'busy' end
 
 if phase == 'claimed' and set(owner) then free(owner, request.key) end
 -- Should its worker tell of it yet, it is not charged once more.

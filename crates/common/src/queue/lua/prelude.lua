@@ -28,6 +28,11 @@ if layout > LAYOUT then
     .. ' at most: stop this process and start the newer version')
 end
 
+-- Whether no older version writes here. A new namespace has this layout before a worker has said so.
+local function has_lists()
+  return layout == LAYOUT or layout == 0 and call('GET', key('schema')) == tostring(LAYOUT)
+end
+
 local clock = call('TIME')
 local NOW = num(clock[1]) * 1000000 + num(clock[2])
 local MAX_SHARED = 100
@@ -263,12 +268,15 @@ local function count_in(batch, from, to)
   end
 end
 
--- Moves an asset's count in every batch that asks for it; beyond a hundred by work-list. True when all are counted.
+-- Moves an asset's count in every batch that asks for it; beyond a hundred by work-list, and as long as `counting` says
+-- that this is not done, no batch may leave the asset with a count of it. True when all are counted.
 local function count(asset, from, to)
   if from == to or not (ENDED[from] or ENDED[to]) then return true end
   local list = askers(asset)
   for _, batch in ipairs(list) do count_in(batch, from, to) end
   rest(asset, list, { kind = 'count', from = from, to = to })
+  -- An older version would not take the mark away.
+  if list.more and has_lists() then call('HINCRBY', key('a', asset), 'counting', 1) end
   return not list.more
 end
 

@@ -78,7 +78,9 @@ local function page_of(w, visit)
   return page[#page]
 end
 function WORK.count(w)
-  return page_of(w, function(batch) count_in(batch, w.from, w.to) end)
+  local upto = page_of(w, function(batch) count_in(batch, w.from, w.to) end)
+  if not upto and call('HINCRBY', key('a', w.asset), 'counting', -1) < 1 then call('HDEL', key('a', w.asset), 'counting') end
+  return upto
 end
 function WORK.list(w)
   return page_of(w, function(batch) list_for(w.asset, batch) end)

@@ -121,15 +121,22 @@ local ended = {}
 
 -- What stands in for an asset of this batch, or would by what others found out.
 local function other_than(asset, phase)
-  if not fresh then return num(old[7]) > 0 and instead_of(batch, asset) end
+  local other = num(old[7]) > 0 and instead_of(batch, asset)
+  if other or not fresh then return other, true end
   if phase ~= 'failed' and phase ~= 'substituted' or not set(request.fallback) then return nil end
-  local other = call('HGET', key('a', asset), 'sub:' .. request.fallback)
-  return other and call('HEXISTS', key('a', other), 'phase') == 1 and not spoken_for(asset) and other
+  other = call('HGET', key('a', asset), 'sub:' .. request.fallback)
+  -- What stands for another line already is not moved with that.
+  return other and call('HEXISTS', key('a', other), 'phase') == 1 and not spoken_for(asset)
+    and hops_to(batch, asset) == 0 and may_stand(batch, asset, other) and other
 end
 
--- The batch has counted what stands in for an asset.
-local function join_other(asset, other, row)
-  if fresh then stand_in(batch, row, asset, other) end
+-- The batch has counted what stands in for an asset, or has it for another line already: `stands`.
+local function join_other(asset, other, row, stands)
+  if fresh and stands then
+    call('HINCRBY', name, 'doubled', 1)
+  elseif fresh then
+    stand_in(batch, row, asset, other)
+  end
   local phase = call('HGET', key('a', other), 'phase')
   local how = 'queued'
   if phase == 'done' then
@@ -144,8 +151,8 @@ end
 -- An asset that Redis knows; returns its phase, where this call is to count it.
 local function join(asset, a, row, kind, spec)
   local phase = a[1]
-  local other = other_than(asset, phase)
-  if other then return join_other(asset, other, row) end
+  local other, stands = other_than(asset, phase)
+  if other then return join_other(asset, other, row, stands) end
   if phase == 'done' then
     counts.made = counts.made + 1
     return phase
@@ -163,7 +170,10 @@ local function join(asset, a, row, kind, spec)
   local asks = fresh and share(asset, a[2], batch, row)
   if fresh and not asks then call('HINCRBY', name, 'doubled', 1) end
   if ENDED[phase] then
-    if asks then count_in(batch, nil, phase) end
+    if asks then
+      list_again(asset, phase)
+      count_in(batch, nil, phase)
+    end
     local how = request.retry_failed and revive(asset, phase) and 'queued' or 'failed'
     counts[how] = counts[how] + 1
     return nil

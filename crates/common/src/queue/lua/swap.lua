@@ -2,7 +2,7 @@
 -- Substitution ------------------------------------------------------------
 --
 -- A batch may name a model for what its own cannot make: its fallback. Then another asset stands in for the one it
--- asked for. swaps:BATCH has which stands in for which, `sub:MODEL` of an asset's hash the same for batches that ask
+-- asked for. swaps:BATCH has which stands in for which, and behind how many; `sub:MODEL` of an asset's hash the same for batches that ask
 -- later. `substituted` of a batch counts them; `doubled` those of its assets that it asks for twice now.
 
 -- So many may stand in one for another.
@@ -59,10 +59,19 @@ local function add_route(batch, route)
   call('HSET', key('batch', batch), 'routes', routes == '' and route or routes .. ' ' .. route)
 end
 
+-- How many stand one for another before an asset of a batch.
+local function hops_to(batch, asset) return num(call('HGET', key('swaps', batch), 'hops:' .. asset)) end
+
+-- Whether another may stand in for an asset: what stood in a circle, or behind too many, would be had by nobody.
+local function may_stand(batch, asset, other)
+  return hops_to(batch, asset) < MAX_HOPS and call('HEXISTS', key('swaps', batch), other) == 0
+end
+
 -- What a batch has in place of an asset it asked for, if that is another; what stands in may have one of its own.
 local function instead_of(batch, asset)
   local other
-  for _ = 1, MAX_HOPS do
+  -- One more: the first was not counted by an older version.
+  for _ = 1, MAX_HOPS + 1 do
     local following = call('HGET', key('swaps', batch), other or asset)
     if not following then break end
     other = following
@@ -73,7 +82,8 @@ end
 -- Has one asset stand in for another that a batch asks for in a row.
 local function stand_in(batch, row, asset, other)
   local name = key('batch', batch)
-  call('HSET', key('swaps', batch), asset, other)
+  local hops = math.max(hops_to(batch, other), hops_to(batch, asset) + 1)
+  call('HSET', key('swaps', batch), asset, other, 'hops:' .. other, int(hops))
   call('HINCRBY', name, 'substituted', 1)
   local a = call('HMGET', key('a', other), 'phase', 'batch', 'route')
   local phase = a[1]
@@ -87,6 +97,7 @@ local function stand_in(batch, row, asset, other)
     expose(other)
     phase = 'failed'
   end
+  list_again(other, phase)
   if phase == 'ready' and not call('ZSCORE', key('later'), other) then enqueue(other, a[3], batch) end
   count_in(batch, nil, phase)
 end
@@ -117,8 +128,7 @@ end
 local function part_with(asset, batch, by)
   local b = call('HMGET', key('batch', batch), 'fallback', 'state')
   local offer = b[2] == 'open' and set(b[1]) and by[b[1]]
-  -- What stood in a circle would be had by nobody.
-  if not offer or not offer.key or call('HEXISTS', key('swaps', batch), offer.key) == 1 then
+  if not offer or not offer.key or not may_stand(batch, asset, offer.key) then
     count_in(batch, nil, 'failed')
     return false
   end

@@ -1,7 +1,13 @@
 //! The only place that prints: results to stdout, progress, warnings and errors to stderr.
 #![expect(clippy::print_stderr, reason = "what people are told goes through here")]
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
@@ -15,11 +21,13 @@ pub(crate) struct Output {
     pub(crate) json: bool,
     /// Somebody watches stderr.
     pub(crate) terminal: bool,
+    /// Logs would be written over a screen.
+    hushed: Arc<AtomicBool>,
 }
 
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
-        Self { json, terminal: io::stderr().is_terminal() }
+        Self { json, terminal: io::stderr().is_terminal(), hushed: Arc::default() }
     }
 
     /// Prints a result, as JSON or in words.
@@ -55,6 +63,11 @@ impl Output {
         }
     }
 
+    /// Keeps logs off stderr, or lets them be written again.
+    pub(crate) fn hush(&self, hushed: bool) {
+        self.hushed.store(hushed, Ordering::Release);
+    }
+
     /// Sends logs to stderr.
     pub(crate) fn log_to_stderr(&self, level: &str, format: LogFormat) -> anyhow::Result<()> {
         let quiet = format!(
@@ -62,12 +75,27 @@ impl Output {
         );
         let filter = EnvFilter::try_new(if level.contains(['=', ',']) { level } else { &quiet })
             .map_err(|error| crate::exit::refused(format!("log level {level:?} means nothing: {error}")))?;
-        let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+        let hushed = Arc::clone(&self.hushed);
+        let logs =
+            tracing_subscriber::fmt().with_env_filter(filter).with_writer(move || Log(Arc::clone(&hushed)));
         match format {
             LogFormat::Text => logs.with_ansi(self.terminal).init(),
             LogFormat::Json => logs.json().init(),
         }
         Ok(())
+    }
+}
+
+/// Where logs go.
+struct Log(Arc<AtomicBool>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.load(Ordering::Acquire) { Ok(bytes.len()) } else { io::stderr().write(bytes) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
     }
 }
 

@@ -1,7 +1,7 @@
 //! `pictor batch`: lists batches, shows one, and steers them.
 
 mod show;
-mod steer;
+pub(crate) mod steer;
 
 use clap::{Args, Subcommand, ValueEnum};
 use pictor_common::{

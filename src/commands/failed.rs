@@ -18,7 +18,7 @@ use crate::{
 
 const PAGE: usize = 500;
 /// The phase of what ended with an outcome that nobody knows.
-const PARKED: &str = "parked";
+pub(crate) const PARKED: &str = "parked";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum FailedCommand {
@@ -91,6 +91,11 @@ async fn perform(command: FailedCommand, context: &Context, queue: &Queue) -> an
 }
 
 impl Which {
+    /// Those of one class and model.
+    pub(crate) fn of(class: &str, model: &str) -> Self {
+        Self { class: Some(class.to_owned()), model: Some(model.to_owned()), ..Self::default() }
+    }
+
     fn wants(&self, key: &AssetKey, state: &AssetState) -> bool {
         let failure = state.failure.clone().unwrap_or_default();
         (self.keys.is_empty() || self.keys.iter().any(|digits| key.as_str().starts_with(digits.as_str())))
@@ -256,11 +261,8 @@ async fn show(digits: &str, context: &Context, queue: &Queue) -> anyhow::Result<
     Ok(Exit::Done)
 }
 
-async fn act(which: &Which, action: FailureAction, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
-    let named = !which.keys.is_empty() || which.class.is_some() || which.model.is_some() || which.parked;
-    if !named && !which.everything {
-        return Err(refused("say which: keys, --class, --model, --parked, or --everything"));
-    }
+/// The failures that are wanted, and how many of them are parked.
+pub(crate) async fn chosen(which: &Which, queue: &Queue) -> anyhow::Result<(Vec<AssetKey>, u64)> {
     let (mut keys, mut parked) = (Vec::new(), 0);
     each(which, queue, |key, state| {
         keys.push(key);
@@ -268,14 +270,36 @@ async fn act(which: &Which, action: FailureAction, context: &Context, queue: &Qu
         Ok(())
     })
     .await?;
+    Ok((keys, parked))
+}
+
+/// What became of failures that were acted on.
+pub(crate) struct Acted {
+    pub(crate) found: usize,
+    pub(crate) changed: u64,
+    pub(crate) parked: u64,
+}
+
+/// Retries or discards the failures that are wanted.
+pub(crate) async fn acted(which: &Which, action: FailureAction, queue: &Queue) -> anyhow::Result<Acted> {
+    let (keys, parked) = chosen(which, queue).await?;
     let changed = queue.act_on_failures(&keys, action).await?;
+    Ok(Acted { found: keys.len(), changed, parked })
+}
+
+async fn act(which: &Which, action: FailureAction, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
+    let named = !which.keys.is_empty() || which.class.is_some() || which.model.is_some() || which.parked;
+    if !named && !which.everything {
+        return Err(refused("say which: keys, --class, --model, --parked, or --everything"));
+    }
+    let Acted { found, changed, parked } = acted(which, action, queue).await?;
     let word = match action {
         FailureAction::Retry => "to be tried again",
         FailureAction::Discard => "discarded",
     };
     context
         .output
-        .result(&json!({ "found": keys.len(), "changed": changed, "parked": parked }), || match (action, parked) {
+        .result(&json!({ "found": found, "changed": changed, "parked": parked }), || match (action, parked) {
             (FailureAction::Retry, 1..) => {
                 format!("{changed} {word}; {parked} of them may have been billed already, and may be paid twice now")
             }

@@ -86,12 +86,12 @@ async fn perform(command: LaneCommand, context: &Context, queue: &Queue) -> anyh
             return Ok(Exit::Done);
         }
         LaneCommand::Pause { lane, reason } => {
-            queue.pause_lane(&known(&lanes, &lane)?.name, Some(&reason)).await?;
-            (lane, "paused".to_owned())
+            let did = pause(queue, &lanes, &lane, Some(&reason)).await?;
+            (lane, did)
         }
         LaneCommand::Resume { lane } => {
-            queue.pause_lane(&known(&lanes, &lane)?.name, None).await?;
-            (lane, "resumed".to_owned())
+            let did = pause(queue, &lanes, &lane, None).await?;
+            (lane, did)
         }
         LaneCommand::Limit { lane, limits } => {
             let did = set(queue, known(&lanes, &lane)?, &limits).await?;
@@ -100,6 +100,17 @@ async fn perform(command: LaneCommand, context: &Context, queue: &Queue) -> anyh
     };
     context.output.result(&json!({ "lane": name, "did": did }), || format!("lane {name} is {did}"))?;
     Ok(Exit::Done)
+}
+
+/// Pauses a lane with a reason, or resumes it without one; says which.
+pub(crate) async fn pause(
+    queue: &Queue,
+    lanes: &[LaneState],
+    lane: &str,
+    reason: Option<&str>,
+) -> anyhow::Result<String> {
+    queue.pause_lane(&known(lanes, lane)?.name, reason).await?;
+    Ok(if reason.is_some() { "paused" } else { "resumed" }.to_owned())
 }
 
 fn known<'l>(lanes: &'l [LaneState], name: &str) -> anyhow::Result<&'l LaneState> {
@@ -137,7 +148,7 @@ fn now() -> u64 {
 }
 
 /// Why a lane waits and until when, or that it does not.
-fn state(lane: &LaneState, now: u64) -> String {
+pub(crate) fn state(lane: &LaneState, now: u64) -> String {
     if let Some(reason) = &lane.paused {
         return format!("paused: {reason}");
     }

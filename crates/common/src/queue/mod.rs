@@ -16,6 +16,7 @@ mod epoch;
 mod find;
 mod finish;
 mod gauges;
+mod images;
 mod known;
 mod lane;
 mod layout;
@@ -53,6 +54,7 @@ pub use finish::{
     Attempt, Billed, Ended, Failure, Fault, LanePause, MODERATION, Outcome, Refusal, Settled, Unmade,
 };
 pub use gauges::Gauges;
+pub use images::LatestImage;
 pub use known::Known;
 pub use lane::{Dimension, LaneLimits, LaneState, LimitKind};
 pub use layout::{Layout, SCHEMA, works_on};

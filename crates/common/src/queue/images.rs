@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::{LedgerEntry, Queue, QueueError, packed::made_of, read::parse, replies::Replies};
+use super::{AssetState, LedgerEntry, Queue, QueueError, read::parse, replies::Replies};
 use crate::{AssetKey, batch::Made};
 
 /// An image that was paid for lately.
@@ -34,17 +34,12 @@ impl Queue {
                 paid.push((key, entry));
             }
         }
-        let mut pipe = redis::pipe();
-        for (key, _) in &paid {
-            pipe.get(self.keys.made(key));
-        }
-        let mut replies = Replies::of(&pipe, self).await?;
-        let mut images = Vec::with_capacity(paid.len());
-        for (key, entry) in paid {
-            let text: Option<String> = replies.take()?;
-            let found = text.and_then(|text| made_of(&key, &text));
-            images.extend(found.map(|(made, model)| LatestImage { key, batch: entry.batch, model, made }));
-        }
-        Ok(images)
+        let keys: Vec<AssetKey> = paid.iter().map(|(key, _)| key.clone()).collect();
+        let states = self.assets(&keys).await?;
+        let image = |((key, entry), state): ((AssetKey, LedgerEntry), Option<AssetState>)| {
+            let AssetState { made, model, .. } = state?;
+            Some(LatestImage { key, batch: entry.batch, model, made: made? })
+        };
+        Ok(paid.into_iter().zip(states).filter_map(image).collect())
     }
 }

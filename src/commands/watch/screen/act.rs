@@ -7,6 +7,7 @@ use pictor_common::{
 
 use super::{
     groups::Group,
+    panes::counted as counted_as,
     view::View,
     words::{quoted, shown},
 };
@@ -170,7 +171,8 @@ fn of_lane(view: &View, name: &str, what: &str) -> Vec<String> {
 
 fn retried(counted: Counted) -> Vec<String> {
     let Counted { found, parked } = counted;
-    let mut lines = vec![format!("{found} failures of all batches are made ready again, and cost money")];
+    let failures = counted_as(found, "failure", "failures");
+    let mut lines = vec![format!("{failures}, of all batches, made ready again; each request costs money")];
     if parked > 0 {
         lines.push(format!(
             "{parked} of them are parked: they may have been billed, and may be paid twice now"

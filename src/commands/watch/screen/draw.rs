@@ -15,10 +15,10 @@ use ratatui::{
 pub(super) use pictures::pictured;
 
 use super::{
-    panes::{Pane, clock},
+    panes::{Pane, cents, clock},
     sheet::Tone,
     state::{Mode, Screen, TABS, Tab},
-    words::{cut, shown, width},
+    words::{cut, shown, width, wrapped},
 };
 
 /// Below this nothing of use can be told.
@@ -32,21 +32,19 @@ pub(super) fn draw(frame: &mut Frame<'_>, screen: &Screen) {
         frame.render_widget(Paragraph::new(cut(&text, usize::from(area.width))), area);
         return;
     }
-    let rows = Layout::vertical([
-        Constraint::Length(1),
-        Constraint::Length(1),
-        Constraint::Fill(1),
-        Constraint::Length(1),
-        Constraint::Length(1),
-        Constraint::Length(1),
-    ]);
-    let [head, tabs, body, said, command, keys] = rows.areas(area);
+    let told = command(screen, area.width);
+    let lines = u16::try_from(told.len()).unwrap_or(1);
+    let heights = [1, 1, 0, 1, lines, 1].map(|lines| match lines {
+        0 => Constraint::Fill(1),
+        lines => Constraint::Length(lines),
+    });
+    let [head, tabs, body, said, command, keys] = Layout::vertical(heights).areas(area);
     line(frame, head, self::head(screen, head.width));
     line(frame, tabs, self::tabs(screen, tabs.width));
     body::draw(frame, body, screen);
     line(frame, said, self::said(screen));
-    line(frame, command, self::command(screen, command.width));
-    line(frame, keys, self::keys(screen));
+    body::put(frame, command, told);
+    line(frame, keys, self::keys(screen, keys.width));
     over::draw(frame, body, screen);
     if screen.away.is_some() {
         frame.buffer_mut().set_style(body, Style::new().add_modifier(Modifier::DIM));
@@ -86,10 +84,10 @@ fn head(screen: &Screen, columns: u16) -> Line<'static> {
             _ => format!("{workers} workers, {taken}/{places} in flight"),
         });
         let money = &view.moment.money;
-        let most = |cap: Option<_>| cap.map_or_else(String::new, |cap| format!(" of {cap}"));
-        parts.push(format!("{}{} spent", money.spent, most(money.cap)));
+        let most = money.cap.map_or_else(String::new, |cap| format!(" of {}", cents(cap)));
+        parts.push(format!("{}{most} spent", cents(money.spent)));
         if let Some(cap) = view.today.cap {
-            parts.push(format!("today {} of {cap}", view.today.spent));
+            parts.push(format!("today {} of {}", cents(view.today.spent), cents(cap)));
         }
         if view.failures > 0 {
             parts.push(format!("{} failed", view.failures));
@@ -171,15 +169,22 @@ fn said(screen: &Screen) -> Line<'static> {
     Line::default()
 }
 
-fn command(screen: &Screen, columns: u16) -> Line<'static> {
-    let text = format!("$ {}", shown(&screen.command()));
-    Line::styled(cut(&text, usize::from(columns)), Style::new().add_modifier(Modifier::DIM))
+/// The command that does the same, in two lines where it is long.
+fn command(screen: &Screen, columns: u16) -> Vec<Line<'static>> {
+    const LINES: usize = 2;
+    let columns = usize::from(columns);
+    let mut lines = wrapped(&format!("$ {}", shown(&screen.command())), columns);
+    if lines.len() > LINES {
+        let rest = lines.split_off(LINES - 1).join(" ");
+        lines.push(cut(&rest, columns));
+    }
+    lines.into_iter().map(|line| Line::styled(line, Style::new().add_modifier(Modifier::DIM))).collect()
 }
 
-fn keys(screen: &Screen) -> Line<'static> {
+fn keys(screen: &Screen, columns: u16) -> Line<'static> {
     let act = match (&screen.mode, screen.pane()) {
-        (Mode::Asking(_), _) => return hints(screen, &[("Esc", "no, leave it")]),
-        (Mode::Counting(_), _) => return hints(screen, &[("Esc", "no")]),
+        (Mode::Asking(_), _) => return hints(screen, &[("Esc", "leave it")]),
+        (Mode::Counting(_), _) => return hints(screen, &[("Esc", "leave it")]),
         (Mode::Filtering, _) => return hints(screen, &[("Enter", "keep"), ("Esc", "show all")]),
         (Mode::Details(_), _) => return hints(screen, &[("↑↓", "scroll"), ("Esc", "back")]),
         (Mode::Help, _) => return hints(screen, &[("any key", "back")]),
@@ -190,9 +195,15 @@ fn keys(screen: &Screen) -> Line<'static> {
         (Mode::Looking, Pane::Images) => &[("v", "previews")],
         (Mode::Looking, Pane::Workers) => &[],
     };
-    let always = [("Tab", "next"), ("↑↓", "choose"), ("Enter", "details"), ("/", "filter")];
-    let last = [("p", "freeze"), ("?", "help"), ("q", "quit")];
-    hints(screen, &[&always[..], act, &last[..]].concat())
+    let some = [("Enter", "details"), ("/", "filter"), ("↑↓", "choose"), ("Tab", "next"), ("p", "freeze")];
+    let last = [("?", "help"), ("q", "quit")];
+    let mut keys: Vec<_> = act.iter().chain(&some).chain(&last).copied().collect();
+    let long =
+        |keys: &[(&str, &str)]| keys.iter().map(|(key, does)| width(key) + width(does) + 3).sum::<usize>();
+    while long(&keys) > usize::from(columns) + 2 && keys.len() > last.len() {
+        keys.remove(keys.len() - last.len() - 1);
+    }
+    hints(screen, &keys)
 }
 
 fn hints(screen: &Screen, keys: &[(&'static str, &'static str)]) -> Line<'static> {

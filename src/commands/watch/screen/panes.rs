@@ -4,6 +4,8 @@ mod batches;
 mod lanes;
 mod rest;
 
+use pictor_common::MicroUsd;
+
 use super::{
     sheet::Sheet,
     view::View,
@@ -88,6 +90,19 @@ pub(super) fn command(pane: Pane, view: Option<&View>, id: Option<&str>) -> Stri
 pub(super) fn clock(micros: u64) -> String {
     let whole = crate::commands::when(micros);
     whole.split_once(' ').map_or(whole.clone(), |(_, time)| time.to_owned())
+}
+
+/// Money in whole cents, for columns; its details say all of it.
+pub(super) fn cents(money: MicroUsd) -> String {
+    match (money.0, (money.0 + 5_000) / 10_000) {
+        (1.., 0) => "<$0.01".to_owned(),
+        (_, cents) => format!("${}.{:02}", cents / 100, cents % 100),
+    }
+}
+
+/// How many, with the word for them.
+pub(super) fn counted(count: u64, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
 }
 
 /// How long ago a moment was, in one unit.

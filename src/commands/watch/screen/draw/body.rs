@@ -49,13 +49,14 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, screen: &Screen) {
 fn beside(frame: &mut Frame<'_>, area: Rect, screen: &Screen) {
     let [left, right] =
         Layout::horizontal([Constraint::Fill(11), Constraint::Fill(9)]).spacing(2).areas(area);
-    let [batches, facts, failures] =
-        Layout::vertical([Constraint::Fill(5), Constraint::Length(9), Constraint::Fill(3)]).areas(left);
-    let lanes = used(screen, Pane::Lanes, area.height / 3);
-    let workers = used(screen, Pane::Workers, area.height / 4);
-    let [lanes, workers, images] =
-        Layout::vertical([Constraint::Length(lanes), Constraint::Length(workers), Constraint::Fill(1)])
-            .areas(right);
+    let most = [area.height / 2, 10, area.height / 3];
+    let wanted = [used(screen, Pane::Batches), 10, used(screen, Pane::Failures)];
+    let [batches, facts, _] = fitted(wanted, most, left.height).map(Constraint::Length);
+    let [batches, facts, failures] = Layout::vertical([batches, facts, Constraint::Fill(1)]).areas(left);
+    let wanted = [used(screen, Pane::Lanes), used(screen, Pane::Workers)];
+    let [lanes, workers] =
+        fitted(wanted, [area.height / 3, area.height / 4], right.height).map(Constraint::Length);
+    let [lanes, workers, images] = Layout::vertical([lanes, workers, Constraint::Fill(1)]).areas(right);
     pane(frame, batches, screen, Pane::Batches);
     self::facts(frame, facts, screen, Pane::Batches);
     pane(frame, failures, screen, Pane::Failures);
@@ -64,23 +65,35 @@ fn beside(frame: &mut Frame<'_>, area: Rect, screen: &Screen) {
     pictures::draw(frame, images, screen);
 }
 
-/// All panes on a small one: batches take what the others leave.
+/// All panes on a small one.
 fn below(frame: &mut Frame<'_>, area: Rect, screen: &Screen) {
-    let heights =
-        [Pane::Lanes, Pane::Workers, Pane::Failures].map(|pane| used(screen, pane, area.height / 4));
-    let [lanes, workers, failures] = heights.map(Constraint::Length);
-    let [batches, lanes, workers, failures] =
-        Layout::vertical([Constraint::Fill(1), lanes, workers, failures]).areas(area);
-    pane(frame, batches, screen, Pane::Batches);
-    pane(frame, lanes, screen, Pane::Lanes);
-    pane(frame, workers, screen, Pane::Workers);
-    pane(frame, failures, screen, Pane::Failures);
+    const SHOWN: [Pane; 4] = [Pane::Batches, Pane::Lanes, Pane::Workers, Pane::Failures];
+    let wanted = SHOWN.map(|pane| used(screen, pane));
+    let [_, lanes, workers, failures] = fitted(wanted, [u16::MAX; 4], area.height).map(Constraint::Length);
+    let places = Layout::vertical([Constraint::Fill(1), lanes, workers, failures]).areas::<4>(area);
+    for (one, place) in SHOWN.into_iter().zip(places) {
+        pane(frame, place, screen, one);
+    }
 }
 
 /// Lines that a pane has use for, with its title, its head and a blank line.
-fn used(screen: &Screen, pane: Pane, most: u16) -> u16 {
-    let rows = u16::try_from(screen.sheet(pane).rows.len().max(1)).unwrap_or(u16::MAX);
-    rows.saturating_add(3).min(most.max(3))
+fn used(screen: &Screen, pane: Pane) -> u16 {
+    let rows = screen.sheet(pane).rows.len();
+    u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(if rows == 0 { 2 } else { 3 })
+}
+
+/// Heights that fit together: the largest gives way first.
+fn fitted<const N: usize>(wanted: [u16; N], most: [u16; N], room: u16) -> [u16; N] {
+    let mut heights = wanted;
+    for (height, most) in heights.iter_mut().zip(most) {
+        *height = (*height).min(most.max(3)).min(room);
+    }
+    while heights.iter().map(|height| u32::from(*height)).sum::<u32>() > u32::from(room) {
+        let largest = heights.iter_mut().max();
+        let Some(largest) = largest.filter(|largest| **largest > 1) else { break };
+        *largest -= 1;
+    }
+    heights
 }
 
 /// A pane: its title, the titles of its columns, its rows.

@@ -2,9 +2,12 @@
 
 use pictor_common::queue::{Why, pace::Eta};
 
-use super::super::{
-    sheet::{Column, Row, Sheet, Tone},
-    view::View,
+use super::{
+    super::{
+        sheet::{Column, Row, Sheet, Tone},
+        view::View,
+    },
+    cents,
 };
 use crate::{
     commands::{
@@ -49,7 +52,7 @@ fn row(view: &View, frame: &Frame) -> Row {
         failed.to_string(),
         frame.per_minute.filter(|_| open).map_or_else(String::new, |pace| format!("{pace:.0}/min")),
         if open { short(&frame.eta) } else { String::new() },
-        frame.spent.to_string(),
+        cents(frame.spent),
         most(frame),
         state.to_owned(),
         first(&frame.why),
@@ -60,7 +63,7 @@ fn row(view: &View, frame: &Frame) -> Row {
 /// The most that it may cost in all: its cap, or what it can come to.
 fn most(frame: &Frame) -> String {
     let projected = frame.projected.filter(|_| frame.open > 0).map(|projected| projected.ceiling);
-    frame.cap.or(projected).map_or_else(String::new, |most| most.to_string())
+    frame.cap.or(projected).map_or_else(String::new, cents)
 }
 
 fn state(view: &View, frame: &Frame) -> (&'static str, Tone) {

@@ -25,7 +25,12 @@ pub(super) fn sheet(view: &View) -> Sheet {
         Column::of("limits", 3).between(10, 60),
         Column::of("state", 0).between(20, 200),
     ];
-    let lanes = view.moment.lanes.iter().map(|lane| of_lane(view, lane));
+    let mut lanes: Vec<&LaneState> = view.moment.lanes.iter().collect();
+    // What somebody waits for comes before what nobody uses.
+    lanes.sort_by_key(|lane| {
+        served(view, lane).next().is_none() && lane.in_flight == 0 && lane.paused.is_none()
+    });
+    let lanes = lanes.into_iter().map(|lane| of_lane(view, lane));
     let rows = lanes.chain(view.routes.iter().map(of_route)).collect();
     Sheet { columns, rows, empty: "no lanes: no worker has run yet".to_owned() }
 }
@@ -82,7 +87,7 @@ fn state(lane: &LaneState, now: u64) -> (String, Tone) {
     let tone = if lane.probing { Tone::Bad } else { Tone::Plain };
     match lane.next_permit(now, 1) {
         Some((dimension, at)) if !lane.probing && at > now + 1_000_000 => {
-            (format!("at its limit of {}, next in {}", dimension.name, left(at, now)), Tone::Waits)
+            (format!("at its {} limit, next in {}", dimension.name, left(at, now)), Tone::Waits)
         }
         _ => (told, tone),
     }

@@ -47,10 +47,10 @@ rows() { # NAME MODEL SIZE FIRST COUNT EVERY FAULT
     awk -v m="$2" -v s="$3" -v f="$4" -v c="$5" -v e="$6" -v x="$7" 'BEGIN {
         for (i = f; i < f + c; i++) printf "sku-%d,%sa product photo of thing %d on linen,%s,%s\n", i, (i % e ? "" : "[[sim:" x "]] "), i, m, s }' >>"$1.csv"
 }
-rows nightly dall-e-2 512x512 0 900 17 moderation_blocked
-rows lamps dall-e-2 256x256 2000 140 23 bad_request
-rows hero gpt-image-1 1024x1024 4000 60 1000 none
-rows proofs dall-e-2 256x256 5000 80 1000 none
+rows nightly dall-e-2 512x512 1 900 17 moderation_blocked
+rows lamps dall-e-2 256x256 2000 140 9 unknown_parameter
+rows hero gpt-image-1 1024x1024 4001 60 9000 moderation_blocked
+rows proofs dall-e-2 256x256 5001 80 9000 moderation_blocked
 pictor submit nightly.csv --run-id nightly-2026-11-22 --tenant thumbnails
 pictor submit lamps.csv --run-id spring-lamps --tenant homeware --cap 25
 pictor submit hero.csv --run-id hero-shots --tenant marketing

@@ -171,7 +171,7 @@ impl Running {
             Effect::Nothing => {}
             Effect::Leave => return Ok(Some(self.left())),
             Effect::Suspend => self.taken.suspend()?,
-            Effect::Redraw => self.taken.canvas.clear()?,
+            Effect::Redraw => self.taken.clear()?,
             Effect::Count(act) => {
                 let (queue, news) = (self.queue.clone(), self.news.clone());
                 tokio::spawn(async move {

@@ -102,10 +102,10 @@ fn head(screen: &Screen, columns: u16) -> Line<'static> {
     let room = usize::from(columns).saturating_sub("pictor  ".len() + mark(screen).len() + 1);
     for part in parts {
         let next = if told.is_empty() { part } else { format!("{told} · {part}") };
-        if width(&next) > room {
-            break;
+        // What is too long leaves its place to what comes after it.
+        if width(&next) <= room {
+            told = next;
         }
-        told = next;
     }
     let mark = Span::styled(mark(screen), accent(screen).add_modifier(Modifier::REVERSED));
     Line::from(vec![Span::styled("pictor  ", accent(screen)), Span::raw(told + " "), mark])

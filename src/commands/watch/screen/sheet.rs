@@ -78,7 +78,14 @@ impl Sheet {
         let taken = |there: &[usize], of: &[usize]| {
             there.iter().map(|at| of[*at]).sum::<usize>() + GAP * there.len().saturating_sub(1)
         };
-        while taken(&there, &least) > room {
+        // A column that stays wants half as much again before others are shown beside it.
+        let wanted: Vec<usize> = self
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(at, column)| if column.rank == 0 { wishes[at].min(least[at] * 3 / 2) } else { least[at] })
+            .collect();
+        while taken(&there, &wanted) > room {
             let ranks = there.iter().enumerate().map(|(place, at)| (self.columns[*at].rank, place));
             match ranks.max() {
                 Some((rank, place)) if rank > 0 => there.remove(place),
@@ -90,6 +97,7 @@ impl Sheet {
             widths[*at] = least[*at];
         }
         let mut left = room.saturating_sub(taken(&there, &least));
+        there.sort_by_key(|at| self.columns[*at].rank > 0);
         for at in &there {
             let more = (wishes[*at] - least[*at]).min(left);
             widths[*at] += more;
@@ -160,8 +168,8 @@ mod tests {
         let sheet = sheet();
         assert_eq!(sheet.widths(80), [20, 2, 26]);
         assert_eq!(sheet.widths(40), [20, 2, 14]);
-        assert_eq!(sheet.widths(20), [6, 2, 8]);
-        assert_eq!(sheet.widths(19), [9, 0, 8]);
+        assert_eq!(sheet.widths(23), [9, 2, 8]);
+        assert_eq!(sheet.widths(22), [12, 0, 8]);
         assert_eq!(sheet.widths(10), [10, 0, 0]);
     }
 

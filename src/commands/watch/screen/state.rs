@@ -139,8 +139,11 @@ impl Screen {
             view.images = before.images;
         }
         self.view = Some(view);
-        // From now on it is this row, wherever it moves to.
+        // From now on it is this row, wherever it moves to; of images the newest, until one is chosen.
         for pane in panes::ALL {
+            if pane == Pane::Images && !self.chosen.contains_key(&pane) {
+                continue;
+            }
             let sheet = self.sheet(pane);
             if let Some(row) = sheet.rows.get(self.place(pane, &sheet)) {
                 self.chosen.insert(pane, (row.id.clone(), self.place(pane, &sheet)));

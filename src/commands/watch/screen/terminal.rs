@@ -20,6 +20,7 @@ use ratatui::{
         style::ResetColor,
         terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
     },
+    layout::Rect,
 };
 use rustix::process::{Signal, getpid, kill_process};
 use tokio::sync::mpsc;
@@ -68,8 +69,14 @@ impl Taken {
         let _was_not_raw = disable_raw_mode();
         enable_raw_mode()?;
         execute!(stdout(), EnterAlternateScreen)?;
-        self.canvas.clear()?;
+        self.clear()?;
         self.canvas.hide_cursor()
+    }
+
+    /// Draws all of it anew next time. The canvas' own way asks where the cursor is, and fails where the answer is slow.
+    pub(super) fn clear(&mut self) -> io::Result<()> {
+        let size = self.canvas.size()?;
+        self.canvas.resize(Rect::new(0, 0, size.width, size.height))
     }
 
     /// Gives it back and stops this process, until somebody lets it go on.

@@ -9,7 +9,7 @@ use pictor_common::{
     queue::{BatchState, Queue, TENANT_CAP, TENANT_DAY_CAP},
 };
 
-use super::{Context, when};
+use super::{Context, watch::shown, when};
 use crate::{exit::Exit, table::table};
 pub(crate) use show::show;
 use steer::Change;
@@ -122,7 +122,7 @@ async fn perform(command: BatchCommand, context: &Context, queue: &Queue) -> any
 pub(crate) fn state_of(batch: &BatchState) -> String {
     match (batch.held.as_deref(), batch.sealed) {
         _ if batch.state == "cancelled" => match &batch.reason {
-            Some(reason) => format!("cancelled: {reason}"),
+            Some(reason) => format!("cancelled: {}", shown(reason)),
             None => "cancelled".to_owned(),
         },
         (Some("cap"), _) if !batch.ended() => "paused: its cap is reached".to_owned(),
@@ -130,7 +130,7 @@ pub(crate) fn state_of(batch: &BatchState) -> String {
         (Some(TENANT_DAY_CAP), _) if !batch.ended() => {
             "paused: its tenant's budget of the day is reached".to_owned()
         }
-        (Some(reason), _) if !batch.ended() => format!("paused: {reason}"),
+        (Some(reason), _) if !batch.ended() => format!("paused: {}", shown(reason)),
         (None, None) if !batch.ended() => "being submitted".to_owned(),
         _ if batch.substituted > 0 => format!("{}, {} substituted", batch.state, batch.substituted),
         _ => batch.state.clone(),

@@ -22,6 +22,7 @@ use crate::{
 };
 use frame::Memory;
 pub(crate) use frame::{Frame, Moment};
+pub(crate) use screen::shown;
 use view::{Live, line};
 pub(crate) use view::{cost, time_left};
 

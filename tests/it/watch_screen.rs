@@ -87,6 +87,9 @@ async fn a_batch_is_watched_paused_and_kept_in_sight_while_redis_is_away() {
     terminal.press("y\r");
     terminal.press("\u{7f}shelf\r");
     terminal.shows("cancelled by hand");
+    terminal.until("cancelled", |terminal| {
+        terminal.lines().iter().any(|line| line.starts_with("shelf") && line.ends_with("cancelled"))
+    });
     assert_eq!(world.json(&["batch", "show", "shelf"])["state"], "cancelled");
     terminal.press("q");
     assert_eq!(terminal.ended().code(), Some(1), "{}", terminal.text());
@@ -138,7 +141,9 @@ async fn failures_are_grouped_tried_again_and_images_are_listed() {
     terminal.until("a group", |terminal| {
         terminal.lines().iter().any(|line| line.trim_start().starts_with("2  moderation"))
     });
-    assert!(terminal.text().contains("failed list --all --class moderation --model dall-e-2"));
+    // The command is long with the settings' path, and takes two lines.
+    let text = terminal.lines().join(" ");
+    assert!(text.contains("failed list --all --class moderation --model dall-e-2"), "{text}");
     terminal.press("r");
     terminal.shows("2 failures, of all batches");
     terminal.press("y");

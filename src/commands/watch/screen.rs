@@ -26,6 +26,7 @@ use rustix::process::Signal;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{mpsc, watch},
+    task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -39,9 +40,12 @@ use state::Screen;
 use terminal::Taken;
 use thumbs::{Thumb, Thumbs};
 use view::{Looker, View, Wish};
+pub(crate) use words::shown;
 
 /// A look that takes longer than this is told.
 const SLOW: Duration = Duration::from_secs(4);
+/// How long an act may go on after the screen was left.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Small pictures that are kept.
 const KEPT: usize = 120;
 
@@ -85,11 +89,18 @@ pub(super) async fn run(
         was_open: false,
         answered: Instant::now(),
         thumbs: Thumbs::new(&context.settings),
+        doing: None,
         news,
         wish,
     };
     let left = running.until_left(coming).await;
     looking.abort();
+    let doing = running.doing.take();
+    drop(running);
+    if let Some(doing) = doing {
+        // What was asked for is done whole.
+        let _slow = tokio::time::timeout(PATIENCE, doing).await;
+    }
     left
 }
 
@@ -124,6 +135,8 @@ struct Running {
     was_open: bool,
     answered: Instant,
     thumbs: Thumbs,
+    /// The last act, which may go on while the screen is left.
+    doing: Option<JoinHandle<()>>,
     news: mpsc::Sender<News>,
     wish: watch::Sender<Wish>,
 }
@@ -182,10 +195,11 @@ impl Running {
             Effect::Do(act) => {
                 self.screen.say("doing it …", false);
                 let (queue, news) = (self.queue.clone(), self.news.clone());
-                tokio::spawn(async move {
+                let doing = tokio::spawn(async move {
                     let did = act.perform(&queue).await.map_err(|error| format!("{error:#}"));
                     let _left = news.send(News::Did(did)).await;
                 });
+                self.doing = Some(doing);
             }
         }
         Ok(None)
@@ -208,8 +222,13 @@ impl Running {
             }
             News::Seen(Err(error)) => return Err(error.into()),
             News::Counted(counted) => self.screen.counted(counted),
-            News::Did(Ok(did)) => self.screen.say(&did, false),
-            News::Did(Err(error)) => self.screen.say(&error, true),
+            News::Did(did) => {
+                self.screen.done += 1;
+                match did {
+                    Ok(did) => self.screen.say(&did, false),
+                    Err(error) => self.screen.say(&error, true),
+                }
+            }
             News::Thumb(key, thumb) => {
                 self.screen.thumbs.insert(key, thumb);
             }

@@ -76,6 +76,8 @@ pub(super) struct Screen {
     pub(super) away: Option<(String, String)>,
     /// Somebody has pressed a key.
     pub(super) touched: bool,
+    /// Acts that were done.
+    pub(super) done: u32,
     /// The row that is chosen in each pane, by its id and its place.
     chosen: BTreeMap<Pane, (String, usize)>,
     pub(super) thumbs: BTreeMap<String, Thumb>,
@@ -176,7 +178,12 @@ impl Screen {
     /// What has to be looked at for what is seen.
     pub(super) fn wish(&self) -> Wish {
         let pane = |pane| matches!(self.tab, Tab::Overview) || self.tab == Tab::One(pane);
-        Wish { failures: pane(Pane::Failures), images: pane(Pane::Images), frozen: self.frozen }
+        Wish {
+            failures: pane(Pane::Failures),
+            images: pane(Pane::Images),
+            frozen: self.frozen,
+            done: self.done,
+        }
     }
 
     /// The command that shows what is chosen, or does what is asked about.

@@ -79,18 +79,21 @@ impl Taken {
         self.canvas.resize(Rect::new(0, 0, size.width, size.height))
     }
 
-    /// Gives it back and stops this process, until somebody lets it go on.
-    pub(super) fn suspend(&self) -> io::Result<()> {
+    /// Gives it back and stops this process; takes it again when somebody lets it go on.
+    pub(super) fn suspend(&mut self) -> io::Result<()> {
         give_back();
         kill_process(getpid(), Signal::STOP)?;
-        Ok(())
+        self.take()
     }
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::Release);
-        give_back();
+        // Whoever panics has given it back, and told why below.
+        if !thread::panicking() {
+            give_back();
+        }
         if let Some(reader) = self.reader.take() {
             let _panicked = reader.join();
         }

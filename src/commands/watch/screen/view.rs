@@ -49,6 +49,8 @@ pub(super) struct Wish {
     pub(super) images: bool,
     /// Nothing is looked at.
     pub(super) frozen: bool,
+    /// What was done so far: after each act it is looked at once more.
+    pub(super) done: u32,
 }
 
 /// Looks, and remembers what need not be looked at each time.

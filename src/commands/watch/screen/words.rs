@@ -4,7 +4,7 @@
 const MARKS: usize = 2;
 
 /// A text in one line, without controls, escapes, invisible and direction-changing characters.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let (mut marks, mut blank) = (0, true);
     for c in text.chars() {

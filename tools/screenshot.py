@@ -55,9 +55,14 @@ def watched(size, keys, seconds, command):
     return screen
 
 
+# The first colours of the palette, as the emulator tells them, in those of the recording.
+PALETTE = {"cd0000": "red", "00cd00": "green", "cdcd00": "brown", "00cdcd": "cyan"}
+
+
 def colour(name, default):
     if name == "default":
         return default
+    name = PALETTE.get(name, name)
     return COLOURS.get(name) or f"#{name}"
 
 
@@ -135,7 +140,8 @@ def main():
     columns, rows = (int(number) for number in size.split("x"))
     screen = watched((columns, rows), "" if keys == "-" else keys, float(seconds), command)
     host = os.uname().nodename
-    picture = draw(screen, title).replace(f">{host} ", ">render-1 ")
+    other = ("render" * len(host))[: len(host)]
+    picture = draw(screen, title).replace(f">{host}\u00a0", f">{other}\u00a0")
     for told in (os.environ["STAGE"], os.path.realpath(os.environ["STAGE"]), os.path.expanduser("~")):
         if told in picture:
             sys.exit(f"screenshot: {told} is seen in it")

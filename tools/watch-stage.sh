@@ -5,7 +5,7 @@ set -eu
 binary=$1
 stage=$2
 children=
-trap 'for child in $children; do kill "$child" 2>/dev/null || :; done' EXIT
+trap 'for child in $children; do kill "$child" 2>/dev/null || :; done; for child in $children; do wait "$child" || :; done' EXIT
 trap 'exit 0' INT TERM
 port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 redis=$(port)

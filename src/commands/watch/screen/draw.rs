@@ -32,17 +32,17 @@ pub(super) fn draw(frame: &mut Frame<'_>, screen: &Screen) {
         frame.render_widget(Paragraph::new(cut(&text, usize::from(area.width))), area);
         return;
     }
-    let told = command(screen, area.width);
+    // What is said stands where the command does, until the next key.
+    let told = said(screen).map_or_else(|| command(screen, area.width), |said| vec![said]);
     let lines = u16::try_from(told.len()).unwrap_or(1);
-    let heights = [1, 1, 0, 1, lines, 1].map(|lines| match lines {
+    let heights = [1, 1, 0, lines, 1].map(|lines| match lines {
         0 => Constraint::Fill(1),
         lines => Constraint::Length(lines),
     });
-    let [head, tabs, body, said, command, keys] = Layout::vertical(heights).areas(area);
+    let [head, tabs, body, command, keys] = Layout::vertical(heights).areas(area);
     line(frame, head, self::head(screen, head.width));
     line(frame, tabs, self::tabs(screen, tabs.width));
     body::draw(frame, body, screen);
-    line(frame, said, self::said(screen));
     body::put(frame, command, told);
     line(frame, keys, self::keys(screen, keys.width));
     over::draw(frame, body, screen);
@@ -151,22 +151,23 @@ fn screen_count(screen: &Screen, pane: Pane) -> usize {
 }
 
 /// What went wrong, what became of the last act, or what is typed.
-fn said(screen: &Screen) -> Line<'static> {
-    if screen.mode == Mode::Filtering {
-        return Line::from(format!("/{}▏", shown(&screen.filter)));
+fn said(screen: &Screen) -> Option<Line<'static>> {
+    if matches!(screen.mode, Mode::Asking(_) | Mode::Counting(_)) {
+        return None;
     }
-    if let Some((since, why)) = &screen.away {
-        let text = format!("Redis unreachable since {since}, trying again: {}", shown(why));
-        return Line::styled(text, look(Tone::Bad, screen));
+    if screen.mode == Mode::Filtering {
+        return Some(Line::from(format!("/{}▏", shown(&screen.filter))));
     }
     if let Some(said) = &screen.said {
         let tone = if said.bad { Tone::Bad } else { Tone::Good };
-        return Line::styled(said.text.clone(), look(tone, screen));
+        return Some(Line::styled(said.text.clone(), look(tone, screen)));
     }
-    if !screen.filter.is_empty() {
-        return Line::from(format!("only what has {:?}; Esc shows all", shown(&screen.filter)));
+    if let Some((since, why)) = &screen.away {
+        let text = format!("Redis unreachable since {since}, trying again: {}", shown(why));
+        return Some(Line::styled(text, look(Tone::Bad, screen)));
     }
-    Line::default()
+    let filter = shown(&screen.filter);
+    (!filter.is_empty()).then(|| Line::from(format!("only what has {filter:?}; Esc shows all")))
 }
 
 /// The command that does the same, in two lines where it is long.

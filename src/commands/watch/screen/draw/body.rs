@@ -56,7 +56,9 @@ fn beside(frame: &mut Frame<'_>, area: Rect, screen: &Screen) {
     let wanted = [used(screen, Pane::Lanes), used(screen, Pane::Workers)];
     let [lanes, workers] =
         fitted(wanted, [area.height / 3, area.height / 4], right.height).map(Constraint::Length);
-    let [lanes, workers, images] = Layout::vertical([lanes, workers, Constraint::Fill(1)]).areas(right);
+    let [lanes, workers, head, images] =
+        Layout::vertical([lanes, workers, Constraint::Length(1), Constraint::Fill(1)]).areas(right);
+    put(frame, head, vec![title(screen, Pane::Images.title(), usize::from(head.width), false)]);
     pane(frame, batches, screen, Pane::Batches);
     self::facts(frame, facts, screen, Pane::Batches);
     pane(frame, failures, screen, Pane::Failures);
@@ -78,8 +80,8 @@ fn below(frame: &mut Frame<'_>, area: Rect, screen: &Screen) {
 
 /// Lines that a pane has use for, with its title, its head and a blank line.
 fn used(screen: &Screen, pane: Pane) -> u16 {
-    let rows = screen.sheet(pane).rows.len();
-    u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(if rows == 0 { 2 } else { 3 })
+    let rows = screen.sheet(pane).rows.len().max(1);
+    u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(3)
 }
 
 /// Heights that fit together: the largest gives way first.

@@ -94,7 +94,7 @@ fn boxed(
     from: usize,
     lines: impl FnOnce(usize) -> Vec<Line<'static>>,
 ) {
-    let columns = area.width.saturating_sub(2).min(WIDEST);
+    let columns = area.width.min(WIDEST);
     let lines = lines(usize::from(columns.saturating_sub(4)));
     let high = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2).min(area.height);
     let place = Rect {

@@ -18,7 +18,7 @@ use crate::commands::watch::screen::{
 };
 
 /// Cells of a picture and its caption, at least.
-const TILE: (u16, u16) = (30, 15);
+const TILE: (u16, u16) = (26, 13);
 /// Pictures that are looked for at once.
 const MOST: usize = 24;
 
@@ -78,14 +78,15 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, screen: &Screen) {
             }
             Some(Thumb::Coming) | None => put(frame, picture, vec![Line::styled("…", dim)]),
         }
+        put(frame, Rect { y: under, height: 1, ..tile }, vec![caption]);
     }
 }
 
-/// A picture as large as fits, its sides as they are: a cell is twice as high as wide.
-fn blocks(buffer: &mut Buffer, area: Rect, thumb: &RgbImage, true_colour: bool) {
+/// A picture as large as fits, its sides as they are: a cell is twice as high as wide. Returns its height in cells.
+fn blocks(buffer: &mut Buffer, area: Rect, thumb: &RgbImage, true_colour: bool) -> u16 {
     let (room_x, room_y) = (u32::from(area.width), u32::from(area.height) * 2);
     if room_x == 0 || room_y == 0 || thumb.width() == 0 || thumb.height() == 0 {
-        return;
+        return 0;
     }
     let by_width = (room_x, (room_x * thumb.height() / thumb.width()).max(1));
     let (wide, high) = if by_width.1 <= room_y {
@@ -103,6 +104,7 @@ fn blocks(buffer: &mut Buffer, area: Rect, thumb: &RgbImage, true_colour: bool) 
             cell.set_symbol("▀").set_fg(upper).set_bg(pixel(x, 2 * y + 1).unwrap_or(Color::Reset));
         }
     }
+    u16::try_from(high.div_ceil(2)).unwrap_or(area.height)
 }
 
 /// A colour, or the nearest of the palette's cube of six levels each.
@@ -134,7 +136,7 @@ mod tests {
     fn a_picture_keeps_its_sides() {
         let mut buffer = Buffer::empty(Rect::new(0, 0, 20, 10));
         let thumb = RgbImage::from_pixel(100, 50, image::Rgb([255, 0, 0]));
-        blocks(&mut buffer, Rect::new(0, 0, 20, 10), &thumb, true);
+        assert_eq!(blocks(&mut buffer, Rect::new(0, 0, 20, 10), &thumb, true), 5);
         let drawn = buffer.content.iter().filter(|cell| cell.symbol() == "▀").count();
         assert_eq!(drawn, 20 * 5);
     }

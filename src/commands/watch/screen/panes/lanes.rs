@@ -22,7 +22,7 @@ pub(super) fn sheet(view: &View) -> Sheet {
         Column::of("lane or route", 0).between(14, 44),
         Column::number("waiting", 2),
         Column::number("in flight", 1),
-        Column::of("limits", 3).between(10, 60),
+        Column::of("limits", 3).between(14, 60),
         Column::of("state", 0).between(20, 200),
     ];
     let mut lanes: Vec<&LaneState> = view.moment.lanes.iter().collect();

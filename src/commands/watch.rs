@@ -182,7 +182,7 @@ struct Shown<'a> {
 impl<'a> Shown<'a> {
     fn new(context: &'a Context) -> anyhow::Result<Self> {
         let output = &context.output;
-        let watched = !output.json && output.terminal && std::io::stdout().is_terminal();
+        let watched = !output.json && output.terminal && std::io::stdout().is_terminal() && !screen::dumb();
         Ok(Self { context, live: watched.then(Live::new).transpose()?, said: None, away: false })
     }
 

@@ -35,7 +35,7 @@ use crate::{commands::Context, parts::OpenQueue};
 use act::Counted;
 use keys::Effect;
 use panes::{Pane, clock};
-pub(super) use start::fits;
+pub(super) use start::{dumb, fits};
 use state::Screen;
 use terminal::Taken;
 use thumbs::{Thumb, Thumbs};

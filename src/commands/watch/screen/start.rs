@@ -12,7 +12,12 @@ use crate::commands::{Context, watch::WatchArgs};
 pub(in super::super) fn fits(args: &WatchArgs, context: &Context) -> bool {
     let terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let plain = args.plain || args.once || context.output.json;
-    terminal && !plain && !said("TERM").is_empty() && said("TERM") != "dumb"
+    terminal && !plain && !dumb()
+}
+
+/// Whether nothing on this terminal can be drawn over.
+pub(in super::super) fn dumb() -> bool {
+    ["", "dumb"].contains(&said("TERM").as_str())
 }
 
 /// The screen as it starts.

@@ -171,9 +171,9 @@ fn everything_fits_on_a_small_terminal() {
     let expected = [
         (1, " 1 Overview  2 Batches 2  3 Lanes 1  4 Workers 1  5 Failures 1  6 Images"),
         (2, "Batches 1 of 2 ─────────────────────────────────────────────────────────────────"),
-        (3, "batch               progress       ended  failed     pace  left     spent  state"),
-        (4, "nightly-2026-11-22  ██████░░░░  803/1200       3  118/min  ≤ 7 min  $4.81  runs"),
-        (5, "spring-lamps        ░░░░░░░░░░  103/1200       3  118/min  ≤ 7 min  $4.81  paused"),
+        (3, "batch               progress       ended  failed  left     spent  state"),
+        (4, "nightly-2026-11-22  ██████░░░░  803/1200       3  ≤ 7 min  $4.81  runs"),
+        (5, "spring-lamps        ░░░░░░░░░░  103/1200       3  ≤ 7 min  $4.81  paused"),
         (22, "$ pictor batch show nightly-2026-11-22"),
         (23, "Space pause  c cancel  +- band  Enter details  / filter  ? help  q quit"),
     ];
@@ -181,15 +181,7 @@ fn everything_fits_on_a_small_terminal() {
         assert_eq!(lines[at], line, "\n{}", lines.join("\n"));
     }
     let all = lines.join("\n");
-    for part in [
-        "main.dall-e-2",
-        "12/64",
-        "240 images/min",
-        "till ",
-        "draining",
-        "moderation",
-        "today $0.00 of $40.00",
-    ] {
+    for part in ["main.dall-e-2", "12/64", "(1 min 30 s): the", "draining", "moderation"] {
         assert!(all.contains(part), "{part} in\n{all}");
     }
 }
@@ -197,14 +189,9 @@ fn everything_fits_on_a_small_terminal() {
 #[test]
 fn a_large_terminal_shows_reasons_beside() {
     let all = text(&screen(), (200, 50));
-    for part in [
-        "till ",
-        "(1 min 30 s): the provider",
-        "sent by main.dall-e-2",
-        "at most",
-        "Your request was rejected",
-        "render-1 7",
-    ] {
+    for part in
+        ["(1 min 30 s): the", "sent by main.dall-e-2", "at most", "Your request was rejected", "render-1 7"]
+    {
         assert!(all.contains(part), "{part} in\n{all}");
     }
     let mut screen = screen();

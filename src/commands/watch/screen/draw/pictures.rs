@@ -52,6 +52,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, screen: &Screen) {
         put(frame, area, vec![Line::styled(cut(why, room), dim)]);
         return;
     };
+    if area.height < 2 {
+        return;
+    }
     let columns = (area.width / TILE.0).max(1);
     let rows = (area.height / TILE.1).max(1);
     let (wide, high) = (area.width / columns, area.height / rows);
@@ -63,14 +66,16 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, screen: &Screen) {
         .filter_map(|row| view.images.iter().find(|image| image.key.as_str() == row.id));
     let places = (0..rows).flat_map(|y| (0..columns).map(move |x| (x, y)));
     for (image, (x, y)) in images.zip(places) {
-        let tile = Rect { x: area.x + x * wide, y: area.y + y * high, width: wide - 1, height: high };
+        let tile =
+            Rect { x: area.x + x * wide, y: area.y + y * high, width: wide.saturating_sub(1), height: high };
         let caption = format!("{} {}", clock(image.made.at_ms * 1_000), image.key.short());
         let caption = Line::styled(cut(&caption, usize::from(tile.width)), dim);
-        put(frame, Rect { y: tile.bottom() - 1, height: 1, ..tile }, vec![caption]);
+        let mut under = tile.bottom() - 1;
         let picture = Rect { height: tile.height.saturating_sub(1), ..tile };
         match screen.thumbs.get(image.key.as_str()) {
             Some(Thumb::Picture(thumb)) => {
-                blocks(frame.buffer_mut(), picture, thumb, screen.ways.true_colour)
+                let high = blocks(frame.buffer_mut(), picture, thumb, screen.ways.true_colour);
+                under = (tile.y + high).min(under);
             }
             Some(Thumb::Without(why)) => {
                 let lines = wrapped(&format!("no preview: {why}"), usize::from(tile.width));

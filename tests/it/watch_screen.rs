@@ -142,8 +142,8 @@ async fn failures_are_grouped_tried_again_and_images_are_listed() {
         terminal.lines().iter().any(|line| line.trim_start().starts_with("2  moderation"))
     });
     // The command is long with the settings' path, and takes two lines.
-    let text = terminal.lines().join(" ");
-    assert!(text.contains("failed list --all --class moderation --model dall-e-2"), "{text}");
+    let command = "failed list --all --class moderation --model dall-e-2";
+    terminal.until(command, |terminal| terminal.lines().join(" ").contains(command));
     terminal.press("r");
     terminal.shows("2 failures, of all batches");
     terminal.press("y");
@@ -182,7 +182,7 @@ async fn strange_words_no_colour_and_no_changes() {
         let mut command = watch(&world, args);
         command.env("TERM", term);
         let mut terminal = Terminal::start(&command, SMALL);
-        terminal.shows("paused: ");
+        terminal.until("its reason", |terminal| terminal.raw().contains("paused: "));
         assert!(!terminal.raw().contains("\u{1b}[?1049h"), "{:?}", terminal.raw());
         terminal.signal(Signal::INT);
         assert_eq!(terminal.ended().code(), Some(1));

@@ -158,13 +158,13 @@ fn said(screen: &Screen) -> Option<Line<'static>> {
     if screen.mode == Mode::Filtering {
         return Some(Line::from(format!("/{}▏", shown(&screen.filter))));
     }
-    if let Some(said) = &screen.said {
-        let tone = if said.bad { Tone::Bad } else { Tone::Good };
-        return Some(Line::styled(said.text.clone(), look(tone, screen)));
-    }
     if let Some((since, why)) = &screen.away {
         let text = format!("Redis unreachable since {since}, trying again: {}", shown(why));
         return Some(Line::styled(text, look(Tone::Bad, screen)));
+    }
+    if let Some(said) = &screen.said {
+        let tone = if said.bad { Tone::Bad } else { Tone::Good };
+        return Some(Line::styled(said.text.clone(), look(tone, screen)));
     }
     let filter = shown(&screen.filter);
     (!filter.is_empty()).then(|| Line::from(format!("only what has {filter:?}; Esc shows all")))

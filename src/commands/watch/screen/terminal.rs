@@ -7,7 +7,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ratatui::{
@@ -94,8 +94,11 @@ impl Drop for Taken {
         if !thread::panicking() {
             give_back();
         }
-        if let Some(reader) = self.reader.take() {
-            let _panicked = reader.join();
+        // On a terminal that is gone crossterm's poll never returns; then the thread ends with the process.
+        let reader = self.reader.take();
+        let deadline = Instant::now() + 4 * POLL;
+        while reader.as_ref().is_some_and(|reader| !reader.is_finished()) && Instant::now() < deadline {
+            thread::sleep(POLL / 10);
         }
         if !thread::panicking() {
             drop(std::panic::take_hook());

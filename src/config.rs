@@ -2,12 +2,14 @@
 
 mod account;
 mod budget;
+mod editor;
 mod layers;
 mod mask;
 mod nearest;
 mod origin;
 mod profile;
 mod show;
+mod webhook;
 mod who;
 
 use std::{
@@ -22,6 +24,7 @@ use config::{Value, ValueKind};
 use pictor_common::{
     batch::{OnUnknown, check_name},
     catalogue::Catalogue,
+    derivative::{self, Derivative},
 };
 use pictor_store::{PublicBase, S3Settings};
 use secrecy::SecretString;
@@ -32,9 +35,11 @@ use serde::{
 
 pub(crate) use account::{AccountSettings, Key};
 pub(crate) use budget::{BudgetSettings, TenantBudget};
+pub(crate) use editor::editor;
 use layers::{Layers, Table};
 use origin::Origin;
 pub(crate) use show::{Row, Shown};
+pub(crate) use webhook::WebhookSettings;
 pub(crate) use who::who;
 
 use crate::cli::LogFormat;
@@ -47,8 +52,11 @@ const SECTIONS: &[&str] = &[
     "worker",
     "budget",
     "ledger",
+    "schedule",
+    "webhooks",
     "catalogue",
     "data_dir",
+    "derive",
     "log",
     "log_format",
 ];
@@ -74,7 +82,11 @@ pub(crate) struct Settings {
     pub(crate) worker: WorkerSettings,
     pub(crate) budget: BudgetSettings,
     pub(crate) ledger: LedgerSettings,
+    pub(crate) schedule: ScheduleSettings,
+    pub(crate) webhooks: BTreeMap<String, WebhookSettings>,
     pub(crate) catalogue: Catalogue,
+    /// What is derived from every image, unless it is said of a batch.
+    pub(crate) derive: Vec<Derivative>,
     /// Where the private Redis and the spool live.
     pub(crate) data_dir: PathBuf,
     pub(crate) log: Option<String>,
@@ -120,6 +132,8 @@ pub(crate) struct WorkerSettings {
     #[serde(default, deserialize_with = "address")]
     pub(crate) listen: Option<SocketAddr>,
     drain_seconds: u64,
+    #[serde(default)]
+    derive_threads: Option<usize>,
 }
 
 impl WorkerSettings {
@@ -134,6 +148,12 @@ impl WorkerSettings {
             OnUnknown::Retry => self.max_unknown,
             OnUnknown::Park => 0,
         }
+    }
+
+    /// Images that are derived from at once: half the cores, unless it is said; more than there are gain nothing.
+    pub(crate) fn derive_threads(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        self.derive_threads.unwrap_or(cores / 2).clamp(1, cores)
     }
 
     pub(crate) const fn drain(&self) -> Duration {
@@ -164,6 +184,30 @@ impl LedgerSettings {
     pub(crate) fn keep(&self) -> Duration {
         Duration::from_secs(u64::from(self.keep_days) * 86_400)
     }
+}
+
+/// What `pictor schedule serve` may do here.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ScheduleSettings {
+    /// Directories and `s3://bucket/prefix` whose files schedules may submit.
+    #[serde(default, deserialize_with = "several")]
+    pub(crate) read_from: Vec<String>,
+}
+
+/// A list, or in one text with commas between.
+fn several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Several {
+        List(Vec<String>),
+        Text(String),
+    }
+    let list = match Several::deserialize(deserializer)? {
+        Several::List(list) => list,
+        Several::Text(text) => text.split(',').map(|part| part.trim().to_owned()).collect(),
+    };
+    Ok(list.into_iter().filter(|part| !part.is_empty()).collect())
 }
 
 #[derive(Deserialize)]
@@ -302,10 +346,27 @@ struct Sections {
     worker: WorkerSettings,
     budget: BudgetSettings,
     ledger: LedgerSettings,
+    schedule: ScheduleSettings,
+    webhooks: webhook::All,
     catalogue: CatalogueSettings,
     accounts: BTreeMap<String, account::Fields>,
+    derive: Vec<Derivative>,
     log: Option<String>,
     log_format: LogFormat,
+}
+
+/// A list of words, or one text of several.
+fn derivatives(whole: &Table) -> anyhow::Result<Vec<Derivative>> {
+    let Some(value) = whole.get("derive") else { return Ok(Vec::new()) };
+    let texts = match value.clone().into_array() {
+        Ok(values) => values,
+        Err(_one) => vec![value.clone()],
+    };
+    let mut list = Vec::new();
+    for text in texts {
+        derivative::add(&mut list, derivative::of_cell(&text.into_string()?)?)?;
+    }
+    Ok(list)
 }
 
 impl Sections {
@@ -325,8 +386,11 @@ impl Sections {
             worker,
             budget: budget::read(whole)?,
             ledger: section(whole, "ledger")?,
+            schedule: section(whole, "schedule")?,
+            webhooks: webhook::fields(whole)?,
             catalogue: section(whole, "catalogue")?,
             accounts: account::fields(whole)?,
+            derive: derivatives(whole).context("settings: derive")?,
             log: whole.get("log").cloned().and_then(|value| value.into_string().ok()),
             log_format: log_format.context("settings: log_format")?.unwrap_or_default(),
         })
@@ -338,19 +402,34 @@ fn assemble(
     profile: Option<String>,
     environment: &BTreeMap<String, String>,
 ) -> anyhow::Result<Settings> {
-    let Sections { redis, store, worker, budget, ledger, catalogue, accounts, log, log_format } =
-        Sections::read(&layers.values)?;
+    let Sections {
+        redis,
+        store,
+        worker,
+        budget,
+        ledger,
+        schedule,
+        webhooks,
+        catalogue,
+        accounts,
+        derive,
+        log,
+        log_format,
+    } = Sections::read(&layers.values)?;
     let catalogue = catalogue_with(catalogue.file.as_deref())?;
     let data_dir = layers.text(&["data_dir"]).map(PathBuf::from);
     Ok(Settings {
         profile,
         data_dir: data_dir.unwrap_or_else(|| default_data_dir(redis.url.is_some(), environment)),
         store,
-        accounts: account::all(accounts, &catalogue, environment)?,
+        accounts: account::all(accounts, &catalogue, &webhooks, environment)?,
+        webhooks: webhook::all(webhooks, environment),
         worker,
         budget,
         ledger,
+        schedule,
         catalogue,
+        derive,
         log,
         log_format,
         redis,
@@ -457,6 +536,24 @@ pub(crate) fn own_program() -> std::io::Result<PathBuf> {
 /// The variables that set something here, for a process that is to have settings of its own.
 pub(crate) fn own_variables() -> Vec<String> {
     environment().into_keys().filter(|name| name.starts_with("PICTOR_")).collect()
+}
+
+/// That traces are asked for.
+#[cfg(feature = "otel")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    /// The environment names the service.
+    pub(crate) named: bool,
+}
+
+/// Whether the environment asks for traces, by OpenTelemetry's own variables.
+#[cfg(feature = "otel")]
+pub(crate) fn traces() -> Option<Asked> {
+    let environment = environment();
+    let has = |name: &str| set(&environment, name).is_some();
+    let off = set(&environment, "OTEL_SDK_DISABLED").is_some_and(|off| off.eq_ignore_ascii_case("true"));
+    let asked = has("OTEL_EXPORTER_OTLP_ENDPOINT") || has("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
+    (asked && !off).then(|| Asked { named: has("OTEL_SERVICE_NAME") })
 }
 
 /// A directory of the user's for sockets whose path must be short.

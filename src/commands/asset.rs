@@ -1,6 +1,6 @@
 //! `pictor asset`: one image, with everything known of it.
 
-mod find;
+pub(super) mod find;
 mod trace;
 
 use clap::Subcommand;
@@ -37,9 +37,13 @@ pub(crate) async fn run(command: AssetCommand, context: &Context) -> anyhow::Res
     shown.map(|()| Exit::Done)
 }
 
-/// An asset for people.
-pub(crate) fn told(key: &AssetKey, state: &AssetState) -> String {
-    lines(&facts(key, state))
+/// Shows everything known of an asset.
+pub(crate) async fn show(
+    key: &AssetKey,
+    context: &Context,
+    queue: &pictor_common::queue::Queue,
+) -> anyhow::Result<()> {
+    trace::show(key, context, queue).await
 }
 
 /// What is known of an asset, by name.

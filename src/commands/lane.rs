@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use clap::Subcommand;
-use pictor_common::queue::{Dimension, LaneState, LimitKind, Queue};
+use pictor_common::queue::{Dimension, LaneState, LimitKind, Note, Queue};
 use serde_json::json;
 
 use super::{Context, when};
@@ -95,6 +95,7 @@ async fn perform(command: LaneCommand, context: &Context, queue: &Queue) -> anyh
         }
         LaneCommand::Limit { lane, limits } => {
             let did = set(queue, known(&lanes, &lane)?, &limits).await?;
+            note(queue, &lane, &did, "").await?;
             (lane, did)
         }
     };
@@ -102,7 +103,14 @@ async fn perform(command: LaneCommand, context: &Context, queue: &Queue) -> anyh
     Ok(Exit::Done)
 }
 
-/// Pauses a lane with a reason, or resumes it without one; says which.
+/// Notes what was done to a lane, for the audit.
+async fn note(queue: &Queue, lane: &str, did: &str, why: &str) -> anyhow::Result<()> {
+    let (who, of) = (crate::config::who(), format!("lane {lane}"));
+    queue.note(&Note { who: &who, what: did, of: &of, count: 1, why }).await?;
+    Ok(())
+}
+
+/// Pauses a lane with a reason, or resumes it without one, and notes it; says which.
 pub(crate) async fn pause(
     queue: &Queue,
     lanes: &[LaneState],
@@ -110,7 +118,9 @@ pub(crate) async fn pause(
     reason: Option<&str>,
 ) -> anyhow::Result<String> {
     queue.pause_lane(&known(lanes, lane)?.name, reason).await?;
-    Ok(if reason.is_some() { "paused" } else { "resumed" }.to_owned())
+    let did = if reason.is_some() { "paused" } else { "resumed" };
+    note(queue, lane, did, reason.unwrap_or_default()).await?;
+    Ok(did.to_owned())
 }
 
 fn known<'l>(lanes: &'l [LaneState], name: &str) -> anyhow::Result<&'l LaneState> {

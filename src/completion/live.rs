@@ -8,7 +8,7 @@ use pictor_common::{
     AssetKey,
     catalogue::Model,
     keys::Keys,
-    queue::{BatchState, Queue, QueueError},
+    queue::{BatchState, Queue, QueueError, WorkerState},
 };
 use pictor_producer::gallery;
 use pictor_worker::verdict::FailureClass;
@@ -63,6 +63,10 @@ pub(super) fn names(source: Source, current: &OsStr, typed: &Flags) -> Vec<Name>
         Source::Templates => {
             let shipped = gallery::shipped().into_iter();
             shipped.map(|template| Name { value: template.name, meaning: template.description }).collect()
+        }
+        Source::Webhooks => {
+            let settings = config::load(typed).map(|settings| settings.webhooks).unwrap_or_default();
+            settings.into_keys().map(bare).collect()
         }
         // Files are another's business.
         Source::Manifests | Source::TemplateFiles | Source::Directories => Vec::new(),
@@ -131,12 +135,23 @@ pub(super) async fn asked(source: Source, current: &OsStr, queue: &Queue) -> Res
             let tenants: BTreeSet<String> = batches.into_iter().map(|batch| batch.tenant).collect();
             tenants.into_iter().map(bare).collect()
         }
+        Source::Schedules => {
+            queue.schedules().await?.into_iter().map(|schedule| bare(schedule.name)).collect()
+        }
         Source::Lanes => {
             let lanes = queue.lanes().await?;
             lanes
                 .into_iter()
                 .map(|lane| Name { value: lane.name, meaning: lane.paused.unwrap_or_default() })
                 .collect()
+        }
+        Source::Workers => {
+            let known = queue.workers().await?.workers;
+            let name = |worker: WorkerState| Name {
+                meaning: format!("{}:{}", worker.beat.host, worker.beat.pid),
+                value: worker.incarnation,
+            };
+            known.into_iter().map(name).collect()
         }
         Source::Failures => failures(queue, if current.len() > SHORT { usize::MAX } else { SHORT }).await?,
         Source::Assets => {

@@ -200,7 +200,9 @@ impl Bench {
                 caps: Vec::new(),
                 who: "test@here".to_owned(),
                 alerts: AlertSettings::default(),
+                webhooks: Vec::new(),
                 keep_ledger: Duration::from_secs(600),
+                derive_threads: 1,
             },
         }
     }
@@ -222,6 +224,8 @@ fn head() -> BatchHead {
         cap: None,
         fallback: None,
         on_unknown: None,
+        deadline: None,
+        derive: None,
     }
 }
 

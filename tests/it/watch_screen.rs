@@ -142,12 +142,16 @@ async fn failures_are_grouped_tried_again_and_images_are_listed() {
         terminal.lines().iter().any(|line| line.trim_start().starts_with("2  moderation"))
     });
     // The command is long with the settings' path, and takes two lines.
-    let command = "failed list --all --class moderation --model dall-e-2";
-    terminal.until(command, |terminal| terminal.lines().join(" ").contains(command));
+    let cause = world.json(&["failed"])["groups"][0]["group"].as_str().unwrap().to_owned();
+    let command = format!("failed list --group {cause}");
+    terminal.until(&command, |terminal| terminal.lines().join(" ").contains(&command));
+    assert!(terminal.text().contains("refused the content"), "{}", terminal.text());
     terminal.press("r");
     terminal.shows("2 failures, of all batches");
     terminal.press("y");
-    terminal.shows("2 of 2 to be tried again");
+    terminal.shows("2 to be tried again");
+    let audit = world.json(&["audit"]).to_string();
+    assert_eq!(audit.matches(&format!("failures --group {cause}")).count(), 1, "{audit}");
     // A preview is drawn of half blocks.
     terminal.press("6");
     terminal.shows("256x256");

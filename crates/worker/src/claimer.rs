@@ -48,6 +48,10 @@ impl Claimer {
             self.engine.health.waits(Loop::Claims);
             tokio::select! {
                 () = draining.cancelled() => return,
+                () = self.engine.ending.not_told() => {}
+            }
+            tokio::select! {
+                () = draining.cancelled() => return,
                 place = self.places.acquire() => drop(place),
             }
             self.engine.health.beat(Loop::Claims);
@@ -203,7 +207,7 @@ impl Claimer {
     }
 
     async fn hand_over(&self, claimed: Claimed) {
-        if self.engine.draining.is_cancelled() {
+        if self.engine.draining.is_cancelled() || self.engine.ending.is_told() {
             let unsent: Vec<_> = claimed.grants.iter().map(|g| (g.key.clone(), g.token.clone())).collect();
             if let Err(error) = self.engine.queue.release(&unsent).await {
                 warn!(%error, "cannot give back what was claimed too late; its leases end by themselves");

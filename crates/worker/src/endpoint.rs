@@ -138,7 +138,7 @@ async fn readyz(State(shown): State<Arc<Shown>>) -> Response {
 /// Why this worker takes no work, a line for each reason.
 fn unready(engine: &Engine) -> Vec<String> {
     let mut missing = engine.health.missing(engine.health.now());
-    if engine.draining.is_cancelled() {
+    if engine.draining.is_cancelled() || engine.ending.is_told() {
         missing.push("draining: nothing new is claimed, what was sent is waited for".to_owned());
     }
     if engine.other_profile().is_some() {

@@ -22,12 +22,15 @@ use tracing::warn;
 use crate::{
     alerts::AlertSettings,
     books::Books,
+    derive::Deriver,
+    ending::Ending,
     health::Health,
     held::Held,
     learning::Learnt,
     provider::Provider,
     refused::Refused,
     spool::{Journal, Room, Spool},
+    webhooks::Webhook,
 };
 
 /// How long a lease lasts unless it is renewed.
@@ -75,6 +78,10 @@ pub struct Settings {
     pub who: String,
     /// Who is told when a cap is nearly reached.
     pub alerts: AlertSettings,
+    /// Images that are derived from at once.
+    pub derive_threads: usize,
+    /// Who is told of batches and failures.
+    pub webhooks: Vec<Webhook>,
     /// How long ledger entries stay in Redis once they are archived.
     pub keep_ledger: Duration,
 }
@@ -114,12 +121,16 @@ pub(crate) struct Engine {
     pub(crate) books: Books,
     /// Bounds how many images are decoded at once: each takes its pixels in memory.
     pub(crate) decoders: Semaphore,
+    /// Makes derivatives of what was just made.
+    pub(crate) deriver: Deriver,
     /// Bounds how many images are on their way to the store at once.
     pub(crate) uploads: Semaphore,
     /// Another profile that the namespace belongs to since it was wiped.
     pub(crate) other_profile: Mutex<Option<String>>,
     /// Lanes whose API key was refused.
     pub(crate) refused: Refused,
+    /// Whether somebody told it to end once its hands are empty.
+    pub(crate) ending: Ending,
     /// Cancelled when the worker takes nothing new and sends nothing more.
     pub(crate) draining: CancellationToken,
 }
@@ -166,13 +177,15 @@ impl Engine {
             pid: std::process::id(),
             concurrency: self.settings.concurrency,
             held: self.held.count(),
-            draining: self.draining.is_cancelled(),
+            sent: Some(self.held.count().saturating_sub(self.held.unsent().len())),
+            draining: self.draining.is_cancelled() || self.ending.is_told(),
             lanes,
             other_profile: self.other_profile(),
             refused: self.refused.lanes(),
             disk_full: self.room.full(),
             layout: SCHEMA,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            heeds_drain: true,
             cannot_claim: self.health.claim_trouble(),
         }
     }

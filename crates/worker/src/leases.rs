@@ -103,7 +103,16 @@ async fn say_alive(engine: &Weak<Engine>, queue: Option<&Queue>) {
         return;
     };
     let Some(queue) = queue else { return };
-    match queue.beat(&incarnation, &beat).await {
+    let mut answer = queue.beat(&incarnation, &beat).await;
+    let ordered = answer.as_ref().ok().map(|heard| heard.drain.clone());
+    if let (Some(order), Some(engine)) = (ordered, engine.upgrade())
+        && engine.heed_drain(order).await
+    {
+        // Whoever told it looks for this.
+        let told = queue.beat(&incarnation, &engine.beat()).await;
+        answer = answer.and(told);
+    }
+    match answer {
         Ok(Layout { from: Some(from), layout, .. }) => {
             info!(
                 from,

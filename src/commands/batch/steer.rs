@@ -2,13 +2,14 @@
 
 use pictor_common::{
     batch::{Band, BatchId},
-    queue::{BatchState, Moved, Queue},
+    queue::{BatchState, Moved, Note, Queue},
 };
 use serde::Serialize;
 
 use super::state_of;
 use crate::{
     commands::{Context, batch_id},
+    config::who,
     exit::{Exit, refused},
 };
 
@@ -43,7 +44,7 @@ pub(super) async fn change(
     Ok(Exit::Done)
 }
 
-/// Changes batches, or refuses and changes none.
+/// Changes batches and notes it, or refuses and changes none.
 pub(crate) async fn changed(
     names: &[String],
     change: &Change,
@@ -66,7 +67,7 @@ pub(crate) async fn changed(
         change.carry_out(id, queue).await?;
     }
     let after = queue.batch_states(&ids).await?;
-    let changed = ids
+    let changed: Vec<_> = ids
         .iter()
         .filter_map(|id| {
             let (before, after) = (change.shown(find(&before, id)?), change.shown(find(&after, id)?));
@@ -79,6 +80,11 @@ pub(crate) async fn changed(
             })
         })
         .collect();
+    let who = who();
+    for one in changed.iter().filter(|one| one.changed) {
+        let of = format!("batch {}", one.batch);
+        queue.note(&Note { who: &who, what: one.did, of: &of, count: 1, why: change.reason() }).await?;
+    }
     Ok(changed)
 }
 
@@ -107,6 +113,13 @@ impl Change {
             Self::Pause(_) => "paused",
             Self::Resume => "resumed",
             Self::Band(..) => "moved",
+        }
+    }
+
+    const fn reason(&self) -> &str {
+        match self {
+            Self::Cancel(reason) | Self::Pause(reason) | Self::Band(_, reason) => reason.as_str(),
+            Self::Resume => "",
         }
     }
 

@@ -2,7 +2,6 @@
 
 mod act;
 mod draw;
-mod groups;
 mod keys;
 mod panes;
 mod sheet;
@@ -32,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{EVERY, GONE, Moment, WatchArgs};
 use crate::{commands::Context, parts::OpenQueue};
-use act::Counted;
+use act::Act;
 use keys::Effect;
 use panes::{Pane, clock};
 pub(super) use start::{dumb, fits};
@@ -60,7 +59,8 @@ pub(super) enum Left {
 /// What comes in from elsewhere.
 enum News {
     Seen(Result<View, QueueError>),
-    Counted(Result<Option<Counted>, String>),
+    /// What was to be counted, and the same counted.
+    Counted(Act, Result<Act, String>),
     Did(Result<String, String>),
     Thumb(String, Thumb),
 }
@@ -188,8 +188,8 @@ impl Running {
             Effect::Count(act) => {
                 let (queue, news) = (self.queue.clone(), self.news.clone());
                 tokio::spawn(async move {
-                    let counted = act.count(&queue).await.map_err(|error| format!("{error:#}"));
-                    let _left = news.send(News::Counted(counted)).await;
+                    let counted = act.clone().count(&queue).await.map_err(|error| format!("{error:#}"));
+                    let _left = news.send(News::Counted(act, counted)).await;
                 });
             }
             Effect::Do(act) => {
@@ -221,7 +221,7 @@ impl Running {
                 self.lost(&error.to_string());
             }
             News::Seen(Err(error)) => return Err(error.into()),
-            News::Counted(counted) => self.screen.counted(counted),
+            News::Counted(wanted, counted) => self.screen.counted(wanted, counted),
             News::Did(did) => {
                 self.screen.done += 1;
                 match did {

@@ -8,6 +8,7 @@ pub(crate) mod names;
 pub(crate) mod ports;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod receiver;
 pub(crate) mod redis_server;
 #[cfg(target_os = "linux")]
 pub(crate) mod screen;

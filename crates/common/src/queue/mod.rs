@@ -11,9 +11,13 @@ mod claim;
 mod commands;
 mod connection;
 mod days;
+mod derive;
 mod detail;
+mod drain;
 mod epoch;
+mod failures;
 mod find;
+mod fingerprint;
 mod finish;
 mod gauges;
 mod images;
@@ -21,6 +25,7 @@ mod known;
 mod lane;
 mod layout;
 mod link;
+mod notes;
 mod overview;
 pub mod pace;
 mod packed;
@@ -29,7 +34,9 @@ mod read;
 mod reap;
 mod recent;
 mod remake;
+mod replace;
 mod replies;
+mod schedule;
 mod script;
 pub mod server;
 mod steer;
@@ -37,6 +44,7 @@ mod submit;
 mod swap;
 mod topology;
 mod trouble;
+mod webhooks;
 mod why;
 mod workers;
 
@@ -47,11 +55,16 @@ pub use caps::{Alert, Audited, Cap, CapOf, PARTS, Setter, WasSet};
 pub use claim::{Begun, Claim, Claimed, Grant, HeldAsset, HeldPhase, Hold, LaneOffer};
 pub use commands::acl_rule;
 pub use connection::Queue;
+pub use derive::Derived;
 pub use detail::{Asked, AssetDetail};
+pub use drain::{Drain, Drained, Workers};
 pub use epoch::Epoch;
+pub use failures::{
+    FailureGroup, FailureGroups, FailurePage, FailurePlace, PARKED_GROUP, Trait, UNSORTED, group_of,
+};
 pub use find::{Bounded, NamedLine};
 pub use finish::{
-    Attempt, Billed, Ended, Failure, Fault, LanePause, MODERATION, Outcome, Refusal, Settled, Unmade,
+    Attempt, Billed, Ended, Failure, Fault, LanePause, MODERATION, Outcome, Refusal, Settled, Tried, Unmade,
 };
 pub use gauges::Gauges;
 pub use images::LatestImage;
@@ -59,15 +72,19 @@ pub use known::Known;
 pub use lane::{Dimension, LaneLimits, LaneState, LimitKind};
 pub use layout::{Layout, SCHEMA, works_on};
 pub use link::Connection;
+pub use notes::{Note, Noted};
 pub use overview::{BatchView, Head, Overview, RouteView, Sample, Which};
 pub use read::{AssetState, BatchState, Counts, LedgerEntry, Totals};
 pub use reap::{Orphan, Reaped};
 pub use recent::Recent;
 pub use remake::{Found, Lost, Remade};
+pub use replace::{Replaced, Replacement};
+pub use schedule::{Firing, Held, ScheduleState, Steer, Step, Taken};
 pub use steer::{FailureAction, Moved};
 pub use submit::{Chunk, SealError, Submitted};
 pub use swap::{Offer, Parted, StandIn};
 pub use topology::{Access, BadUrl, Topology, Vote, Way};
+pub use webhooks::{Answered, CauseSeen, Declared, Due, Endpoint, News, Notice, Told, What};
 pub use why::{Why, why};
 pub use workers::{Beat, WorkerState};
 
@@ -150,6 +167,9 @@ pub enum QueueError {
     /// The batch was cancelled.
     #[error("batch {0} was cancelled: submit under another --run-id")]
     Cancelled(String),
+    /// The batch is past its deadline.
+    #[error("batch {0} is past its deadline: submit it again with a later --deadline, and it goes on")]
+    PastDeadline(String),
 }
 
 impl From<redis::RedisError> for QueueError {

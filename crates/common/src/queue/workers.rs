@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{LaneOffer, Layout, Queue, QueueError, script};
 
 /// Without a word for so long, a worker counts as gone, µs: as long as its leases last.
-const ALIVE: u64 = 15_000_000;
+pub(super) const ALIVE: u64 = 15_000_000;
 
 /// What a worker says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,9 @@ pub struct Beat {
     pub concurrency: usize,
     /// Assets in its hands.
     pub held: usize,
+    /// How many of them are on their way at the API, or came back and are not stored yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent: Option<usize>,
     /// Whether it stops, and takes nothing new.
     pub draining: bool,
     /// What it can send.
@@ -38,6 +41,9 @@ pub struct Beat {
     pub layout: u32,
     /// The version of Pictor it is.
     pub version: String,
+    /// Whether it heeds what [`Queue::drain`] tells it; older versions do not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub heeds_drain: bool,
     /// Why Redis gives it no work, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cannot_claim: Option<String>,
@@ -53,6 +59,16 @@ pub struct WorkerState {
     /// What it said.
     #[serde(flatten)]
     pub beat: Beat,
+}
+
+impl WorkerState {
+    /// When it began, ms since 1970 by its own clock: the first ten characters of its name say it.
+    #[must_use]
+    pub fn since_ms(&self) -> Option<u64> {
+        const DIGITS: &str = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+        let time = self.incarnation.get(..10).filter(|_| self.incarnation.len() == 26)?;
+        time.chars().try_fold(0_u64, |ms, c| Some(ms * 32 + DIGITS.find(c)? as u64))
+    }
 }
 
 impl Queue {
@@ -80,23 +96,37 @@ impl Queue {
 
 /// Those heard of lately, by host and process.
 pub(super) fn alive(said: &HashMap<String, String>, now: u64) -> Vec<WorkerState> {
-    let mut alive: Vec<WorkerState> = said
+    let mut alive = known(said);
+    alive.retain(|worker| now.saturating_sub(worker.seen) <= ALIVE);
+    alive
+}
+
+/// All that said a word and are not forgotten, by host and process.
+pub(super) fn known(said: &HashMap<String, String>) -> Vec<WorkerState> {
+    let mut known: Vec<WorkerState> = said
         .iter()
         .filter_map(|(incarnation, text)| {
             let (seen, beat) = text.split_once(' ')?;
             let seen: u64 = seen.parse().ok()?;
             let beat = serde_json::from_str(beat).ok()?;
-            let fresh = now.saturating_sub(seen) <= ALIVE;
-            fresh.then(|| WorkerState { incarnation: incarnation.clone(), seen, beat })
+            Some(WorkerState { incarnation: incarnation.clone(), seen, beat })
         })
         .collect();
-    alive.sort_by(|a, b| (&a.beat.host, a.beat.pid).cmp(&(&b.beat.host, b.beat.pid)));
-    alive
+    known.sort_by(|a, b| (&a.beat.host, a.beat.pid).cmp(&(&b.beat.host, b.beat.pid)));
+    known
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_says_when_its_worker_began() {
+        let named = |name: &str| WorkerState { incarnation: name.into(), seen: 0, beat: Beat::default() };
+        // The example of the ULID specification.
+        assert_eq!(named("01ARZ3NDEKTSV4RRFFQ69G5FAV").since_ms(), Some(1_469_922_850_259));
+        assert_eq!(named("w1").since_ms(), None);
+    }
 
     #[test]
     fn who_is_silent_for_a_lease_is_gone() {

@@ -46,7 +46,7 @@ async fn while_an_older_worker_is_alive_both_work_on_its_layout() {
     world.queue.beat("older", &of(0)).await.unwrap();
     let newer = Queue::connect(world.client(), world.queue.keys().clone()).await.unwrap();
     let stays = newer.beat("newer", &of(SCHEMA)).await.unwrap();
-    assert_eq!(stays, Layout { layout: "2".to_owned(), from: None, older: 1 });
+    assert_eq!(stays, Layout { layout: "2".to_owned(), from: None, older: 1, drain: None });
     world.submit("mixed", "t", 0..2).await;
     let (of_older, of_newer) = (world.sent().await, world.sent().await);
     assert_ne!(of_older.key, of_newer.key);
@@ -73,7 +73,7 @@ async fn an_older_worker_that_is_silent_for_a_lease_is_not_waited_for() {
     let world = World::new().await;
     of_the_second_layout(&world).await;
     let (keys, mut redis) = (world.queue.keys(), world.redis.clone());
-    for (silent, layout) in [(14_000_000, "2"), (15_500_000, "3")] {
+    for (silent, layout) in [(14_000_000, "2".to_owned()), (15_500_000, SCHEMA.to_string())] {
         let seen = world.now().await - silent;
         let said = format!("{seen} {{\"host\":\"a\",\"pid\":1}}");
         let _new: u64 = redis.hset(keys.workers(), "killed", said).await.unwrap();
@@ -120,7 +120,7 @@ async fn a_wiped_namespace_gets_its_layout_back_from_who_works_there() {
     let world = World::new().await;
     world.wipe().await;
     let found = world.queue.beat("newer", &of(SCHEMA)).await.unwrap();
-    assert_eq!(found, Layout { layout: SCHEMA.to_string(), from: None, older: 0 });
+    assert_eq!(found, Layout { layout: SCHEMA.to_string(), from: None, older: 0, drain: None });
     assert_eq!(schema(&world).await, SCHEMA.to_string());
 }
 

@@ -22,6 +22,15 @@ pub(super) fn of(engine: &Engine, saw: Option<&Gauges>) -> String {
     queue(&mut page, saw);
     lanes(&mut page, saw.unwrap_or(&nothing));
     money(&mut page, saw.unwrap_or(&nothing));
+    let webhooks = saw.map(|gauges| gauges.webhooks.as_slice()).unwrap_or_default();
+    page.gauge(
+        &families::WEBHOOK_WAITING,
+        webhooks.iter().map(|(name, waiting, _)| (vec![name.as_str()], *waiting as f64)),
+    );
+    page.gauge(
+        &families::WEBHOOK_DISABLED,
+        webhooks.iter().map(|(name, _, off)| (vec![name.as_str()], flag(*off))),
+    );
     let cut = |gauges: &Gauges| {
         Gauges::CUTS.map(|what| (vec![what], flag(gauges.cut.iter().any(|cut| cut == what))))
     };
@@ -37,7 +46,7 @@ fn own(page: &mut Page, engine: &Engine) {
     let health = &engine.health;
     page.gauge(&families::BUILD, [(vec![env!("CARGO_PKG_VERSION")], 1.0)]);
     page.one(&families::START_TIME, health.started_seconds());
-    page.one(&families::DRAINING, flag(engine.draining.is_cancelled()));
+    page.one(&families::DRAINING, flag(engine.draining.is_cancelled() || engine.ending.is_told()));
     let reasons = unready(engine);
     let holds = |reason: &str| reasons.iter().any(|line| line.split(':').next() == Some(reason));
     page.gauge(&families::UNREADY, REASONS.map(|reason| (vec![reason], flag(holds(reason)))));
@@ -78,6 +87,11 @@ fn queue(page: &mut Page, saw: Option<&Gauges>) {
         .map(|(phase, count)| (vec![phase], count as f64))
     };
     page.gauge(&families::QUEUE, saw.map(phases).into_iter().flatten());
+    let underived = |gauges: &Gauges| {
+        [("waiting", gauges.derive), ("failed", gauges.underived)]
+            .map(|(state, count)| (vec![state], count as f64))
+    };
+    page.gauge(&families::DERIVATIVE_BATCHES, saw.map(underived).into_iter().flatten());
 }
 
 fn lanes(page: &mut Page, gauges: &Gauges) {

@@ -2,23 +2,25 @@
 
 use pictor_common::{
     batch::Band,
-    queue::{FailureAction, Queue},
+    queue::{FailureGroup, Queue},
 };
 
 use super::{
-    groups::Group,
-    panes::counted as counted_as,
+    panes::counted,
     view::View,
     words::{quoted, shown},
 };
 use crate::commands::{
     batch::steer::{self, Change},
-    failed, lane,
+    failed::act::Seen,
+    lane,
 };
 
 /// Batches with more open assets than this are cancelled by typing their name.
 const MANY: u64 = 100;
 const BY_HAND: &str = "paused by hand";
+/// What is typed before something parked is sent again.
+const TWICE: &str = "may be paid twice";
 
 /// Something to do, to what was chosen when the key was pressed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,14 +31,8 @@ pub(super) enum Act {
     Move(String, Band),
     PauseLane(String),
     ResumeLane(String),
-    Retry(Group),
-}
-
-/// Failures that an act would touch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counted {
-    pub(super) found: u64,
-    pub(super) parked: u64,
+    /// Failures of a cause, and what they are called.
+    Retry(String, Seen),
 }
 
 /// What has to be said before it is done.
@@ -51,6 +47,12 @@ pub(super) struct Question {
 }
 
 impl Act {
+    /// Tries a cause again; what that touches is [counted](Self::count) later.
+    pub(super) fn retry(group: &FailureGroup) -> Self {
+        let name = format!("{} of {}", group.failure.class, group.failure.model);
+        Self::Retry(name, Seen::none_of(&group.group, group.parked))
+    }
+
     /// The command that does the same.
     pub(super) fn command(&self) -> String {
         match self {
@@ -60,12 +62,12 @@ impl Act {
             Self::Move(batch, band) => format!("batch priority {} {}", quoted(batch), band.as_str()),
             Self::PauseLane(lane) => format!("lane pause {}", quoted(lane)),
             Self::ResumeLane(lane) => format!("lane resume {}", quoted(lane)),
-            Self::Retry(group) => format!("failed retry {}", group.arguments()),
+            Self::Retry(_, seen) => format!("failed retry {}", seen.arguments()),
         }
     }
 
     /// Asks, with what it touches.
-    pub(super) fn question(self, view: &View, counted: Option<Counted>) -> Question {
+    pub(super) fn question(self, view: &View) -> Question {
         let (title, touches) = match &self {
             Self::Pause(batch) => {
                 (format!("Pause batch {batch}?"), of_batch(view, batch, "wait until it is resumed"))
@@ -86,10 +88,10 @@ impl Act {
             Self::ResumeLane(lane) => {
                 (format!("Resume lane {lane}?"), of_lane(view, lane, "go on, and cost money"))
             }
-            Self::Retry(group) => {
-                let title = format!("Try {} of {} again?", group.class, group.model);
-                (title, retried(counted.unwrap_or_default()))
+            Self::Retry(name, seen) if seen.is_parked() => {
+                (format!("Send parked {name} again?"), retried(seen))
             }
+            Self::Retry(name, seen) => (format!("Try {name} again?"), retried(seen)),
         };
         let open = |batch: &String| {
             let frame = view.moment.batches.iter().find(|frame| frame.batch == *batch);
@@ -97,6 +99,7 @@ impl Act {
         };
         let wanted = match &self {
             Self::Cancel(batch) if open(batch) > MANY => batch.clone(),
+            Self::Retry(_, seen) if seen.is_parked() => TWICE.to_owned(),
             _ => "y".to_owned(),
         };
         let touches = touches.iter().map(|line| shown(line)).collect();
@@ -112,20 +115,18 @@ impl Act {
             Self::Move(batch, band) => (batch, Change::Band(band, "moved by hand".to_owned())),
             Self::PauseLane(name) => return of_a_lane(queue, &name, Some(BY_HAND)).await,
             Self::ResumeLane(name) => return of_a_lane(queue, &name, None).await,
-            Self::Retry(group) => {
-                let did = failed::acted(&group.which(), FailureAction::Retry, queue).await?;
-                return Ok(format!("{} of {} to be tried again", did.changed, did.found));
-            }
+            Self::Retry(_, seen) => return seen.retry(queue).await,
         };
         let changed = steer::changed(&[batch], &change, queue).await?;
         Ok(changed.iter().map(steer::told).collect::<String>().trim_end().to_owned())
     }
 
-    /// Counts what only a look at the queue tells.
-    pub(super) async fn count(&self, queue: &Queue) -> anyhow::Result<Option<Counted>> {
-        let Self::Retry(group) = self else { return Ok(None) };
-        let (keys, parked) = failed::chosen(&group.which(), queue).await?;
-        Ok(Some(Counted { found: keys.len() as u64, parked }))
+    /// The same with what only a look at the queue tells.
+    pub(super) async fn count(self, queue: &Queue) -> anyhow::Result<Self> {
+        match self {
+            Self::Retry(name, seen) => Ok(Self::Retry(name, seen.look(queue).await?)),
+            other => Ok(other),
+        }
     }
 }
 
@@ -169,14 +170,11 @@ fn of_lane(view: &View, name: &str, what: &str) -> Vec<String> {
     ]
 }
 
-fn retried(counted: Counted) -> Vec<String> {
-    let Counted { found, parked } = counted;
-    let failures = counted_as(found, "failure", "failures");
+fn retried(seen: &Seen) -> Vec<String> {
+    let failures = counted(seen.count() as u64, "failure", "failures");
     let mut lines = vec![format!("{failures}, of all batches, made ready again; each request costs money")];
-    if parked > 0 {
-        lines.push(format!(
-            "{parked} of them are parked: they may have been billed, and may be paid twice now"
-        ));
+    if seen.is_parked() {
+        lines.push("a request for each was sent and may have been billed: each may be paid twice".to_owned());
     }
     lines
 }

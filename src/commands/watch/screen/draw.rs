@@ -145,7 +145,7 @@ fn screen_count(screen: &Screen, pane: Pane) -> usize {
         Pane::Batches => view.moment.batches.len(),
         Pane::Lanes => view.moment.lanes.len(),
         Pane::Workers => view.moment.workers.len(),
-        Pane::Failures => view.groups.found.len(),
+        Pane::Failures => usize::try_from(view.groups.causes).unwrap_or(usize::MAX),
         Pane::Images => view.images.len(),
     }
 }

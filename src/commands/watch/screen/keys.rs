@@ -171,8 +171,8 @@ fn act(screen: &Screen, key: char) -> Result<Act, String> {
             Ok(if waits { Act::ResumeLane(id) } else { Act::PauseLane(id) })
         }
         (Pane::Failures, 'r') => {
-            let group = view.groups.found.iter().find(|group| group.id() == id);
-            group.cloned().map(Act::Retry).ok_or_else(|| "nothing is chosen here".to_owned())
+            let group = view.groups.groups.iter().find(|group| group.group == id);
+            group.map(Act::retry).ok_or_else(|| "nothing is chosen here".to_owned())
         }
         _ => Err("that does nothing here; ? names the keys".to_owned()),
     }

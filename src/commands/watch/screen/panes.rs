@@ -68,17 +68,13 @@ pub(super) fn facts(pane: Pane, view: &View, id: &str) -> Vec<(&'static str, Str
 }
 
 /// The command that tells the same of a row, without the program.
-pub(super) fn command(pane: Pane, view: Option<&View>, id: Option<&str>) -> String {
+pub(super) fn command(pane: Pane, id: Option<&str>) -> String {
     let named = |command: &str, id: &str| format!("{command} {}", quoted(id));
     match (pane, id) {
         (Pane::Batches, Some(id)) => named("batch show", id),
         (Pane::Lanes, Some(id)) if !id.starts_with(lanes::ROUTE) => named("lane show", id),
         (Pane::Lanes, _) => "lane list".to_owned(),
-        (Pane::Failures, Some(id)) => {
-            let group = view.and_then(|view| view.groups.found.iter().find(|group| group.id() == id));
-            let group = group.map_or_else(String::new, |group| format!(" --all {}", group.arguments()));
-            format!("failed list{group}")
-        }
+        (Pane::Failures, Some(id)) => named("failed list --group", id),
         (Pane::Failures, None) => "failed list".to_owned(),
         (Pane::Images, Some(id)) => named("asset show", id.get(..12).unwrap_or(id)),
         (Pane::Batches, None) => "batch list".to_owned(),

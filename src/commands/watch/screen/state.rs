@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    act::{Counted, Question},
+    act::{Act, Question},
     panes::{self, Pane},
     sheet::Sheet,
     thumbs::Thumb,
@@ -38,7 +38,7 @@ pub(super) enum Mode {
     /// Everything of what is chosen, from this line on.
     Details(usize),
     /// What an act would touch is being counted.
-    Counting(super::act::Act),
+    Counting(Act),
     Asking(Question),
 }
 
@@ -161,11 +161,14 @@ impl Screen {
         }
     }
 
-    /// Asks, once it is known what an act would touch.
-    pub(super) fn counted(&mut self, counted: Result<Option<Counted>, String>) {
-        let Mode::Counting(act) = std::mem::take(&mut self.mode) else { return };
+    /// Asks, once it is known what an act would touch, unless it is not wanted any more.
+    pub(super) fn counted(&mut self, wanted: Act, counted: Result<Act, String>) {
+        if self.mode != Mode::Counting(wanted) {
+            return;
+        }
+        self.mode = Mode::Looking;
         match (counted, &self.view) {
-            (Ok(counted), Some(view)) => self.mode = Mode::Asking(act.question(view, counted)),
+            (Ok(act), Some(view)) => self.mode = Mode::Asking(act.question(view)),
             (Err(error), _) => self.say(&error, true),
             (Ok(_), None) => {}
         }
@@ -191,7 +194,7 @@ impl Screen {
         let command = match &self.mode {
             Mode::Asking(question) => question.act.command(),
             Mode::Counting(act) => act.command(),
-            _ => panes::command(self.pane(), self.view.as_ref(), self.chosen().as_deref()),
+            _ => panes::command(self.pane(), self.chosen().as_deref()),
         };
         format!("{} {command}", self.ways.program)
     }

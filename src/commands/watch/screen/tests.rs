@@ -1,10 +1,13 @@
 //! What the screen shows and what keys do, on terminals of two sizes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use pictor_common::{
-    MicroUsd,
-    queue::{Beat, Counter, Dimension, LaneState, Totals, Why, WorkerState, pace::Eta},
+    AssetKey, MicroUsd, Spec,
+    queue::{
+        Beat, Counter, Dimension, Drain, Failure, FailureGroup, FailureGroups, LaneState, Totals, Why,
+        WorkerState, pace::Eta,
+    },
 };
 use ratatui::{
     Terminal,
@@ -15,9 +18,8 @@ use ratatui::{
 };
 
 use super::{
-    act::{Act, Counted},
+    act::Act,
     draw::draw,
-    groups::{Group, Groups},
     keys::{Effect, press},
     panes::Pane,
     state::{Mode, Screen, Tab, Ways},
@@ -78,6 +80,23 @@ fn lane() -> LaneState {
     }
 }
 
+fn group(name: &str, class: &str, parked: bool) -> FailureGroup {
+    FailureGroup {
+        group: name.to_owned(),
+        count: 3,
+        first: NOW - 9_000_000,
+        last: NOW - 5_000_000,
+        parked,
+        sample: Some(AssetKey::of(&Spec::default())),
+        failure: Failure {
+            class: class.to_owned(),
+            message: "Your request was rejected".to_owned(),
+            model: "dall-e-2".to_owned(),
+            ..Failure::default()
+        },
+    }
+}
+
 fn view() -> View {
     let beat = Beat {
         host: "render-1".to_owned(),
@@ -98,15 +117,7 @@ fn view() -> View {
         workers: vec![WorkerState { incarnation: "01A".to_owned(), seen: NOW - 2_000_000, beat }],
         money: Totals { spent: MicroUsd(9_000_000), ..Totals::default() },
     };
-    let group = Group {
-        class: "moderation".to_owned(),
-        model: "dall-e-2".to_owned(),
-        count: 3,
-        parked: 0,
-        message: "Your request was rejected".to_owned(),
-        example: "3f9ac1".to_owned(),
-        last: NOW - 5_000_000,
-    };
+    let groups = vec![group("0a1b2c3d4e5f", "moderation", false), group("77aa-parked", "timeout", true)];
     View {
         moment,
         held: BTreeMap::from([("spring-lamps".to_owned(), "proofs".to_owned())]),
@@ -115,10 +126,11 @@ fn view() -> View {
             waiting: 390,
             lanes: vec!["main.dall-e-2".to_owned()],
         }],
-        failures: 3,
+        failures: 6,
         retries: 0,
         today: Counter { cap: Some(MicroUsd(40_000_000)), ..Counter::default() },
-        groups: Groups { found: vec![group], bounded: false },
+        groups: FailureGroups { total: 6, unsorted: 0, causes: 2, groups },
+        drains: HashMap::new(),
         images: Vec::new(),
     }
 }
@@ -165,11 +177,18 @@ fn char(screen: &mut Screen, c: char) -> Effect {
     key(screen, KeyCode::Char(c))
 }
 
+/// What an act touches is known.
+fn counted(screen: &mut Screen) {
+    if let Mode::Counting(act) = screen.mode.clone() {
+        screen.counted(act.clone(), Ok(act));
+    }
+}
+
 #[test]
 fn everything_fits_on_a_small_terminal() {
     let lines = lines(&drawn(&screen(), (80, 24)));
     let expected = [
-        (1, " 1 Overview  2 Batches 2  3 Lanes 1  4 Workers 1  5 Failures 1  6 Images"),
+        (1, " 1 Overview  2 Batches 2  3 Lanes 1  4 Workers 1  5 Failures 2  6 Images"),
         (2, "Batches 1 of 2 ─────────────────────────────────────────────────────────────────"),
         (3, "batch               progress       ended  failed  left     spent  state"),
         (4, "nightly-2026-11-22  ██████░░░░  803/1200       3  ≤ 7 min  $4.81  runs"),
@@ -239,8 +258,8 @@ fn strange_words_stay_in_their_cells() {
     view.moment.batches[0].why = vec![Told { text: HOSTILE.to_owned(), why: Why::NoWorker }];
     view.moment.lanes[0].paused = Some(HOSTILE.to_owned());
     view.moment.workers[0].beat.host = HOSTILE.to_owned();
-    view.groups.found[0].message = HOSTILE.to_owned();
-    view.groups.found[0].class = HOSTILE.to_owned();
+    view.groups.groups[0].failure.message = HOSTILE.to_owned();
+    view.groups.groups[0].failure.class = HOSTILE.to_owned();
     let mut screen = Screen::new(Ways { program: "pictor".to_owned(), ..Ways::default() }, false);
     screen.seen(view);
     screen.lost("12:00:00", HOSTILE);
@@ -263,14 +282,14 @@ fn a_batch_is_paused_only_after_y() {
     let act = Act::Pause("nightly-2026-11-22".to_owned());
     assert_eq!(char(&mut screen, ' '), Effect::Count(act.clone()));
     assert_eq!(char(&mut screen, 'y'), Effect::Nothing, "it has not said yet what it touches");
-    screen.counted(Ok(None));
+    counted(&mut screen);
     let asked = text(&screen, (80, 24));
     assert!(asked.contains("397 of 1200 assets are open: 390 wait"), "{asked}");
     assert!(asked.contains("$ pictor batch pause nightly-2026-11-22"), "{asked}");
     assert_eq!(char(&mut screen, 'n'), Effect::Nothing);
     assert_eq!(screen.mode, Mode::Looking);
     char(&mut screen, ' ');
-    screen.counted(Ok(None));
+    counted(&mut screen);
     assert_eq!(char(&mut screen, 'y'), Effect::Do(act));
 
     char(&mut screen, 'j');
@@ -281,7 +300,7 @@ fn a_batch_is_paused_only_after_y() {
 fn many_are_cancelled_by_name_alone() {
     let mut screen = screen();
     char(&mut screen, 'c');
-    screen.counted(Ok(None));
+    counted(&mut screen);
     for c in "y".chars().chain("\u{8}".chars()) {
         assert_eq!(char(&mut screen, c), Effect::Nothing);
     }
@@ -296,14 +315,61 @@ fn many_are_cancelled_by_name_alone() {
 }
 
 #[test]
-fn a_group_says_how_many_and_what_may_be_paid_twice() {
+fn a_group_says_what_to_do_and_what_may_be_paid_twice_is_sent_again_by_those_words_alone() {
     let mut screen = screen();
     char(&mut screen, '5');
-    assert!(matches!(char(&mut screen, 'r'), Effect::Count(Act::Retry(_))));
-    screen.counted(Ok(Some(Counted { found: 41_000, parked: 2 })));
+    let all = text(&screen, (200, 50));
+    assert!(all.contains("$ pictor failed list --group 0a1b2c3d4e5f"), "{all}");
+    assert!(all.contains("refused the content") && all.contains("--group 0a1b2c3d4e5f --edit"), "{all}");
+    let Effect::Count(act) = char(&mut screen, 'r') else { panic!("{:?}", screen.mode) };
+    counted(&mut screen);
     let asked = text(&screen, (80, 24));
-    assert!(asked.contains("41000 failures") && asked.contains("may be paid twice"), "{asked}");
-    assert!(asked.contains("failed retry --class moderation --model dall-e-2"), "{asked}");
+    assert!(asked.contains("failures, of all batches") && !asked.contains("twice"), "{asked}");
+    assert!(asked.contains("$ pictor failed retry --group 0a1b2c3d4e5f"), "{asked}");
+    assert_eq!(char(&mut screen, 'y'), Effect::Do(act));
+
+    char(&mut screen, 'j');
+    let Effect::Count(act) = char(&mut screen, 'r') else { panic!("{:?}", screen.mode) };
+    counted(&mut screen);
+    let asked = text(&screen, (80, 24));
+    assert!(asked.contains("each may be paid twice") && asked.contains("Send parked timeout"), "{asked}");
+    assert!(asked.contains("failed retry --group 77aa-parked --parked"), "{asked}");
+    assert_eq!(char(&mut screen, 'y'), Effect::Nothing);
+    assert_eq!(key(&mut screen, KeyCode::Enter), Effect::Nothing, "one letter is not enough");
+    key(&mut screen, KeyCode::Backspace);
+    for c in "may be paid twice".chars() {
+        assert_eq!(char(&mut screen, c), Effect::Nothing);
+    }
+    assert_eq!(key(&mut screen, KeyCode::Enter), Effect::Do(act));
+}
+
+#[test]
+fn what_is_not_wanted_any_more_is_not_asked_when_its_count_comes() {
+    let mut screen = screen();
+    char(&mut screen, '5');
+    let Effect::Count(late) = char(&mut screen, 'r') else { panic!("{:?}", screen.mode) };
+    key(&mut screen, KeyCode::Esc);
+    char(&mut screen, '/');
+    screen.counted(late.clone(), Ok(late.clone()));
+    assert_eq!(screen.mode, Mode::Filtering);
+    key(&mut screen, KeyCode::Esc);
+    char(&mut screen, 'j');
+    char(&mut screen, 'r');
+    screen.counted(late.clone(), Ok(late));
+    assert!(matches!(screen.mode, Mode::Counting(_)), "it was about another cause");
+}
+
+#[test]
+fn a_worker_that_is_told_to_end_says_so_and_by_whom() {
+    let mut view = view();
+    view.moment.workers[0].beat.draining = false;
+    let drain = Drain { by: "ann@desk".to_owned(), why: "new kernel".to_owned() };
+    view.drains.insert("01A".to_owned(), drain);
+    let mut screen = Screen::new(Ways::default(), false);
+    screen.seen(view);
+    char(&mut screen, '4');
+    let all = text(&screen, (80, 24));
+    assert!(all.contains("told to end") && all.contains("by ann@desk: new kernel"), "{all}");
 }
 
 #[test]

@@ -1,22 +1,24 @@
 //! One look at everything that the screen shows, bounded however much there is.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     time::{Duration, Instant},
 };
 
 use pictor_common::{
     batch::BatchId,
     queue::{
-        BatchView, Counter, LatestImage, Overview, Queue, QueueError, TENANT_CAP, TENANT_DAY_CAP, Which,
+        BatchView, Counter, Drain, FailureGroups, LatestImage, Overview, Queue, QueueError, TENANT_CAP,
+        TENANT_DAY_CAP, Which,
     },
 };
 
-use super::groups::{self, Groups};
 use crate::commands::watch::{Memory, Moment, NEWEST};
 
 /// How often failures are looked at, while nobody acts on them.
 const FAILURES_EVERY: Duration = Duration::from_secs(5);
+/// Causes of failures that are shown, the largest first.
+const CAUSES: usize = 100;
 /// Entries of the ledger among which images are looked for.
 const IMAGES: usize = 60;
 
@@ -30,7 +32,9 @@ pub(super) struct View {
     pub(super) failures: u64,
     pub(super) retries: u64,
     pub(super) today: Counter,
-    pub(super) groups: Groups,
+    pub(super) groups: FailureGroups,
+    /// Workers that are told to end, by whom and why.
+    pub(super) drains: HashMap<String, Drain>,
     pub(super) images: Vec<LatestImage>,
 }
 
@@ -59,13 +63,13 @@ pub(super) struct Looker {
     queue: Queue,
     chosen: Vec<BatchId>,
     memory: Memory,
-    groups: Groups,
+    groups: FailureGroups,
     grouped: Option<(Instant, u64)>,
 }
 
 impl Looker {
     pub(super) fn new(queue: Queue, chosen: Vec<BatchId>) -> Self {
-        Self { queue, chosen, memory: Memory::default(), groups: Groups::default(), grouped: None }
+        Self { queue, chosen, memory: Memory::default(), groups: FailureGroups::default(), grouped: None }
     }
 
     pub(super) async fn look(&mut self, wish: Wish) -> Result<View, QueueError> {
@@ -80,11 +84,13 @@ impl Looker {
         let moment = self.memory.told(&self.queue, overview).await?;
         let due = self.grouped.is_none_or(|(at, count)| count != failures || at.elapsed() >= FAILURES_EVERY);
         if wish.failures && due {
-            self.groups = groups::look(&self.queue).await?;
+            self.groups = self.queue.failure_groups(CAUSES).await?;
             self.grouped = Some((Instant::now(), failures));
         }
         let images = if wish.images { self.queue.latest_images(IMAGES).await? } else { Vec::new() };
-        Ok(View { moment, held, routes, failures, retries, today, groups: self.groups.clone(), images })
+        let drains = self.queue.workers().await?.drains;
+        let groups = self.groups.clone();
+        Ok(View { moment, held, routes, failures, retries, today, groups, drains, images })
     }
 }
 

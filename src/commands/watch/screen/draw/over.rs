@@ -74,6 +74,7 @@ fn asked(question: &Question, screen: &Screen, room: usize) -> Vec<Line<'static>
     lines.push(Line::default());
     let asks = match question.wanted.as_str() {
         "y" => "Type y to do it; anything else leaves it. ".to_owned(),
+        words if words.contains(' ') => format!("Type \"{words}\" and Enter to do it; Esc leaves it. "),
         name => format!("Type {name} and Enter to do it; Esc leaves it. "),
     };
     lines.extend(wrapped(&asks, room).into_iter().map(Line::from));

@@ -1,16 +1,18 @@
 //! Workers, failures and images.
 
-use pictor_common::queue::{LatestImage, WorkerState};
+use pictor_common::queue::{FailureGroup, LatestImage, UNSORTED, WorkerState};
 
 use super::{
     super::{
-        groups::Group,
         sheet::{Column, Row, Sheet, Tone},
         view::View,
     },
     ago, clock,
 };
-use crate::{commands::when, waits::hindered};
+use crate::{
+    commands::{failed::advice, when},
+    waits::hindered,
+};
 
 pub(super) fn workers(view: &View) -> Sheet {
     let columns = vec![
@@ -26,6 +28,7 @@ pub(super) fn workers(view: &View) -> Sheet {
         let lanes: Vec<&str> = beat.lanes.iter().map(|lane| lane.lane.as_str()).collect();
         let (state, tone) = match hindered(beat) {
             _ if beat.draining => ("draining".to_owned(), Tone::Waits),
+            _ if view.drains.contains_key(&worker.incarnation) => ("told to end".to_owned(), Tone::Waits),
             Some(why) => (why, Tone::Bad),
             None => ("works".to_owned(), Tone::Plain),
         };
@@ -47,12 +50,13 @@ pub(super) fn of_worker(view: &View, id: &str) -> Vec<(&'static str, String)> {
     let Some(worker) = view.moment.workers.iter().find(|worker| worker.incarnation == id) else {
         return Vec::new();
     };
-    let beat = &worker.beat;
+    let (beat, drain) = (&worker.beat, view.drains.get(id));
     let lanes: Vec<String> =
         beat.lanes.iter().map(|lane| format!("{} ({})", lane.lane, lane.routes.join(", "))).collect();
     vec![
         ("worker", format!("{} {}, {}", beat.host, beat.pid, worker.incarnation)),
         ("state", if beat.draining { "draining: it takes nothing new".to_owned() } else { String::new() }),
+        ("told", drain.map_or_else(String::new, |drain| format!("to end, by {}: {}", drain.by, drain.why))),
         ("hindered", hindered(beat).unwrap_or_default()),
         ("places", format!("{} of {} taken", beat.held, beat.concurrency)),
         ("version", beat.version.clone()),
@@ -69,40 +73,60 @@ pub(super) fn failures(view: &View) -> Sheet {
         Column::of("last", 3),
         Column::of("the provider's words", 1).between(20, 200),
     ];
-    let more = if view.groups.bounded { "+" } else { "" };
-    let row = |group: &Group| Row {
-        id: group.id(),
+    let row = |group: &FailureGroup| Row {
+        id: group.group.clone(),
         cells: vec![
-            format!("{}{more}", group.count),
-            group.class.clone(),
-            group.model.clone(),
+            group.count.to_string(),
+            class(group),
+            group.failure.model.clone(),
             ago(group.last, view.moment.at),
-            group.message.clone(),
+            group.failure.message.clone(),
         ],
-        tone: if group.parked > 0 { Tone::Bad } else { Tone::Plain },
+        tone: if group.parked { Tone::Bad } else { Tone::Plain },
     };
-    let rows = view.groups.found.iter().map(row).collect();
-    Sheet { columns, rows, empty: "nothing failed".to_owned() }
+    let rows = view.groups.groups.iter().map(row).collect();
+    let empty = match view.groups.unsorted {
+        0 => "nothing failed".to_owned(),
+        count => unsorted(count),
+    };
+    Sheet { columns, rows, empty }
+}
+
+fn class(group: &FailureGroup) -> String {
+    let parked = if group.parked { ", parked" } else { "" };
+    format!("{}{parked}", group.failure.class)
+}
+
+fn unsorted(count: u64) -> String {
+    format!("{count} of an older version are not sorted yet: pictor failed list --group {UNSORTED}")
 }
 
 pub(super) fn of_group(view: &View, id: &str) -> Vec<(&'static str, String)> {
-    let Some(group) = view.groups.found.iter().find(|group| group.id() == id) else { return Vec::new() };
-    let counted = if view.groups.bounded {
-        format!("{} among the newest, of {} failures in all", group.count, view.failures)
-    } else {
-        group.count.to_string()
-    };
-    let parked = match group.parked {
+    let groups = &view.groups;
+    let Some(group) = groups.groups.iter().find(|group| group.group == id) else { return Vec::new() };
+    let failure = &group.failure;
+    let code = failure.code.as_ref().map_or_else(String::new, |code| format!(" ({code})"));
+    let mut counted = format!("{} of {} failures", group.count, groups.total);
+    if group.parked {
+        counted += "; a request for each may have been billed, and may be paid twice";
+    }
+    let example = group.sample.as_ref().map_or_else(String::new, |key| {
+        let key = key.short();
+        format!("{key}: pictor failed show {key}")
+    });
+    let left = match groups.causes.saturating_sub(groups.groups.len() as u64) {
         0 => String::new(),
-        parked => format!("{parked} of them: they may have been billed; trying again may pay twice"),
+        more => format!("{more} more causes: pictor failed --limit {}", groups.causes),
     };
     vec![
-        ("class", format!("{}, of {}", group.class, group.model)),
+        ("class", format!("{}{code}, of {}", class(group), failure.model)),
+        ("words", failure.message.clone()),
+        ("to do", advice::words(&failure.class, group.parked, &group.group)),
         ("count", counted),
-        ("words", group.message.clone()),
-        ("parked", parked),
-        ("last", when(group.last)),
-        ("example", format!("{}: pictor failed show {0}", group.example)),
+        ("failed", format!("{} to {}", when(group.first), when(group.last))),
+        ("example", example),
+        ("and", left),
+        ("unsorted", if groups.unsorted > 0 { unsorted(groups.unsorted) } else { String::new() }),
     ]
 }
 

@@ -75,10 +75,11 @@ pub(super) fn command(pane: Pane, id: Option<&str>) -> String {
         (Pane::Lanes, Some(id)) if !id.starts_with(lanes::ROUTE) => named("lane show", id),
         (Pane::Lanes, _) => "lane list".to_owned(),
         (Pane::Failures, Some(id)) => named("failed list --group", id),
-        (Pane::Failures, None) => "failed list".to_owned(),
+        (Pane::Failures, None) => "failed".to_owned(),
         (Pane::Images, Some(id)) => named("asset show", id.get(..12).unwrap_or(id)),
         (Pane::Batches, None) => "batch list".to_owned(),
-        (Pane::Workers | Pane::Images, _) => "status".to_owned(),
+        (Pane::Workers, _) => "workers list".to_owned(),
+        (Pane::Images, None) => "status".to_owned(),
     }
 }
 

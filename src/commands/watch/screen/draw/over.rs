@@ -30,7 +30,7 @@ const HELP: [(&str, &str); 14] = [
     ("Space", "pause or resume the batch or the lane that is chosen"),
     ("c", "cancel the batch"),
     ("+ -", "move the batch to a more or a less urgent band"),
-    ("r", "on failures: try the group again"),
+    ("r", "on failures: try all of that cause again"),
     ("p", "pause the updates, and let them go on"),
     ("v", "previews of images"),
     ("Ctrl-L", "draw all of it again"),

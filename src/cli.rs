@@ -104,6 +104,8 @@ pub(crate) enum Command {
     /// Watch a batch until it has ended: pace, time left, cost, and why it waits
     Watch(commands::watch::WatchArgs),
     /// Look at jobs that failed, by cause; try them again, mend them or give them up
+    ///
+    /// Without a subcommand: the causes, the most frequent first, and what to do about each.
     Failed(Box<commands::failed::FailedArgs>),
     /// Who retried, discarded, replaced, paused, resumed, cancelled or raised a cap, when and why
     Audit(commands::audit::AuditArgs),

@@ -65,7 +65,6 @@ const PLACES: &[(&str, &str, Source)] = &[
     ("watch", "batch", Source::Batches(Batches::Open)),
     ("batch resume", "batches", Source::Batches(Batches::Held)),
     ("*", "run_id", Source::Batches(Batches::All)),
-    ("failed list", "keys", Source::Failures),
     ("failed show", "key", Source::Failures),
     ("failed retry", "keys", Source::Failures),
     ("failed discard", "keys", Source::Failures),

@@ -83,7 +83,7 @@ impl Watch<'_> {
             let open = !batch.ended() || still_finishing(&batch);
             if batch.deadline.is_some_and(|deadline| now() >= deadline) && !batch.ended() {
                 // Workers do this too, but none may be alive.
-                let _later = self.queue.expire().await;
+                let _later = self.queue.end_late().await;
             }
             let stuck = waits.as_ref().filter(|wait| wait.for_good).map(|wait| wait.reason.clone());
             if !open || stuck.is_some() || self.stop.is_cancelled() {

@@ -30,9 +30,6 @@ use crate::exit::{Exit, refused};
 const PARKED: &str = "parked";
 
 #[derive(Debug, Args)]
-#[command(
-    after_long_help = "Without a subcommand: the causes, the most frequent first, and what to do about each."
-)]
 pub(crate) struct FailedArgs {
     /// How many causes are shown
     #[arg(long, default_value_t = 20)]

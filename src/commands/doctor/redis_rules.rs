@@ -381,7 +381,7 @@ mod tests {
         assert_eq!(of(&of_schema(&current), "namespace").found, "{shop}: is known");
         assert!(of(&of_schema("99"), "namespace").found.contains("a newer version of Pictor"));
         assert_eq!(of(&of_schema("99"), "namespace").status, Status::Failed);
-        assert!(of(&of_schema("2"), "namespace").found.contains("becomes 3 once no worker"));
+        assert!(of(&of_schema("2"), "namespace").found.contains(&format!("becomes {SCHEMA} once no worker")));
         let waiting = ServerFacts { grace: Some(Duration::from_secs(5)), ..of_schema(&current) };
         assert!(of(&waiting, "namespace").found.contains("6 s more"));
         let far = ServerFacts { round_trip: Duration::from_millis(80), ..healthy() };

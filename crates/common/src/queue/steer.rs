@@ -53,7 +53,7 @@ impl Queue {
     }
 
     /// Ends batches that are past their deadline, as workers do; returns how many.
-    pub async fn expire(&self) -> Result<u64, QueueError> {
+    pub async fn end_late(&self) -> Result<u64, QueueError> {
         let request = serde_json::json!({ "limit": 100 });
         script::EXPIRE.run(&self.connection, self.keys.prefix(), &request).await
     }

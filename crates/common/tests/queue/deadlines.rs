@@ -68,7 +68,7 @@ async fn a_batch_that_had_sent_everything_is_complete() {
     submit(&world, "night", 0..1, Some(deadline)).await.unwrap();
     let sent = world.sent().await;
     passed(&world, deadline).await;
-    assert_eq!(world.queue.expire().await.unwrap(), 1, "also where no worker is alive");
+    assert_eq!(world.queue.end_late().await.unwrap(), 1, "also where no worker is alive");
     ending::settle(&world, &sent, 10_000).await;
     assert_eq!(state(&world, "night").await, ("complete".to_owned(), 1, None));
 }

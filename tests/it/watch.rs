@@ -291,6 +291,7 @@ async fn the_json_of_watch_has_these_fields() {
         [
             "concurrency",
             "draining",
+            "heeds_drain",
             "held",
             "host",
             "incarnation",
@@ -298,6 +299,7 @@ async fn the_json_of_watch_has_these_fields() {
             "layout",
             "pid",
             "seen",
+            "sent",
             "version"
         ]
     );

@@ -13,7 +13,7 @@ help:
 	@echo 'make check        format, lints, docs, dependencies, tidiness'
 	@echo 'make tools        only what the tests need: a Redis or Valkey server, SeaweedFS, the Python openai package, strace, faketime, promtool, hadolint'
 	@echo 'make man          a manual page for every command, in target/man'
-	@echo 'make pictures     the recording and the contact sheet of the README, from a real demo; needs a Bash'
+	@echo 'make pictures     the recording and the contact sheet of the README, and the live screen; needs a Bash'
 	@echo 'make gallery-pictures  the pictures of the gallery, from a real demo; needs Chromium'
 	@echo 'make prove-fuzz   ten million runs of every reader on made-up bytes; prove-fuzz-scan and others are its parts; writes docs/measured/fuzz.md'
 	@echo 'make prove-chaos  kills, outages and wipes at random for two hours or three; prove-chaos-kill and others are its parts'

@@ -1,7 +1,13 @@
 //! The only place that prints: results to stdout, progress, warnings and errors to stderr.
 #![expect(clippy::print_stderr, reason = "what people are told goes through here")]
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
@@ -34,11 +40,13 @@ pub(crate) struct Output {
     pub(crate) terminal: bool,
     /// Only what went wrong is told.
     pub(crate) quiet: bool,
+    /// Logs would be written over a screen.
+    hushed: Arc<AtomicBool>,
 }
 
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
-        Self { json, terminal: io::stderr().is_terminal(), quiet: false }
+        Self { json, terminal: io::stderr().is_terminal(), quiet: false, hushed: Arc::default() }
     }
 
     /// The same, telling only what went wrong.
@@ -86,6 +94,11 @@ impl Output {
         }
     }
 
+    /// Keeps logs off stderr, or lets them be written again.
+    pub(crate) fn hush(&self, hushed: bool) {
+        self.hushed.store(hushed, Ordering::Release);
+    }
+
     /// Sends logs to stderr.
     pub(crate) fn log_to_stderr(&self, level: &str, format: LogFormat) -> anyhow::Result<Logs> {
         let quiet = format!(
@@ -98,7 +111,9 @@ impl Output {
             self.log_beside(&traces, filter, format);
             return Ok(Logs { traces: Some(traces) });
         }
-        let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+        let hushed = Arc::clone(&self.hushed);
+        let logs =
+            tracing_subscriber::fmt().with_env_filter(filter).with_writer(move || Log(Arc::clone(&hushed)));
         match format {
             LogFormat::Text => logs.with_ansi(self.terminal).init(),
             LogFormat::Json => logs.json().init(),
@@ -115,12 +130,26 @@ impl Output {
         use tracing_subscriber::{
             Layer as _, Registry, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
         };
-        let logs = fmt::layer().with_writer(io::stderr);
+        let hushed = Arc::clone(&self.hushed);
+        let logs = fmt::layer().with_writer(move || Log(Arc::clone(&hushed)));
         let logs = match format {
             LogFormat::Text => logs.with_ansi(self.terminal).with_filter(filter).boxed(),
             LogFormat::Json => logs.json().with_filter(filter).boxed(),
         };
         Registry::default().with(logs).with(traces.layer()).init();
+    }
+}
+
+/// Where logs go.
+struct Log(Arc<AtomicBool>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.load(Ordering::Acquire) { Ok(bytes.len()) } else { io::stderr().write(bytes) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
     }
 }
 

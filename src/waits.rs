@@ -3,7 +3,7 @@
 use pictor_common::queue::{Beat, CapOf, Overview, Why};
 use serde::Serialize;
 
-use crate::commands::when;
+use crate::commands::{watch::shown, when};
 
 /// A reason in words and, for machines, as it is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -15,7 +15,7 @@ pub(crate) struct Told {
 
 /// Reasons in words.
 pub(crate) fn told(reasons: Vec<Why>, overview: &Overview) -> Vec<Told> {
-    reasons.into_iter().map(|why| Told { text: words(&why, overview.now), why }).collect()
+    reasons.into_iter().map(|why| Told { text: shown(&words(&why, overview.now)), why }).collect()
 }
 
 /// The first reason, and how many more there are.

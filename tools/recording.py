@@ -222,4 +222,5 @@ def main():
     print(f"{out}: {len(frames)} frames, {len(picture) // 1024} KiB")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,7 @@
 //! `pictor batch`: lists batches, shows one, and steers them.
 
 mod show;
-mod steer;
+pub(crate) mod steer;
 
 use clap::{Args, Subcommand, ValueEnum};
 use pictor_common::{
@@ -9,7 +9,7 @@ use pictor_common::{
     queue::{BatchState, Queue, TENANT_CAP, TENANT_DAY_CAP},
 };
 
-use super::{Context, when};
+use super::{Context, watch::shown, when};
 use crate::{exit::Exit, table::table};
 pub(crate) use show::show;
 use steer::Change;
@@ -123,9 +123,9 @@ pub(crate) fn state_of(batch: &BatchState) -> String {
     match (batch.held.as_deref(), batch.sealed) {
         _ if batch.state == "cancelled" => match &batch.reason {
             Some(reason) if batch.expired.is_some() => {
-                format!("{reason}: {} given up", batch.open_assets())
+                format!("{}: {} given up", shown(reason), batch.open_assets())
             }
-            Some(reason) => format!("cancelled: {reason}"),
+            Some(reason) => format!("cancelled: {}", shown(reason)),
             None => "cancelled".to_owned(),
         },
         (Some("cap"), _) if !batch.ended() => "paused: its cap is reached".to_owned(),
@@ -133,7 +133,7 @@ pub(crate) fn state_of(batch: &BatchState) -> String {
         (Some(TENANT_DAY_CAP), _) if !batch.ended() => {
             "paused: its tenant's budget of the day is reached".to_owned()
         }
-        (Some(reason), _) if !batch.ended() => format!("paused: {reason}"),
+        (Some(reason), _) if !batch.ended() => format!("paused: {}", shown(reason)),
         (None, None) if !batch.ended() => "being submitted".to_owned(),
         _ if batch.substituted > 0 => format!("{}, {} substituted", batch.state, batch.substituted),
         _ => batch.state.clone(),

@@ -1,7 +1,7 @@
 //! `pictor failed`: looks at what failed, by cause, and tries it again, mends it or gives it up.
 
-mod act;
-mod advice;
+pub(crate) mod act;
+pub(crate) mod advice;
 mod askers;
 mod by_cause;
 mod draft;

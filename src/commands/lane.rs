@@ -75,7 +75,6 @@ pub(crate) async fn run(command: LaneCommand, context: &Context) -> anyhow::Resu
 
 async fn perform(command: LaneCommand, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
     let lanes = queue.lanes().await?;
-    let mut why = String::new();
     let (name, did) = match command {
         LaneCommand::List => {
             context.output.result(&lanes, || list(&lanes))?;
@@ -87,23 +86,41 @@ async fn perform(command: LaneCommand, context: &Context, queue: &Queue) -> anyh
             return Ok(Exit::Done);
         }
         LaneCommand::Pause { lane, reason } => {
-            queue.pause_lane(&known(&lanes, &lane)?.name, Some(&reason)).await?;
-            why = reason;
-            (lane, "paused".to_owned())
+            let did = pause(queue, &lanes, &lane, Some(&reason)).await?;
+            (lane, did)
         }
         LaneCommand::Resume { lane } => {
-            queue.pause_lane(&known(&lanes, &lane)?.name, None).await?;
-            (lane, "resumed".to_owned())
+            let did = pause(queue, &lanes, &lane, None).await?;
+            (lane, did)
         }
         LaneCommand::Limit { lane, limits } => {
             let did = set(queue, known(&lanes, &lane)?, &limits).await?;
+            note(queue, &lane, &did, "").await?;
             (lane, did)
         }
     };
-    let (who, of) = (crate::config::who(), format!("lane {name}"));
-    queue.note(&Note { who: &who, what: &did, of: &of, count: 1, why: &why }).await?;
     context.output.result(&json!({ "lane": name, "did": did }), || format!("lane {name} is {did}"))?;
     Ok(Exit::Done)
+}
+
+/// Notes what was done to a lane, for the audit.
+async fn note(queue: &Queue, lane: &str, did: &str, why: &str) -> anyhow::Result<()> {
+    let (who, of) = (crate::config::who(), format!("lane {lane}"));
+    queue.note(&Note { who: &who, what: did, of: &of, count: 1, why }).await?;
+    Ok(())
+}
+
+/// Pauses a lane with a reason, or resumes it without one, and notes it; says which.
+pub(crate) async fn pause(
+    queue: &Queue,
+    lanes: &[LaneState],
+    lane: &str,
+    reason: Option<&str>,
+) -> anyhow::Result<String> {
+    queue.pause_lane(&known(lanes, lane)?.name, reason).await?;
+    let did = if reason.is_some() { "paused" } else { "resumed" };
+    note(queue, lane, did, reason.unwrap_or_default()).await?;
+    Ok(did.to_owned())
 }
 
 fn known<'l>(lanes: &'l [LaneState], name: &str) -> anyhow::Result<&'l LaneState> {
@@ -141,7 +158,7 @@ fn now() -> u64 {
 }
 
 /// Why a lane waits and until when, or that it does not.
-fn state(lane: &LaneState, now: u64) -> String {
+pub(crate) fn state(lane: &LaneState, now: u64) -> String {
     if let Some(reason) = &lane.paused {
         return format!("paused: {reason}");
     }

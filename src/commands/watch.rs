@@ -1,6 +1,7 @@
 //! `pictor watch`: how a batch goes, live, until it has ended.
 
 mod frame;
+mod screen;
 mod view;
 
 use std::{
@@ -21,6 +22,7 @@ use crate::{
 };
 use frame::Memory;
 pub(crate) use frame::{Frame, Moment};
+pub(crate) use screen::shown;
 use view::{Live, line};
 pub(crate) use view::{cost, time_left};
 
@@ -34,7 +36,7 @@ const GONE: Duration = Duration::from_secs(2);
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit codes: 0 all made, 1 some failed, cancelled, or not watched to the end, 2 bad input, 3 environment.\n\
-                        With --once an open batch counts as 0. Ctrl-C ends the watching and leaves the batch alone."
+                        With --once an open batch counts as 0. On a terminal it is a screen; ? names its keys. Ctrl-C ends the watching and leaves the batch alone."
 )]
 pub(crate) struct WatchArgs {
     /// The batch [default: the newest open one]
@@ -45,6 +47,15 @@ pub(crate) struct WatchArgs {
     /// Look once and stop
     #[arg(long)]
     once: bool,
+    /// No full screen, though this is a terminal
+    #[arg(long)]
+    plain: bool,
+    /// On the screen: change nothing
+    #[arg(long)]
+    read_only: bool,
+    /// On the screen: no small pictures of recent images; over ssh, v shows them
+    #[arg(long)]
+    no_preview: bool,
 }
 
 pub(crate) async fn run(args: WatchArgs, context: &Context) -> anyhow::Result<Exit> {
@@ -56,6 +67,10 @@ pub(crate) async fn run(args: WatchArgs, context: &Context) -> anyhow::Result<Ex
 
 async fn watch(args: &WatchArgs, context: &Context, opened: &OpenQueue) -> anyhow::Result<Exit> {
     let batches = chosen(args, opened).await?;
+    // A server that this process started is nobody's to stay on: whoever comes to work would lose it.
+    if screen::fits(args, context) && !opened.is_ours() {
+        return Box::pin(on_screen(args, &batches, context, opened)).await;
+    }
     let mut shown = Shown::new(context)?;
     let mut memory = Memory::default();
     let mut answered = Instant::now();
@@ -90,6 +105,24 @@ async fn watch(args: &WatchArgs, context: &Context, opened: &OpenQueue) -> anyho
     }
     shown.finish(last.as_ref())?;
     Ok(last.map_or(Exit::SomeFailed, |moment| exit_of(&moment, args.once)))
+}
+
+/// The same, with everything else, on the whole terminal.
+async fn on_screen(
+    args: &WatchArgs,
+    batches: &[BatchId],
+    context: &Context,
+    opened: &OpenQueue,
+) -> anyhow::Result<Exit> {
+    let last = match Box::pin(screen::run(args, batches, context, opened)).await? {
+        screen::Left::At(moment) => moment,
+        screen::Left::Behind => {
+            return Box::pin(left_behind(batches, context)).await.map(|last| exit_of(&last, false));
+        }
+    };
+    let Some(moment) = last else { return Ok(Exit::SomeFailed) };
+    context.output.line(view::block(&moment).trim_end())?;
+    Ok(exit_of(&moment, false))
 }
 
 /// What a run that has ended, and its server with it, left behind.
@@ -149,7 +182,7 @@ struct Shown<'a> {
 impl<'a> Shown<'a> {
     fn new(context: &'a Context) -> anyhow::Result<Self> {
         let output = &context.output;
-        let watched = !output.json && output.terminal && std::io::stdout().is_terminal();
+        let watched = !output.json && output.terminal && std::io::stdout().is_terminal() && !screen::dumb();
         Ok(Self { context, live: watched.then(Live::new).transpose()?, said: None, away: false })
     }
 

@@ -168,6 +168,7 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
             ("The newest open batch, until it has ended", "pictor watch"),
             ("One batch", "pictor watch nightly-2026-11-21"),
             ("Once, for a script", "pictor watch --once --json"),
+            ("A screen on the wall, that changes nothing", "pictor watch --all --read-only"),
         ],
     ),
     (

@@ -56,6 +56,8 @@ mod upgrade;
 mod vary;
 mod verify;
 mod watch;
+#[cfg(target_os = "linux")]
+mod watch_screen;
 mod watch_speed;
 mod webhook;
 mod world;

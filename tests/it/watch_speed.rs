@@ -7,7 +7,7 @@ use pictor_common::{
     batch::{Band, BatchHead, Line, Made, NewAsset, Route},
     keys::Keys,
     ledger::Spend,
-    queue::{Attempt, Beat, Begun, Claim, LaneLimits, LaneOffer, Queue},
+    queue::{Attempt, Beat, Begun, Claim, LaneLimits, LaneOffer, Queue, Which},
     spec::Operation,
 };
 use pictor_simulator::Options;
@@ -144,7 +144,24 @@ pub(crate) async fn look_times(assets: u64) -> Vec<(String, Duration)> {
         times.sort();
         medians.push((args.join(" "), times[times.len() / 2]));
     }
+    medians.push(("watch on a screen".to_owned(), screen_time(&queue).await));
     medians
+}
+
+/// Median time of twenty looks of the live screen at everything.
+async fn screen_time(queue: &Queue) -> Duration {
+    let mut times = Vec::new();
+    for _ in 0..20 {
+        let begun = Instant::now();
+        let overview = queue.overview(Which::Newest(200)).await.unwrap();
+        queue.recent(overview.now).await.unwrap();
+        queue.failures(0, 500).await.unwrap();
+        assert_eq!(overview.batches.len(), usize::try_from(BATCHES).unwrap());
+        assert!(!queue.latest_images(60).await.unwrap().is_empty());
+        times.push(begun.elapsed());
+    }
+    times.sort();
+    times[times.len() / 2]
 }
 
 /// Fails where a command took longer than is promised.

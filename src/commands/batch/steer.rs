@@ -15,15 +15,16 @@ use crate::{
 
 /// What is done to a batch.
 #[derive(Debug)]
-pub(super) enum Change {
+pub(crate) enum Change {
     Cancel(String),
     Pause(String),
     Resume,
     Band(Band, String),
 }
 
+/// What became of a batch.
 #[derive(Debug, Serialize)]
-struct Changed {
+pub(crate) struct Changed {
     batch: String,
     did: &'static str,
     changed: bool,
@@ -31,13 +32,24 @@ struct Changed {
     after: String,
 }
 
-/// Changes batches, or refuses and changes none.
+/// Changes batches, or refuses and changes none; prints what became of each.
 pub(super) async fn change(
     names: &[String],
     change: &Change,
     context: &Context,
     queue: &Queue,
 ) -> anyhow::Result<Exit> {
+    let changed = changed(names, change, queue).await?;
+    context.output.result(&changed, || changed.iter().map(told).collect())?;
+    Ok(Exit::Done)
+}
+
+/// Changes batches and notes it, or refuses and changes none.
+pub(crate) async fn changed(
+    names: &[String],
+    change: &Change,
+    queue: &Queue,
+) -> anyhow::Result<Vec<Changed>> {
     let mut ids: Vec<BatchId> = Vec::with_capacity(names.len());
     for name in names {
         let id = batch_id(name)?;
@@ -55,7 +67,7 @@ pub(super) async fn change(
         change.carry_out(id, queue).await?;
     }
     let after = queue.batch_states(&ids).await?;
-    let changed: Vec<Changed> = ids
+    let changed: Vec<_> = ids
         .iter()
         .filter_map(|id| {
             let (before, after) = (change.shown(find(&before, id)?), change.shown(find(&after, id)?));
@@ -73,15 +85,15 @@ pub(super) async fn change(
         let of = format!("batch {}", one.batch);
         queue.note(&Note { who: &who, what: one.did, of: &of, count: 1, why: change.reason() }).await?;
     }
-    context.output.result(&changed, || changed.iter().map(told).collect())?;
-    Ok(Exit::Done)
+    Ok(changed)
 }
 
 fn find<'s>(states: &'s [BatchState], id: &BatchId) -> Option<&'s BatchState> {
     states.iter().find(|state| state.id == id.as_str())
 }
 
-fn told(changed: &Changed) -> String {
+/// One of them for people, a line.
+pub(crate) fn told(changed: &Changed) -> String {
     let Changed { batch, before, after, .. } = changed;
     if changed.changed {
         format!("{batch}: {before} -> {after}\n")

@@ -1,6 +1,9 @@
 //! Tries failures again, or takes them off the list.
 
-use std::io::{self, IsTerminal as _};
+use std::{
+    io::{self, IsTerminal as _},
+    sync::Arc,
+};
 
 use pictor_common::{
     AssetKey,
@@ -8,10 +11,7 @@ use pictor_common::{
 };
 use serde_json::json;
 
-use super::{
-    PARKED,
-    which::{Selection, Which},
-};
+use super::{PARKED, which::Which};
 use crate::{
     commands::{Context, when},
     config::who,
@@ -36,7 +36,7 @@ pub(super) async fn run(
     context: &Context,
     queue: &Queue,
 ) -> anyhow::Result<Exit> {
-    let selection = which.select(false, context, queue).await?;
+    let selection = which.select(false, &context.output, queue).await?;
     let found = selection.chosen.len();
     let parked = selection.chosen.iter().filter(|(_, state)| state.phase == PARKED).count();
     let words = plan_told(how, found, parked);
@@ -56,22 +56,75 @@ pub(super) async fn run(
     if asks && !is_wanted(&context.output, &words, how.action == FailureAction::Discard)? {
         return Err(refused("nothing was changed"));
     }
-    let changed = act(&selection, how, queue).await?.len();
+    let changed = act(&selection.seen(), how, queue).await?.len();
     note(which, how, changed, queue).await?;
     context.output.result(&value(Some(changed)), || {
-        let mut text = done_told(how, changed, parked);
-        if changed < found {
-            text += &format!("; {} had changed meanwhile, and were left alone", found - changed);
-        }
+        let text = done_told(how, changed, parked) + &meanwhile(found, changed);
         format!("{text}\n{}", selection.left_told())
     })?;
     Ok(Exit::Done)
 }
 
-async fn act(selection: &Selection, how: &How<'_>, queue: &Queue) -> anyhow::Result<Vec<AssetKey>> {
-    let seen: Vec<(AssetKey, u64)> =
-        selection.chosen.iter().map(|(place, _)| (place.key.clone(), place.at)).collect();
-    Ok(queue.act_on_seen(&seen, how.action, how.due).await?)
+/// Failures of a cause as somebody sees them, to be tried again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    group: String,
+    failures: Arc<[(AssetKey, u64)]>,
+    /// A request for each may have been billed.
+    parked: bool,
+}
+
+impl Seen {
+    /// Those of a cause, before anybody looked.
+    pub(crate) fn none_of(group: &str, parked: bool) -> Self {
+        Self { group: group.to_owned(), failures: Arc::default(), parked }
+    }
+
+    /// The same, as they are now.
+    pub(crate) async fn look(mut self, queue: &Queue) -> anyhow::Result<Self> {
+        let silent = Output::new(false).quietly(true);
+        let selection = self.which().select(false, &silent, queue).await?;
+        self.failures = selection.seen().into();
+        Ok(self)
+    }
+
+    fn which(&self) -> Which {
+        Which::of_group(&self.group, self.parked)
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.failures.len()
+    }
+
+    pub(crate) const fn is_parked(&self) -> bool {
+        self.parked
+    }
+
+    /// What names them on the command line.
+    pub(crate) fn arguments(&self) -> String {
+        self.which().told()
+    }
+
+    /// Tries again what has not changed since it was seen, and notes it; says what became of it.
+    pub(crate) async fn retry(&self, queue: &Queue) -> anyhow::Result<String> {
+        let how = How { action: FailureAction::Retry, due: None, dry_run: false, yes: true, reason: "" };
+        let changed = act(&self.failures, &how, queue).await?.len();
+        note(&self.which(), &how, changed, queue).await?;
+        let parked = if self.parked { changed } else { 0 };
+        Ok(done_told(&how, changed, parked) + &meanwhile(self.count(), changed))
+    }
+}
+
+/// What to say of failures that changed between look and act.
+fn meanwhile(found: usize, changed: usize) -> String {
+    if changed == found {
+        return String::new();
+    }
+    format!("; {} had changed meanwhile, and were left alone", found.saturating_sub(changed))
+}
+
+async fn act(seen: &[(AssetKey, u64)], how: &How<'_>, queue: &Queue) -> anyhow::Result<Vec<AssetKey>> {
+    Ok(queue.act_on_seen(seen, how.action, how.due).await?)
 }
 
 async fn note(which: &Which, how: &How<'_>, changed: usize, queue: &Queue) -> anyhow::Result<()> {

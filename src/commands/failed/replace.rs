@@ -48,7 +48,7 @@ struct Plan {
 pub(super) async fn run(args: &RetryArgs, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
     // What is found in Redis from here on is good for as long as it is the same Redis.
     let queue = &queue.within(&queue.epoch().await?);
-    let selection = args.which.select(true, context, queue).await?;
+    let selection = args.which.select(true, &context.output, queue).await?;
     if selection.chosen.is_empty() {
         context.output.result(&json!({ "found": 0, "replaced": 0 }), || {
             format!("no failure fits; nothing was changed\n{}", selection.left_told())

@@ -8,7 +8,7 @@ use pictor_common::{
 
 use super::{PARKED, moment, progress::Progress};
 use crate::{
-    commands::{Context, known_batch},
+    commands::known_batch,
     exit::refused,
     output::Output,
     table::{shortened, table},
@@ -199,6 +199,12 @@ fn has_text(state: &AssetState, text: &str) -> bool {
 }
 
 impl Which {
+    /// Those of one cause; of parked ones only where that is said.
+    pub(super) fn of_group(group: &str, parked: bool) -> Self {
+        let filter = Filter { group: Some(group.to_owned()), parked, ..Filter::default() };
+        Self { filter, ..Self::default() }
+    }
+
     pub(super) fn of_keys(&self) -> bool {
         !self.keys.is_empty()
     }
@@ -223,7 +229,7 @@ impl Which {
     pub(super) async fn select(
         &self,
         with_specs: bool,
-        context: &Context,
+        output: &Output,
         queue: &Queue,
     ) -> anyhow::Result<Selection> {
         if !self.of_keys() && !self.filter.is_given() && !self.everything {
@@ -246,7 +252,7 @@ impl Which {
             return Ok(selection);
         }
         self.filter
-            .each(queue, &context.output, |failed| {
+            .each(queue, output, |failed| {
                 let before = selection.chosen.len();
                 self.choose(failed, &mut selection);
                 // There may be a hundred thousand of them.
@@ -278,6 +284,11 @@ impl Which {
 }
 
 impl Selection {
+    /// What was chosen, with when each failed.
+    pub(super) fn seen(&self) -> Vec<(AssetKey, u64)> {
+        self.chosen.iter().map(|(place, _)| (place.key.clone(), place.at)).collect()
+    }
+
     /// What was left out, for people.
     pub(super) fn left_told(&self) -> String {
         let mut text = String::new();

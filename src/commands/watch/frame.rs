@@ -130,6 +130,11 @@ impl Memory {
     /// Looks again.
     pub(super) async fn look(&mut self, queue: &Queue, which: Which<'_>) -> Result<Moment, QueueError> {
         let overview = queue.overview(which).await?;
+        self.told(queue, overview).await
+    }
+
+    /// What an overview tells, with what was seen before.
+    pub(super) async fn told(&mut self, queue: &Queue, overview: Overview) -> Result<Moment, QueueError> {
         if self.asked.is_none_or(|at| at.elapsed() >= RECENT_EVERY) {
             self.asked = Some(Instant::now());
             self.recent = queue.recent(overview.now).await?;

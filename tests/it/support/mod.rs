@@ -10,4 +10,8 @@ pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod receiver;
 pub(crate) mod redis_server;
+#[cfg(target_os = "linux")]
+pub(crate) mod screen;
 pub(crate) mod seaweed;
+#[cfg(target_os = "linux")]
+pub(crate) mod terminal;

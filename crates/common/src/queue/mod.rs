@@ -20,6 +20,7 @@ mod find;
 mod fingerprint;
 mod finish;
 mod gauges;
+mod images;
 mod known;
 mod lane;
 mod layout;
@@ -66,6 +67,7 @@ pub use finish::{
     Attempt, Billed, Ended, Failure, Fault, LanePause, MODERATION, Outcome, Refusal, Settled, Tried, Unmade,
 };
 pub use gauges::Gauges;
+pub use images::LatestImage;
 pub use known::Known;
 pub use lane::{Dimension, LaneLimits, LaneState, LimitKind};
 pub use layout::{Layout, SCHEMA, works_on};

@@ -150,10 +150,11 @@ impl WorkerSettings {
         }
     }
 
-    /// Images that are derived from at once: half the cores, unless it is said; more than there are gain nothing.
+    /// Images that are derived from at once: half the cores and at most 4, unless it is said; more cores than there are
+    /// gain nothing.
     pub(crate) fn derive_threads(&self) -> usize {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        self.derive_threads.unwrap_or(cores / 2).clamp(1, cores)
+        self.derive_threads.unwrap_or((cores / 2).min(4)).clamp(1, cores)
     }
 
     pub(crate) const fn drain(&self) -> Duration {

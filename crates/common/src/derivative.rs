@@ -17,6 +17,8 @@ use crate::AssetKey;
 
 /// Longest side of a derivative, in pixels.
 pub const MOST_SIDE: u32 = 8_192;
+/// Pixels of a derivative that is made larger than its image, or filled up: 4096x4096.
+pub const MOST_PIXELS: u32 = 4_096 * 4_096;
 /// Derivatives of one image.
 pub const MOST: usize = 16;
 /// What the encoders are set to, beside what words say. Whoever changes the bytes they make raises it: the names of

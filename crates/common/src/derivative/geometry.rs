@@ -1,6 +1,6 @@
 //! How large a derivative is, and which part of the image it shows.
 
-use super::{Derivative, MOST_SIDE, Size};
+use super::{Derivative, MOST_PIXELS, MOST_SIDE, Size};
 
 /// The part of an image that is shown, in pixels of the image.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,7 +34,8 @@ impl Derivative {
         let (across, down) = (f64::from(width.max(1)), f64::from(height.max(1)));
         let crop = Crop { left: 0.0, top: 0.0, width: across, height: down };
         let scaled = |factor: f64| (side(across * factor), side(down * factor));
-        let limited = |factor: f64| if self.upscale { factor } else { factor.min(1.0) };
+        let largest = (f64::from(MOST_PIXELS) / (across * down)).sqrt().max(1.0);
+        let limited = |factor: f64| factor.min(if self.upscale { largest } else { 1.0 });
         match self.size {
             Size::Width(w) => alike(crop, scaled(limited(f64::from(w) / across))),
             Size::Height(h) => alike(crop, scaled(limited(f64::from(h) / down))),
@@ -98,7 +99,10 @@ mod tests {
             ("64w", (8000, 1), (64, 1), (64, 1)),
             ("64 cover", (1, 1), (1, 1), (1, 1)),
             ("64x64 cover", (8000, 1), (1, 1), (1, 1)),
-            ("8192w upscale", (1, 8000), (8192, 8192), (8192, 8192)),
+            // Nor larger than there is memory for.
+            ("8192w upscale", (1, 8000), (46, 8192), (46, 8192)),
+            ("8192w upscale", (1024, 1024), (4096, 4096), (4096, 4096)),
+            ("8192w upscale", (2048, 512), (8192, 2048), (8192, 2048)),
         ] {
             let Plan { inner: i, whole: w, .. } = plan(words, image.0, image.1);
             assert_eq!((i, w), (inner, whole), "{words} of {image:?}");

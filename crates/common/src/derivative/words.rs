@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::{Derivative, Encoding, MOST, MOST_SIDE, Size};
+use super::{Derivative, Encoding, MOST, MOST_PIXELS, MOST_SIDE, Size};
 
 const EXAMPLE: &str = "such as: 256x256 cover webp q80, 1200w jpeg, 2048 contain png";
 
@@ -119,6 +119,14 @@ impl Said {
             (Some(Box::Width(width)), None) => Size::Width(width),
             (Some(Box::Height(height)), None) => Size::Height(height),
         };
+        if let (Some(Box::Both(width, height)), true) =
+            (self.size, self.upscale.is_some() || self.background.is_some())
+            && u64::from(width) * u64::from(height) > u64::from(MOST_PIXELS)
+        {
+            return Err(format!(
+                "{width}x{height} is too large to be upscaled or filled: at most {MOST_PIXELS} pixels, such as 4096x4096"
+            ));
+        }
         let encoding = match (self.format.unwrap_or(Format::Webp), self.quality) {
             (Format::Webp, quality) => Encoding::Webp(quality.unwrap_or(80)),
             (Format::Jpeg, quality) => Encoding::Jpeg(quality.unwrap_or(85)),
@@ -221,6 +229,9 @@ mod tests {
             ("256 #éé12", "#rrggbb"),
             ("256 512", "the size is said twice"),
             ("256 webp png", "the format is said twice"),
+            ("8192x8192 contain #ffffff png upscale", "at most 16777216 pixels, such as 4096x4096"),
+            ("4097x4096 cover upscale", "is too large to be upscaled or filled"),
+            ("8192 #000000", "is too large to be upscaled or filled"),
             ("256 crop", "\"crop\" is none of"),
             ("256 avif", "avif is not made"),
             ("256 \u{1b}[31m", "is none of"),
@@ -262,6 +273,9 @@ mod tests {
             let derivative = Derivative {
                 size: size[usize::from(shape)], encoding: encoding[usize::from(format)], background, upscale, keep,
             };
+            let larger = upscale || background.is_some();
+            let boxed = matches!(derivative.size, Size::Contain(..) | Size::Cover(..));
+            prop_assume!(!(larger && boxed && u64::from(side) * u64::from(other) > u64::from(MOST_PIXELS)));
             prop_assert_eq!(derivative.to_string().parse::<Derivative>(), Ok(derivative));
         }
 

@@ -17,8 +17,10 @@ use tracing::{debug, warn};
 use super::{Pool, kept};
 use crate::{deliver::Delivery, engine::Engine};
 
-/// Images in memory that wait for a thread, beside those worked on.
-const WAITING: usize = 6;
+/// Mebibytes of images in memory that are worked on or wait for a thread.
+const ROOM: usize = 64;
+/// What the smallest counts.
+const LEAST: u64 = 4;
 /// An image of more bytes is left to the sweep.
 const MOST_BYTES: u64 = 32 << 20;
 /// How long a batch's words are believed.
@@ -42,7 +44,7 @@ pub(crate) struct Deriver {
 impl Deriver {
     pub(crate) fn new(threads: usize) -> Self {
         let pool = Pool::new(threads);
-        let room = Arc::new(Semaphore::new(pool.size() + WAITING));
+        let room = Arc::new(Semaphore::new(ROOM));
         Self { pool, room, known: Mutex::default(), tasks: TaskTracker::new() }
     }
 
@@ -77,7 +79,8 @@ impl Engine {
         if known.is_some_and(|words| words.is_empty()) {
             return;
         }
-        let room = Arc::clone(&self.deriver.room).try_acquire_owned();
+        let mib = u32::try_from(delivery.image.bytes.div_ceil(1 << 20).max(LEAST)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.deriver.room).try_acquire_many_owned(mib);
         let (Ok(place), false) = (room, delivery.image.bytes > MOST_BYTES) else {
             self.metrics.derived_later(most);
             return;
@@ -113,24 +116,20 @@ impl Engine {
             self.metrics.derived_later(all);
             return;
         }
-        let derived = match self.deriver.pool.derive(image, words.to_vec()).await {
-            Ok(derived) => derived,
-            Err(error) => {
-                // The sweep tries once more, and tells.
-                debug!(%error, key = %key.short(), "not derived");
-                self.metrics.derived_later(all);
-                return;
-            }
-        };
         let mut made = 0;
-        for (derivative, bytes) in words.iter().zip(derived) {
-            match kept(&self.store, key, derivative, bytes, false).await {
-                Ok(()) => made += 1,
-                Err(error) => {
-                    warn!(%error, key = %key.short(), "the store does not take a derivative; it is made later");
-                    break;
+        match self.deriver.pool.derive(image, words.to_vec()).await {
+            Ok(mut making) => {
+                while let Some(one) = making.next().await {
+                    let Ok(one) = one else { break };
+                    if let Err(error) = kept(&self.store, key, &one, false).await {
+                        warn!(%error, key = %key.short(), "the store does not take a derivative; it is made later");
+                        break;
+                    }
+                    made += 1;
                 }
             }
+            // The sweep tries once more, and tells.
+            Err(error) => debug!(%error, key = %key.short(), "not derived"),
         }
         self.metrics.derived(made);
         self.metrics.derived_later(all - made);

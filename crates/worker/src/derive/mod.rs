@@ -2,6 +2,7 @@
 
 mod encode;
 mod hot;
+mod memory;
 mod pass;
 mod picture;
 mod pool;
@@ -17,7 +18,7 @@ pub(crate) use hot::Deriver;
 pub(crate) use pass::kept;
 pub use pass::{Pass, PassError, Problem, Tally, Wanted};
 use picture::Picture;
-pub use pool::Pool;
+pub use pool::{Made, Making, Pool};
 pub(crate) use sweep::run as sweep;
 
 /// Why something was not derived from an image, and never will be.
@@ -27,7 +28,27 @@ pub struct NotDerived(pub(super) String);
 
 /// Derives from the bytes of an image, in the order asked. The same bytes give the same bytes.
 pub fn derive(image: &[u8], wanted: &[Derivative]) -> Result<Vec<Vec<u8>>, NotDerived> {
+    let mut all = Vec::with_capacity(wanted.len());
+    derive_each(image, wanted, |_, bytes| {
+        all.push(bytes);
+        true
+    })?;
+    Ok(all)
+}
+
+/// Derives one after the other, and hands over each before the next is begun, for as long as it is taken.
+fn derive_each(
+    image: &[u8],
+    wanted: &[Derivative],
+    mut take: impl FnMut(Derivative, Vec<u8>) -> bool,
+) -> Result<(), NotDerived> {
     let picture = Picture::decode(image)?;
     let mut resizer = Resizer::new();
-    wanted.iter().map(|derivative| encode::encode(&picture, derivative, &mut resizer)).collect()
+    for derivative in wanted {
+        let made = encode::encode(&picture, derivative, &mut resizer)?;
+        if !take(*derivative, made) {
+            break;
+        }
+    }
+    Ok(())
 }

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use pictor_common::{
     AssetKey,
@@ -14,7 +13,7 @@ use pictor_common::{
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::Pool;
+use super::{Made, Pool};
 
 /// Lines that are looked at together.
 const PAGE: u64 = 200;
@@ -94,7 +93,7 @@ pub struct Pass<'a> {
 
 enum One {
     Done { there: u64, made: u64, bytes: u64 },
-    Failed { key: AssetKey, there: u64, failed: u64, why: String },
+    Failed { key: AssetKey, there: u64, made: u64, bytes: u64, failed: u64, why: String },
     Stopped,
 }
 
@@ -147,7 +146,7 @@ impl Pass<'_> {
         mut told: impl FnMut(&Tally),
     ) -> Result<(), PassError> {
         let mut ended = stream::iter(wanted.into_iter().map(|wanted| self.one(wanted)))
-            .buffer_unordered(self.pool.size() * 2);
+            .buffer_unordered(self.pool.size() + 1);
         while let Some(one) = ended.next().await {
             tally.add(one?);
             told(tally);
@@ -169,23 +168,32 @@ impl Pass<'_> {
             return Ok(One::Done { there, made: missing.len() as u64, bytes: 0 });
         }
         let failed = missing.len() as u64;
-        let cannot = |why: String| Ok(One::Failed { key: key.clone(), there, failed, why });
+        let cannot =
+            |why: String| Ok(One::Failed { key: key.clone(), there, made: 0, bytes: 0, failed, why });
         let Some(image) = self.store.get(&object).await? else {
             return cannot(format!("the image is gone from the store: {object}"));
         };
         if image.len() > MOST_BYTES {
             return cannot(format!("the image has {} bytes, at most {MOST_BYTES} are read", image.len()));
         }
-        let derived = match self.pool.derive(image, missing.clone()).await {
-            Ok(derived) => derived,
+        let mut making = match self.pool.derive(image, missing).await {
+            Ok(making) => making,
             Err(why) => return cannot(why.to_string()),
         };
-        let mut bytes = 0;
-        for (derivative, derived) in missing.iter().zip(derived) {
-            bytes += derived.len() as u64;
-            kept(self.store, &key, derivative, derived, self.again).await?;
+        let (mut made, mut bytes) = (0, 0);
+        while let Some(one) = making.next().await {
+            match one {
+                Ok(one) => {
+                    kept(self.store, &key, &one, self.again).await?;
+                    (made, bytes) = (made + 1, bytes + one.bytes.len() as u64);
+                }
+                Err(why) => {
+                    let (failed, why) = (failed - made, why.to_string());
+                    return Ok(One::Failed { key, there, made, bytes, failed, why });
+                }
+            }
         }
-        Ok(One::Done { there, made: failed, bytes })
+        Ok(One::Done { there, made, bytes })
     }
 }
 
@@ -193,13 +201,13 @@ impl Pass<'_> {
 pub(crate) async fn kept(
     store: &Arc<dyn Store>,
     key: &AssetKey,
-    derivative: &Derivative,
-    bytes: Vec<u8>,
+    made: &Made,
     replace: bool,
 ) -> Result<(), StoreError> {
+    let derivative = made.derivative;
     let object = NewObject {
         name: derivative.name(key),
-        body: Body::Bytes(Bytes::from(bytes)),
+        body: Body::Bytes(made.bytes.clone()),
         content_type: derivative.encoding.content_type().to_owned(),
         metadata: BTreeMap::from([
             ("key".to_owned(), key.to_string()),
@@ -218,9 +226,11 @@ impl Tally {
                 self.made += made;
                 self.bytes += bytes;
             }
-            One::Failed { key, there, failed, why } => {
+            One::Failed { key, there, made, bytes, failed, why } => {
                 self.images += 1;
                 self.there += there;
+                self.made += made;
+                self.bytes += bytes;
                 self.failed += failed;
                 if self.problems.len() < MOST_TOLD {
                     self.problems.push(Problem { key, why });

@@ -2,17 +2,21 @@
 
 use std::io::Cursor;
 
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, metadata::Orientation};
+use image::{
+    DynamicImage, ImageDecoder, ImageFormat, Limits,
+    codecs::{jpeg::JpegDecoder, png::PngDecoder, webp::WebPDecoder},
+    metadata::Orientation,
+};
 use moxcms::{ColorProfile, DataColorSpace, Layout, TransformOptions};
 
-use super::NotDerived;
+use super::{NotDerived, memory, riff};
 
 /// Pixels of the largest image that is derived from; more than any model makes.
 pub(super) const MOST_PIXELS: u64 = 50_000_000;
-/// What a decoder may take: the pixels at 16 bits a channel, and some.
-const MOST_ALLOC: u64 = 512 << 20;
 /// A colour profile that is larger is left alone.
 const MOST_PROFILE: usize = 4 << 20;
+/// What a PNG's profile and texts may grow to. A profile that would grow beyond is none.
+const MOST_CHUNKS: u64 = 8 << 20;
 
 /// Pixels of 8 bits a channel, row by row: RGB, or RGBA where something may be transparent.
 pub(super) struct Picture {
@@ -24,26 +28,41 @@ pub(super) struct Picture {
     pub(super) exif: Option<Vec<u8>>,
 }
 
+/// Reads what a PNG, JPEG or WebP claims to be, and refuses what claims too much.
+pub(super) fn open(bytes: &[u8]) -> Result<Box<dyn ImageDecoder + '_>, NotDerived> {
+    let read = Cursor::new(bytes);
+    let decoder: Box<dyn ImageDecoder> = match image::guess_format(bytes) {
+        Ok(ImageFormat::Png) => {
+            let mut limits = Limits::no_limits();
+            limits.max_alloc = Some(MOST_CHUNKS);
+            Box::new(PngDecoder::with_limits(read, limits).map_err(broken)?)
+        }
+        Ok(ImageFormat::Jpeg) => Box::new(JpegDecoder::new(read).map_err(broken)?),
+        Ok(ImageFormat::WebP) => Box::new(WebPDecoder::new(read).map_err(broken)?),
+        _ => return Err(NotDerived("only PNG, JPEG and WebP can be derived from".to_owned())),
+    };
+    let (width, height) = decoder.dimensions();
+    if width == 0 || height == 0 || u64::from(width) * u64::from(height) > MOST_PIXELS {
+        return Err(NotDerived(format!(
+            "{width}x{height} pixels: at most {MOST_PIXELS} can be derived from"
+        )));
+    }
+    Ok(decoder)
+}
+
 impl Picture {
     /// Decodes a PNG, JPEG or WebP. What the image claims is judged before a pixel is decoded.
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, NotDerived> {
-        let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(broken)?;
-        if !matches!(reader.format(), Some(ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP)) {
-            return Err(NotDerived("only PNG, JPEG and WebP can be derived from".to_owned()));
-        }
+        let mut decoder = open(bytes)?;
         let mut limits = Limits::default();
-        limits.max_alloc = Some(MOST_ALLOC);
-        reader.limits(limits);
-        let mut decoder = reader.into_decoder().map_err(broken)?;
-        let (width, height) = decoder.dimensions();
-        if width == 0 || height == 0 || u64::from(width) * u64::from(height) > MOST_PIXELS {
-            return Err(NotDerived(format!(
-                "{width}x{height} pixels: at most {MOST_PIXELS} can be derived from"
-            )));
-        }
-        let profile = decoder.icc_profile().ok().flatten();
-        let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-        let mut exif = decoder.exif_metadata().ok().flatten();
+        limits.max_alloc = Some(u64::from(memory::MOST_MIB) << 20);
+        decoder.set_limits(limits).map_err(broken)?;
+        // A WebP's decoder believes how long its chunks claim to be.
+        let told = !bytes.starts_with(b"RIFF") || riff::is_whole(bytes);
+        let profile = if told { decoder.icc_profile().ok().flatten() } else { None };
+        let mut exif = if told { decoder.exif_metadata().ok().flatten() } else { None };
+        let orientation = exif.as_deref().and_then(Orientation::from_exif_chunk);
+        let orientation = orientation.unwrap_or(Orientation::NoTransforms);
         if let Some(exif) = &mut exif {
             let _applied = Orientation::remove_from_exif_chunk(exif);
         }

@@ -23,6 +23,19 @@ pub(super) fn with_exif(webp: &[u8], exif: &[u8], (width, height): (u32, u32), a
     whole
 }
 
+/// Whether each chunk of a WebP ends within it.
+pub(super) fn is_whole(webp: &[u8]) -> bool {
+    let mut rest = webp.get(HEAD..).unwrap_or_default();
+    while let Some((head, after)) = rest.split_first_chunk::<8>() {
+        let long = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
+        if long > after.len() {
+            return false;
+        }
+        rest = after.get(long + long % 2..).unwrap_or_default();
+    }
+    true
+}
+
 fn chunk(to: &mut Vec<u8>, name: [u8; 4], bytes: &[u8]) {
     to.extend_from_slice(&name);
     to.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());

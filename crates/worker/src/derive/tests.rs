@@ -219,8 +219,71 @@ async fn a_pool_of_one_thread_makes_all() {
     let pool = super::Pool::new(1);
     let image = bytes::Bytes::from(file(halves(64, 64), ImageFormat::Png));
     let all = (0..4).map(|_| pool.derive(image.clone(), words(&["8w"])));
-    for made in futures::future::join_all(all).await {
-        assert_eq!(made.unwrap().len(), 1);
+    for making in
+        futures::future::join_all(all.map(|making| async { making.await.unwrap().next().await })).await
+    {
+        assert!(!making.unwrap().unwrap().bytes.is_empty());
     }
     assert!(pool.derive(bytes::Bytes::from_static(b"no image"), words(&["8w"])).await.is_err());
+}
+
+/// A PNG of nothing but its claims.
+fn claimed(width: u32, height: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(png::ColorType::Rgba);
+    encoder.set_depth(png::BitDepth::Sixteen);
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_chunk(png::chunk::IDAT, &[0x78, 0x9c, 0x63, 0, 0, 0, 1, 0, 1]).unwrap();
+    drop(writer);
+    bytes
+}
+
+#[tokio::test]
+async fn what_takes_more_memory_than_there_is_is_refused() {
+    let pool = super::Pool::new(8);
+    let refused = pool.derive(claimed(7_000, 7_000).into(), words(&["64w"])).await.unwrap_err().to_string();
+    assert!(refused.contains("at most 256 MiB"), "{refused}");
+}
+
+#[tokio::test]
+async fn what_takes_much_is_derived_alone() {
+    let pool = super::Pool::new(8);
+    let image = bytes::Bytes::from(file(halves(64, 64), ImageFormat::Png));
+    let large = || pool.derive(image.clone(), words(&["4096x4096 contain #ffffff jpeg", "8w"]));
+    let first = large().await.unwrap();
+    let patience = std::time::Duration::from_millis(300);
+    assert!(tokio::time::timeout(patience, large()).await.is_err(), "two of them at once");
+    // What is small goes beside it.
+    assert!(pool.derive(image.clone(), words(&["8w"])).await.unwrap().next().await.unwrap().is_ok());
+    drop(first);
+    let mut next = large().await.unwrap();
+    assert_eq!(next.next().await.unwrap().unwrap().derivative, words(&["4096x4096 contain #ffffff jpeg"])[0]);
+    assert!(next.next().await.unwrap().is_ok());
+    assert!(next.next().await.is_none());
+}
+
+#[test]
+fn a_profile_that_grows_is_none() {
+    use image::ImageEncoder as _;
+    let mut image = Vec::new();
+    let mut encoder = image::codecs::png::PngEncoder::new(&mut image);
+    // 64 MiB in a few kilobytes.
+    encoder.set_icc_profile(vec![0; 64 << 20]).unwrap();
+    encoder.write_image(&halves(16, 16), 16, 16, image::ExtendedColorType::Rgb8).unwrap();
+    assert!(image.len() < 1 << 20);
+    let mut decoder = super::picture::open(&image).unwrap();
+    assert_eq!(decoder.icc_profile().unwrap(), None);
+    let (_, made) = one(&image, "16w png");
+    assert_eq!(made.width(), 16);
+}
+
+#[test]
+fn a_webp_whose_chunks_claim_more_than_there_is_has_no_metadata() {
+    let bytes = derive(&turned(6), &words(&["20w webp keep"])).unwrap().remove(0);
+    assert!(super::riff::is_whole(&bytes));
+    let at = bytes.windows(4).position(|part| part == b"EXIF").unwrap();
+    let mut lies = bytes.clone();
+    lies[at + 4..at + 8].copy_from_slice(&u32::MAX.to_le_bytes());
+    assert!(!super::riff::is_whole(&lies));
 }

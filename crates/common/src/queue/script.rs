@@ -60,7 +60,7 @@ lua!(GAUGES, "gauges", " flags=no-writes", "money");
 lua!(BOOKS, "books", " flags=allow-oom", "money");
 lua!(TELLING, "telling", " flags=allow-oom");
 lua!(HOOK_DECLARE, "hook_declare", " flags=allow-oom");
-lua!(HOOK_PUBLISH, "hook_publish", " flags=allow-oom");
+lua!(HOOK_PUBLISH, "hook_publish", "");
 lua!(HOOK_CLAIM, "hook_claim", " flags=allow-oom");
 lua!(HOOK_DONE, "hook_done", " flags=allow-oom");
 lua!(HOOK_AGAIN, "hook_again", " flags=allow-oom");

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::{
     support::receiver::{Heard, Receiver},
+    topology::send,
     world::{API_KEY, MODEL, World, told},
 };
 
@@ -233,4 +234,21 @@ async fn a_run_tells_before_it_ends_and_only_those_who_want_to_know() {
         (vec!["a".into(), "b".into()], vec!["b".into()], vec![])
     );
     assert_eq!(world.sim.billed().await, 2, "the second run paid nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_has_left_all_settings_is_forgotten_by_workers_that_tell_nobody() {
+    let world = World::start(fast());
+    let settings = fs::read_to_string(world.path("pictor.toml")).unwrap();
+    add(&world, "gone", "http://127.0.0.1:1/", "");
+    let mut worker = world.worker("one", 1, &[]);
+    until("it is known", || endpoint(&world, "gone")["seen"].as_u64().unwrap_or(0) > 0).await;
+    worker.proc.signal(rustix::process::Signal::TERM);
+    assert!(worker.proc.wait(PATIENCE).success());
+    fs::write(world.path("pictor.toml"), settings).unwrap();
+    for quiet in [["HSET", "{it}:hook:gone", "seen", "5"], ["HSET", "{it}:meta", "news_scanned", "0"]] {
+        send(&world.redis, &quiet).await;
+    }
+    let _other = world.worker("two", 1, &[]);
+    until("it is forgotten", || world.json(&["webhooks", "list"]).as_array().unwrap().is_empty()).await;
 }

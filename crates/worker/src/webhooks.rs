@@ -4,6 +4,7 @@
 
 mod compose;
 mod endpoint;
+mod line;
 mod send;
 mod sign;
 
@@ -22,12 +23,15 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use self::line::Line;
 use crate::engine::Engine;
 pub use endpoint::{Secret, Webhook};
 pub use send::{Sent, Verdict, send_test};
 
 /// How often it is said which endpoints there are.
 const DECLARE_EVERY: Duration = Duration::from_secs(20);
+/// How often a worker that tells nobody looks for endpoints that have left the settings.
+const FORGET_EVERY: Duration = Duration::from_secs(60);
 /// Another worker may have made notices; ours are sent at once.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
 /// News taken at once.
@@ -47,21 +51,37 @@ pub fn declared(webhooks: &[Webhook]) -> Vec<Declared> {
 pub(crate) async fn run(engine: Arc<Engine>, stop: CancellationToken) {
     let webhooks = &engine.settings.webhooks;
     if webhooks.is_empty() {
-        return;
+        return forget_all(&engine, &stop).await;
     }
     engine.metrics.tells(webhooks.iter().map(|webhook| webhook.name.as_str()));
     let news = Notify::new();
-    let sending = join_all(webhooks.iter().map(|webhook| send_all(&engine, webhook, &news, &stop)));
+    let lines: Vec<Line> = webhooks.iter().map(Line::to).collect();
+    let sending = join_all(lines.iter().map(|line| send_all(&engine, line, &news, &stop)));
     tokio::join!(publish_all(&engine, &news, &stop), sending);
     let last = async {
-        publish(&engine).await?;
-        let sent = join_all(webhooks.iter().map(|webhook| send_due(&engine, webhook))).await;
-        sent.into_iter().try_for_each(|sent| sent.map(|_wait| ()))
+        // On a server that is full nothing is published, and what was before can be told.
+        let published = publish(&engine).await.map(|_count| ());
+        let sent = join_all(lines.iter().map(|line| send_due(&engine, line))).await;
+        sent.into_iter().try_fold((), |(), sent| sent.map(|_wait| ())).and(published)
     };
     match tokio::time::timeout(LAST, last).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => debug!(%error, "cannot tell webhooks what is left; another worker does"),
         Err(_elapsed) => debug!("no time to tell webhooks what is left; another worker does"),
+    }
+}
+
+/// Forgets, once no settings have them, the endpoints for which all workers still leave word.
+async fn forget_all(engine: &Engine, stop: &CancellationToken) {
+    loop {
+        if let Err(error) = engine.queue.forget_webhooks().await {
+            debug!(%error, "cannot look for webhooks that have left the settings");
+        }
+        let jitter = Duration::from_millis(rand::rng().random_range(0..5_000));
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(FORGET_EVERY + jitter) => {}
+        }
     }
 }
 
@@ -118,10 +138,10 @@ async fn publish(engine: &Engine) -> Result<usize, QueueError> {
 }
 
 /// Sends one endpoint what is due.
-async fn send_all(engine: &Engine, webhook: &Webhook, told: &Notify, stop: &CancellationToken) {
+async fn send_all(engine: &Engine, line: &Line, told: &Notify, stop: &CancellationToken) {
     loop {
         let more = told.notified();
-        let wait = send_due(engine, webhook).await.unwrap_or(LOOK_EVERY);
+        let wait = send_due(engine, line).await.unwrap_or(LOOK_EVERY);
         let jitter = Duration::from_millis(rand::rng().random_range(0..200));
         tokio::select! {
             () = stop.cancelled() => return,
@@ -132,21 +152,21 @@ async fn send_all(engine: &Engine, webhook: &Webhook, told: &Notify, stop: &Canc
 }
 
 /// Sends all that is due; says when more will be.
-async fn send_due(engine: &Engine, webhook: &Webhook) -> Result<Duration, QueueError> {
+async fn send_due(engine: &Engine, line: &Line) -> Result<Duration, QueueError> {
     loop {
-        let taken = engine.queue.take_notices(&webhook.name, &engine.incarnation, SENT_AT_ONCE).await;
+        let taken = engine.queue.take_notices(&line.webhook.name, &engine.incarnation, SENT_AT_ONCE).await;
         let (due, wait) =
             taken.inspect_err(|error| debug!(%error, "cannot take what is due to a webhook"))?;
         if due.is_empty() {
             return Ok(wait);
         }
-        let sent = join_all(due.iter().map(|due| send_one(engine, webhook, due))).await;
+        let sent = join_all(due.iter().map(|due| send_one(engine, line, due))).await;
         sent.into_iter().collect::<Result<(), _>>()?;
     }
 }
 
-async fn send_one(engine: &Engine, webhook: &Webhook, due: &Due) -> Result<(), QueueError> {
-    let sent = send::send(webhook, &due.id, &due.body).await;
+async fn send_one(engine: &Engine, line: &Line, due: &Due) -> Result<(), QueueError> {
+    let sent = send::send(line, &due.id, &due.body).await;
     let (answered, counted) = match sent.verdict {
         Verdict::Taken => (Answered::Delivered, "delivered"),
         Verdict::Gone => (Answered::Gone, "given_up"),
@@ -155,7 +175,7 @@ async fn send_one(engine: &Engine, webhook: &Webhook, due: &Due) -> Result<(), Q
             None => (Answered::GivenUp, "given_up"),
         },
     };
-    let (endpoint, event, about, answer) = (&webhook.name, &due.event, &due.about, &sent.answer);
+    let (endpoint, event, about, answer) = (&line.webhook.name, &due.event, &due.about, &sent.answer);
     let state = engine.queue.answered(endpoint, due, answered, answer).await?;
     if state == "lost" {
         return Ok(());

@@ -71,7 +71,7 @@ lua!(DERIVE_TAKE, "derive_take", " flags=allow-oom");
 lua!(DERIVE_TELL, "derive_tell", " flags=allow-oom");
 lua!(TELLING, "telling", " flags=allow-oom");
 lua!(HOOK_DECLARE, "hook_declare", " flags=allow-oom");
-lua!(HOOK_PUBLISH, "hook_publish", " flags=allow-oom");
+lua!(HOOK_PUBLISH, "hook_publish", "");
 lua!(HOOK_CLAIM, "hook_claim", " flags=allow-oom");
 lua!(HOOK_DONE, "hook_done", " flags=allow-oom");
 lua!(HOOK_AGAIN, "hook_again", " flags=allow-oom");

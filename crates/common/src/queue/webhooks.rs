@@ -153,6 +153,14 @@ impl Queue {
         script::HOOK_DECLARE.run(&self.connection, self.keys.prefix(), &request).await
     }
 
+    /// Forgets endpoints that no worker has named for a day, a part in each call; for workers that name none.
+    pub async fn forget_webhooks(&self) -> Result<(), QueueError> {
+        if self.connection.clone().exists(self.keys.hooks()).await? {
+            self.declare_webhooks(&[]).await?;
+        }
+        Ok(())
+    }
+
     /// The oldest news.
     pub async fn news(&self, limit: usize) -> Result<Vec<News>, QueueError> {
         let last = isize::try_from(limit).unwrap_or(isize::MAX).saturating_sub(1);

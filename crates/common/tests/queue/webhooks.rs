@@ -321,6 +321,88 @@ async fn an_endpoint_that_nobody_names_for_a_day_is_forgotten_with_all_that_wait
     assert!(left.is_empty(), "{left:?}");
 }
 
+/// No worker has named an endpoint for more than a day, and it is looked whether that is so.
+async fn is_quiet(world: &World, name: &str) {
+    let (keys, mut redis) = (world.queue.keys(), world.redis.clone());
+    redis::cmd("HSET").arg(keys.hook(name)).arg("seen").arg(5).exec_async(&mut redis).await.unwrap();
+    redis::cmd("HSET").arg(keys.meta()).arg("news_scanned").arg(0).exec_async(&mut redis).await.unwrap();
+}
+
+async fn count(world: &World, pattern: &str) -> usize {
+    let pattern = format!("{}{pattern}", world.queue.keys().prefix());
+    let names: Vec<String> =
+        redis::cmd("KEYS").arg(pattern).query_async(&mut world.redis.clone()).await.unwrap();
+    names.len()
+}
+
+#[tokio::test]
+async fn what_has_left_the_settings_with_all_that_waits_is_forgotten_in_small_parts() {
+    let world = World::new().await;
+    world.queue.declare_webhooks(&[hook("shop"), hook("till")]).await.unwrap();
+    let (keys, mut redis) = (world.queue.keys().clone(), world.redis.clone());
+    let mut pipe = redis::pipe();
+    for name in ["shop", "till"] {
+        for n in 0..700 {
+            let set = if n < 600 { keys.notices(name) } else { keys.notices_past(name) };
+            pipe.zadd(set, format!("m{n}"), n).ignore();
+            pipe.hset(keys.notice(name, &format!("m{n}")), "body", "{}").ignore();
+        }
+    }
+    pipe.exec_async(&mut redis).await.unwrap();
+    let mut left = count(&world, "notice:*").await;
+    assert_eq!(left, 1_400);
+    for _call in 0..4 {
+        for name in ["shop", "till"] {
+            let there: bool =
+                redis::cmd("HEXISTS").arg(keys.hooks()).arg(name).query_async(&mut redis).await.unwrap();
+            if there {
+                is_quiet(&world, name).await;
+            }
+        }
+        world.queue.forget_webhooks().await.unwrap();
+        let now = count(&world, "notice:*").await;
+        assert!(left - now <= 500, "{left} and then {now}: others wait for so long a call");
+        left = now;
+    }
+    assert_eq!((left, count(&world, "hook*").await, count(&world, "noti*").await), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn after_the_last_endpoint_nothing_is_written_and_nothing_is_kept() {
+    let world = with_hook().await;
+    world.submit("b", "shop", 0..2).await;
+    fail(&world, "no such size").await;
+    world.queue.forget_webhooks().await.unwrap();
+    assert!(!world.queue.news(10).await.unwrap().is_empty(), "a worker with a table may only be away");
+    is_quiet(&world, "shop").await;
+    world.queue.forget_webhooks().await.unwrap();
+    assert!(world.queue.endpoints().await.unwrap().is_empty());
+    fail(&world, "no such size").await;
+    assert_eq!(count(&world, "news").await, 0);
+}
+
+#[tokio::test]
+async fn a_server_that_is_full_keeps_its_room_for_what_is_paid_for_and_news_waits() {
+    let world = World::alone().await;
+    world.queue.declare_webhooks(&[hook("shop")]).await.unwrap();
+    world.submit("b", "shop", 0..1).await;
+    let grant = world.sent().await;
+    let room = async |bytes: &str| {
+        let mut redis = world.redis.clone();
+        redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(bytes).exec_async(&mut redis).await.unwrap();
+    };
+    room("1000000").await;
+    world.queue.settle(&attempt(&grant), &Made::default()).await.unwrap();
+    let news = world.queue.news(10).await.unwrap().remove(0);
+    let notices = [notice("shop", &news)];
+    let refused = world.queue.announce(&news, &notices).await.unwrap_err();
+    assert!(refused.to_string().contains("the server is full"), "{refused}");
+    assert_eq!(world.queue.news(10).await.unwrap(), [news.clone()]);
+    room("0").await;
+    world.queue.announce(&news, &notices).await.unwrap();
+    assert_eq!(take(&world, "one").await.len(), 1, "it is told once there is room");
+}
+
 #[tokio::test]
 async fn a_cause_is_news_when_it_is_first_seen_and_at_powers_of_ten_for_each_tenant() {
     let world = with_hook().await;

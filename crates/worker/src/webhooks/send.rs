@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use pictor_common::webhook::EventType;
-use reqwest::{Client, StatusCode, Url, redirect};
+use reqwest::{StatusCode, Url};
 use secrecy::ExposeSecret as _;
 
-use super::{endpoint::Webhook, sign::signatures};
+use super::{endpoint::Webhook, line::Line, sign::signatures};
 use crate::engine::wall_ms;
 
-const PATIENCE: Duration = Duration::from_secs(15);
-const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a request may take.
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What an endpoint made of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,9 +36,9 @@ pub struct Sent {
 }
 
 /// Posts a body under an id.
-pub(super) async fn send(webhook: &Webhook, id: &str, body: &str) -> Sent {
+pub(super) async fn send(line: &Line, id: &str, body: &str) -> Sent {
     let begun = Instant::now();
-    let (verdict, answer) = match post(webhook, id, body).await {
+    let (verdict, answer) = match post(line, id, body).await {
         Ok(status) => (verdict(status), told(status)),
         Err(why) => (Verdict::Refused, why),
     };
@@ -51,38 +51,29 @@ pub async fn send_test(webhook: &Webhook, namespace: &str) -> Sent {
     let body = serde_json::json!({
         "type": EventType::Test, "timestamp": now.to_string(), "data": { "namespace": namespace },
     });
-    send(webhook, &format!("msg_test_{}", ulid::Ulid::generate()), &body.to_string()).await
+    send(&Line::to(webhook), &format!("msg_test_{}", ulid::Ulid::generate()), &body.to_string()).await
 }
 
-async fn post(webhook: &Webhook, id: &str, body: &str) -> Result<StatusCode, String> {
-    let keys = webhook.keys()?;
-    let url = Url::parse(webhook.url.expose_secret()).map_err(|error| error.to_string())?;
+async fn post(line: &Line, id: &str, body: &str) -> Result<StatusCode, String> {
+    let keys = line.keys().await?;
+    let url = Url::parse(line.webhook.url.expose_secret()).map_err(|error| error.to_string())?;
+    let client = line.client(&url).await?;
     let at = wall_ms() / 1_000;
-    let request = client(&url).map_err(words)?.post(url);
-    let request = request
+    let request = client
+        .post(url)
         .header("content-type", "application/json")
         .header("user-agent", concat!("Pictor/", env!("CARGO_PKG_VERSION")))
         .header("webhook-id", id)
         .header("webhook-timestamp", at)
         .header("webhook-signature", signatures(&keys, id, at, body))
         .body(body.to_owned());
-    // What it says beyond the status is left unread.
-    Ok(request.send().await.map_err(words)?.status())
-}
-
-/// Of its own for each request: hours may lie between two.
-fn client(url: &Url) -> reqwest::Result<Client> {
-    let builder = || {
-        Client::builder()
-            .timeout(PATIENCE)
-            .connect_timeout(CONNECT_PATIENCE)
-            .redirect(redirect::Policy::none())
-            .pool_max_idle_per_host(0)
-    };
-    match builder().build() {
-        // A bare machine may have no root certificates, and plain HTTP needs none.
-        Err(_no_roots) if url.scheme() == "http" => builder().tls_certs_only([]).build(),
-        built => built,
+    match request.send().await {
+        // What it says beyond the status is left unread.
+        Ok(answer) => Ok(answer.status()),
+        Err(error) => {
+            line.renew().await;
+            Err(words(error))
+        }
     }
 }
 
@@ -100,7 +91,7 @@ fn told(status: StatusCode) -> String {
 }
 
 /// An error without the address, with its cause.
-fn words(error: reqwest::Error) -> String {
+pub(super) fn words(error: reqwest::Error) -> String {
     if error.is_timeout() {
         return format!("no answer within {} s", PATIENCE.as_secs());
     }

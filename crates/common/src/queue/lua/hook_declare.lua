@@ -2,7 +2,7 @@
 -- that ended without word of it, as an older version leaves them: the newest, and some of the others in turn.
 -- ARGV[1]  {hooks: [{name, address, config}], every, quiet}: address is a digest of the URL, config is JSON; µs
 -- Returns  how many batches were found
--- Complexity O(endpoints + 400 batches at most) once in `every`; endpoints that are forgotten take their notices along
+-- Complexity O(endpoints + 400 batches at most) once in `every`, in which 500 notices of one endpoint are forgotten at most
 
 for _, hook in ipairs(request.hooks) do
   local state = key('hook', hook.name)
@@ -17,20 +17,32 @@ local scanned = num(call('HGET', key('meta'), 'news_scanned'))
 if scanned <= NOW and scanned > NOW - request.every then return 0 end
 call('HSET', key('meta'), 'news_scanned', int(NOW))
 
+-- Lets go of an endpoint, of so many notices in a call; what is left waits for the next.
+local MOST_FORGOTTEN = 500
 local function forget_hook(name)
-  for _, id in ipairs(call('ZRANGE', key('notices', name), 0, -1)) do call('DEL', key('notice', name, id)) end
-  for _, id in ipairs(call('ZRANGE', key('notices_past', name), 0, -1)) do call('DEL', key('notice', name, id)) end
-  call('DEL', key('notices', name), key('notices_due', name), key('notices_past', name), key('hook', name))
+  local left = MOST_FORGOTTEN
+  for _, kind in ipairs({ 'notices', 'notices_past' }) do
+    local gone = call('ZPOPMIN', key(kind, name), left)
+    for i = 1, #gone, 2 do
+      call('DEL', key('notice', name, gone[i]))
+      left = left - 1
+    end
+    if left == 0 then return end
+  end
+  call('DEL', key('notices_due', name), key('hook', name))
   call('HDEL', key('hooks'), name)
+  -- Nobody is left to be told, and no later endpoint is told of what was before it.
+  if call('EXISTS', key('hooks')) == 0 then call('DEL', key('news')) end
 end
 
-local since
+local since, forgotten
 for name in pairs(hash(key('hooks'))) do
   local state = call('HMGET', key('hook', name), 'since', 'seen')
-  if num(state[2]) < NOW - request.quiet then
-    forget_hook(name)
-  else
+  if num(state[2]) >= NOW - request.quiet then
     since = math.min(since or num(state[1]), num(state[1]))
+  elseif not forgotten then
+    forgotten = true
+    forget_hook(name)
   end
 end
 if not since then return 0 end

@@ -1,4 +1,5 @@
--- Turns one piece of news into notices, one for each endpoint that wants it; once, whoever comes first.
+-- Turns one piece of news into notices, one for each endpoint that wants it; once, whoever comes first. On a server
+-- that is full the news waits: what is paid for is written in that room.
 -- ARGV[1]  {news, batch?, at, notices: [{hook, id, type, about, body}], most}: most is how many may wait for an endpoint
 -- Returns  {"ok"|"again", endpoint for each notice that was dropped for it...}
 -- Complexity O(endpoints * log(notices))

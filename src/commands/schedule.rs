@@ -6,6 +6,7 @@ mod runs;
 mod serve;
 mod show;
 mod source;
+mod take;
 
 use std::time::Duration;
 
@@ -314,7 +315,7 @@ async fn by_hand(name: &str, context: &Context, queue: &Queue) -> anyhow::Result
         Fired::Ended(run) => run,
         Fired::Again(why) => Run::failed(now, why),
     };
-    queue.end_schedule(name, &firing.token, &run.json()?, None).await?;
+    queue.end_schedule(name, &firing.token, &run.json()?, run.batch.as_deref(), None).await?;
     if run.outcome == Outcome::Failed {
         return Err(refused(run.note));
     }

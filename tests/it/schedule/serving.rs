@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pictor_common::queue::{Queue, ScheduleState};
+use pictor_common::queue::{Firing, Queue, ScheduleState, Step, Taken};
 
 use super::{manifest, quick};
 use crate::{
@@ -94,4 +94,25 @@ async fn what_is_wrong_with_one_schedule_holds_up_no_other_and_a_file_may_come_l
     fs::write(place.join("late.csv"), manifest(5)).unwrap();
     until(&queue, "b", &[&server], submitted).await;
     assert!(server.stderr().contains("cannot look at it"), "{}", server.told());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_dead_run_by_hand_left_goes_on_by_hand() {
+    let world = World::start(quick());
+    let place = world.path("in");
+    fs::create_dir(&place).unwrap();
+    fs::write(place.join("a.csv"), manifest(3)).unwrap();
+    let queue = world.queue().await;
+    due(&world, &queue, "nightly", &place.join("a.csv"), 25).await;
+    let state = queue.schedule("nightly").await.unwrap().unwrap();
+    let (now, dead) = (queue.clock().await.unwrap(), Duration::from_secs(120));
+    let firing = Firing { token: "dead".to_owned(), lease: dead };
+    let step = Step { due: Some(now), next: state.next, by_hand: true, ..Step::default() };
+    let before = Some(now - 200_000_000);
+    assert_eq!(queue.step_schedule(&state, &step, &firing, before).await.unwrap(), Taken::Ours);
+    let mut command = world.command(&["schedule", "run", "nightly"]);
+    let output = command.env("PICTOR_SCHEDULE__READ_FROM", &place).output().unwrap();
+    assert!(output.status.success(), "{}", told(&output));
+    let state = queue.schedule("nightly").await.unwrap().unwrap();
+    assert!(submitted(&state) && state.firing.is_none(), "{state:?}");
 }

@@ -47,7 +47,7 @@ use crate::{
 };
 
 /// What every command gets.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Context {
     pub(crate) settings: Settings,
     pub(crate) output: Output,

@@ -6,6 +6,7 @@ mod runs;
 mod serve;
 mod show;
 mod source;
+mod take;
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use pictor_common::{
     batch::check_name,
-    queue::{Firing, Queue, ScheduleState, Steer, Step, Taken},
+    queue::{Firing, Held, Queue, ScheduleState, Steer, Step, Taken},
 };
 use pictor_producer::schedule::{Deadline, Misfire, Overlap, zone};
 use serde_json::json;
@@ -303,22 +304,38 @@ async fn by_hand(name: &str, context: &Context, queue: &Queue) -> anyhow::Result
     let (plan, now) = (Plan::of(&state)?, queue.clock().await?);
     let firing = Firing { token: Ulid::generate().to_string(), lease: LEASE };
     let step = Step { due: Some(now), next: state.next, by_hand: true, ..Step::default() };
-    match queue.step_schedule(&state, &step, &firing, None).await? {
-        Taken::Ours => {}
-        Taken::Busy => {
-            return Err(refused(format!("schedule {name} is being submitted by a server right now")));
-        }
+    let due = match queue.step_schedule(&state, &step, &firing, None).await? {
+        Taken::Ours => now,
+        Taken::Busy => left(name, &firing, queue).await?,
         _ => return Err(refused(format!("schedule {name} was changed meanwhile; look at it again"))),
-    }
-    let run = match Box::pin(fire(name, &plan, now, now, context, queue)).await {
-        Fired::Ended(run) => run,
-        Fired::Again(why) => Run::failed(now, why),
     };
-    queue.end_schedule(name, &firing.token, &run.json()?, None).await?;
+    let run = match Box::pin(fire(name, &plan, due, now, context, queue)).await {
+        Fired::Ended(run) => run,
+        // Of a server's night servers try again.
+        Fired::Again(why) if due != now => {
+            queue.return_schedule(name, &firing.token, Duration::ZERO, None).await?;
+            return Err(refused(why));
+        }
+        Fired::Again(why) => Run::failed(due, why),
+    };
+    queue.end_schedule(name, &firing.token, &run.json()?, run.batch.as_deref(), None).await?;
     if run.outcome == Outcome::Failed {
         return Err(refused(run.note));
     }
     let batch = run.batch.clone().unwrap_or_default();
     context.output.result(&run, || format!("batch {batch}: {}", run.note))?;
     Ok(Exit::Done)
+}
+
+/// Takes over the time that somebody left who died while it was submitted.
+async fn left(name: &str, firing: &Firing, queue: &Queue) -> anyhow::Result<u64> {
+    match queue.hold_schedule(name, firing, true, None).await? {
+        Held::Ours { due, .. } => Ok(due),
+        Held::Paused => Err(refused(format!(
+            "schedule {name} is paused, and what was being submitted is given up; ask again to submit its file now"
+        ))),
+        Held::Lost => Err(refused(format!(
+            "schedule {name} is being submitted, or tried again, by a server; pictor schedule show {name} tells more"
+        ))),
+    }
 }

@@ -1,6 +1,7 @@
 //! What is submitted by the clock: a line in a crontab, and schedules that any number of processes serve.
 
 pub(crate) mod nights;
+mod serving;
 
 use std::{
     fs,

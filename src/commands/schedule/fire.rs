@@ -36,9 +36,15 @@ pub(super) async fn fire(
     }
     match submitted(name, plan, due, deadline, context, queue).await {
         Ok(run) => Fired::Ended(run),
-        Err(error) if code_of(&error) == 2 => Fired::Ended(Run::failed(due, crate::exit::told(&error))),
+        Err(error) if is_final(&error) => Fired::Ended(Run::failed(due, crate::exit::told(&error))),
         Err(error) => Fired::Again(crate::exit::told(&error)),
     }
+}
+
+/// Whether trying again is in vain: what was asked is wrong, and nothing around Pictor.
+fn is_final(error: &anyhow::Error) -> bool {
+    let of_disk = matches!(error.downcast_ref(), Some(SubmitError::Changed(_) | SubmitError::Read { .. }));
+    code_of(error) == 2 && !of_disk
 }
 
 async fn submitted(
@@ -63,8 +69,10 @@ async fn submitted(
         return Ok(run(due, id, "was submitted before the file changed".to_owned()));
     }
     let second = format!("{id}-2");
+    // Else what came of it would be made, and it would stay open for ever.
+    queue.cancel(&id.parse()?, &format!("its file changed while it was submitted: see {second}")).await?;
     let note = once(&second, plan, deadline, &copied, context, queue).await?;
-    Ok(run(due, second, format!("{note}; the file changed after {id} was begun")))
+    Ok(run(due, second, format!("{note}; the file changed after {id} was begun, which was cancelled")))
 }
 
 fn run(due: u64, batch: String, note: String) -> Run {

@@ -1,18 +1,31 @@
 //! `pictor schedule serve`: fires what is due. Any number may serve; each time is taken by one.
 
-use std::time::Duration;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
-use pictor_common::queue::{Firing, Held, Queue, QueueError, ScheduleState, Step, Taken};
+use pictor_common::queue::{Firing, Held, Queue, ScheduleState, Step, Taken};
 use pictor_producer::schedule::{Decision, MOST, Situation, decide};
-use tokio_util::sync::CancellationToken;
+use tokio::{
+    runtime::Handle,
+    task::{Id, JoinError, JoinSet},
+};
 use ulid::Ulid;
 
 use super::{
     definition::{Plan, Run, micros, moment},
-    fire::{Fired, fire},
     runs,
+    source::{self, Reach},
+    take::{FINISH, Turn, take},
 };
-use crate::{commands::Context, exit::Exit, parts, private_redis::Use};
+use crate::{
+    commands::Context,
+    exit::{Exit, refused},
+    parts,
+    private_redis::Use,
+};
 
 /// So long others leave a time to the server that took it; it says every third of that that it lives.
 const LEASE: Duration = Duration::from_secs(30);
@@ -22,27 +35,32 @@ const EVERY: Duration = Duration::from_secs(1);
 const WAITING: u64 = 15_000_000;
 /// A schedule that cannot be read is looked at again after this long.
 const UNREADABLE: u64 = 600_000_000;
-/// When to try again where something around Pictor is wrong, and how often.
-const AGAIN: Duration = Duration::from_secs(60);
-const TRIES: u64 = 5;
-/// How long what is being submitted when a stop is asked for may take.
-const FINISH: Duration = Duration::from_secs(30);
+/// So long what may not be read here is left to servers that may.
+const LEFT: u64 = 300_000_000;
+/// Who did not look for longer than that did not serve meanwhile.
+const SILENT: u64 = 3_600_000_000;
 /// Schedules looked at in one round.
-const A_ROUND: isize = 64;
+const A_ROUND: isize = 256;
+/// Schedules that are looked at, and fired, at the same time.
+const AT_ONCE: usize = 8;
 
 pub(super) async fn serve(context: &Context) -> anyhow::Result<Exit> {
     let settings = &context.settings;
-    let store = parts::absolute(parts::store_url(settings, None));
-    let opened = parts::open_queue(settings, &context.signals, Use::Work(&store)).await?;
     let places = settings.schedule.read_from.join(", ");
     if places.is_empty() {
-        tracing::warn!("schedule.read_from is empty: no file of any schedule will be read here");
+        return Err(refused(
+            "schedule.read_from (PICTOR_SCHEDULE__READ_FROM) is empty, so that no file of any schedule may be read \
+             here: name the directories or s3://BUCKET/PREFIX that hold them",
+        ));
     }
+    let store = parts::absolute(parts::store_url(settings, None));
+    let opened = parts::open_queue(settings, &context.signals, Use::Work(&store)).await?;
     tracing::info!(read_from = places, "serving schedules");
     let stop = &context.signals.stop;
+    let mut server = Server::new(context, &opened.queue);
     let mut away = false;
     while !stop.is_cancelled() {
-        match Box::pin(round(context, &opened.queue)).await {
+        match server.round().await {
             Ok(()) => away = false,
             Err(error) if !away => {
                 away = true;
@@ -58,36 +76,176 @@ pub(super) async fn serve(context: &Context) -> anyhow::Result<Exit> {
             () = stop.cancelled() => {}
         }
     }
+    server.finish().await;
     opened.close().await?;
     Ok(Exit::Done)
 }
 
-/// Looks once at everything that wants it.
-async fn round(context: &Context, queue: &Queue) -> anyhow::Result<()> {
-    let now = queue.clock().await?;
-    for seen in queue.schedules_due(now, A_ROUND).await? {
-        if context.signals.stop.is_cancelled() {
-            break;
-        }
-        look(&seen, now, context, queue).await?;
-    }
-    Ok(())
+/// What came of a look at one schedule.
+#[derive(Debug)]
+enum Looked {
+    Done,
+    /// Its file may not be read here.
+    Left(Box<ScheduleState>),
 }
 
-async fn look(seen: &ScheduleState, now: u64, context: &Context, queue: &Queue) -> anyhow::Result<()> {
+/// What one server remembers.
+struct Server {
+    context: Arc<Context>,
+    queue: Queue,
+    /// Since when it serves, and when it last looked, µs since 1970.
+    served: u64,
+    looked: u64,
+    tasks: JoinSet<anyhow::Result<Looked>>,
+    /// The schedules of those.
+    busy: HashMap<Id, (String, u64)>,
+    /// What was left to others, as it was, and since when.
+    left: HashMap<String, (ScheduleState, u64)>,
+    /// Those at which a look failed the last time.
+    wrong: HashSet<String>,
+}
+
+impl Server {
+    fn new(context: &Context, queue: &Queue) -> Self {
+        Self {
+            context: Arc::new(context.clone()),
+            queue: queue.clone(),
+            served: 0,
+            looked: 0,
+            tasks: JoinSet::new(),
+            busy: HashMap::new(),
+            left: HashMap::new(),
+            wrong: HashSet::new(),
+        }
+    }
+
+    /// Looks once at everything that wants it, each on its own: one that is slow or wrong holds up no other.
+    async fn round(&mut self) -> anyhow::Result<()> {
+        while let Some(ended) = self.tasks.try_join_next_with_id() {
+            self.ended(ended);
+        }
+        let now = self.queue.clock().await?;
+        if self.served == 0 || now < self.looked || now - self.looked > SILENT {
+            self.served = now;
+        }
+        self.looked = now;
+        for seen in self.queue.schedules_due(now, A_ROUND).await? {
+            if self.busy.values().any(|(name, _)| *name == seen.name) {
+                continue;
+            }
+            while self.tasks.len() >= AT_ONCE {
+                let stop = self.context.signals.stop.clone();
+                tokio::select! {
+                    ended = self.tasks.join_next_with_id() => ended.into_iter().for_each(|ended| self.ended(ended)),
+                    () = stop.cancelled() => return Ok(()),
+                }
+            }
+            if self.context.signals.stop.is_cancelled() {
+                break;
+            }
+            self.begin(seen, now);
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, seen: ScheduleState, now: u64) {
+        let left = self.left.get(&seen.name).filter(|(state, _)| *state == seen).map(|(_, since)| *since);
+        let (name, context, queue) = (seen.name.clone(), Arc::clone(&self.context), self.queue.clone());
+        let moments = Moments { now, served: self.served, left };
+        let runtime = Handle::current();
+        // A thread of its own: reading a file, and checking its rows, would hold up others.
+        let task = self.tasks.spawn_blocking(move || runtime.block_on(look(seen, moments, &context, &queue)));
+        self.busy.insert(task.id(), (name, now));
+    }
+
+    fn ended(&mut self, ended: Result<(Id, anyhow::Result<Looked>), JoinError>) {
+        let (id, looked) = match ended {
+            Ok((id, looked)) => (id, looked),
+            Err(panicked) => (panicked.id(), Err(panicked.into())),
+        };
+        let Some((name, begun)) = self.busy.remove(&id) else { return };
+        let before = self.left.remove(&name);
+        match looked {
+            Ok(Looked::Done) => {}
+            Ok(Looked::Left(state)) => {
+                let since = before.filter(|(before, _)| before == &*state).map(|(_, since)| since);
+                if since.is_none() {
+                    tracing::info!(schedule = name, "left to others: its file may not be read here");
+                }
+                self.left.insert(name.clone(), (*state, since.unwrap_or(begun)));
+            }
+            Err(error) => {
+                if self.wrong.insert(name.clone()) {
+                    let error = crate::exit::told(&error);
+                    tracing::error!(schedule = name, error, "cannot look at it; going on trying");
+                }
+                return;
+            }
+        }
+        self.wrong.remove(&name);
+    }
+
+    /// Lets what is being submitted come to its end.
+    async fn finish(&mut self) {
+        let rest = async {
+            while let Some(ended) = self.tasks.join_next_with_id().await {
+                self.ended(ended);
+            }
+        };
+        if tokio::time::timeout(FINISH * 2, rest).await.is_err() {
+            tracing::warn!("what is being submitted does not come to an end; another server goes on with it");
+        }
+    }
+}
+
+/// When it is looked at a schedule.
+#[derive(Clone, Copy, Debug)]
+struct Moments {
+    now: u64,
+    /// Since when this server serves.
+    served: u64,
+    /// Since when the schedule is left to others just so.
+    left: Option<u64>,
+}
+
+async fn look(
+    seen: ScheduleState,
+    moments: Moments,
+    context: &Context,
+    queue: &Queue,
+) -> anyhow::Result<Looked> {
     let firing = Firing { token: Ulid::generate().to_string(), lease: LEASE };
-    if seen.firing.is_some() {
-        return take_over(seen, &firing, now, context, queue).await;
+    let plan = Plan::of(&seen);
+    let places = &context.settings.schedule.read_from;
+    let reach = plan
+        .as_ref()
+        .map(|plan| tokio::task::block_in_place(|| source::reach(&plan.definition.file, places)));
+    let alone = reach.is_ok_and(|reach| reach != Reach::Here);
+    let waited = moments.left.is_some_and(|since| moments.now >= since + LEFT);
+    if alone && !waited && seen.paused.is_none() {
+        return Ok(Looked::Left(Box::new(seen)));
     }
-    if seen.paused.is_some() {
-        return Ok(());
+    match plan {
+        _ if seen.firing.is_some() => take_over(&seen, plan, &firing, alone, context, queue).await?,
+        _ if seen.paused.is_some() => {}
+        Ok(plan) => step(&seen, &plan, &firing, alone, moments, context, queue).await?,
+        Err(error) => unreadable(&seen, &error, &firing, moments.now, queue).await?,
     }
-    let plan = match Plan::of(seen) {
-        Ok(plan) => plan,
-        Err(error) => return unreadable(seen, &error, &firing, now, queue).await,
-    };
+    Ok(Looked::Done)
+}
+
+async fn step(
+    seen: &ScheduleState,
+    plan: &Plan,
+    firing: &Firing,
+    alone: bool,
+    moments: Moments,
+    context: &Context,
+    queue: &Queue,
+) -> anyhow::Result<()> {
+    let now = moments.now;
     let running = runs::running(seen, queue).await?;
-    let (decision, older) = decided(seen, &plan, now, running.as_ref().map(|batch| batch.id.as_str()));
+    let (decision, older) = decided(seen, plan, moments, running.as_ref().map(|batch| batch.id.as_str()));
     let mut passed: Vec<Run> =
         decision.passed.iter().map(|time| Run::passed(micros(time.due), time.why.clone())).collect();
     if older > 0 {
@@ -106,21 +264,23 @@ async fn look(seen: &ScheduleState, now: u64, context: &Context, queue: &Queue) 
         runs: &told,
         by_hand: false,
     };
-    if queue.step_schedule(seen, &step, &firing, None).await? != Taken::Ours {
+    if queue.step_schedule(seen, &step, firing, None).await? != Taken::Ours {
         return Ok(());
     }
     for run in &passed {
         tracing::warn!(schedule = seen.name, due = %plan.shown(run.due), why = run.note, "not fired");
     }
     match step.due {
-        Some(due) => take(seen, &plan, due, 0, &firing, context, queue).await,
+        Some(due) => take(&Turn { seen, plan, due, tries: 0, firing, alone }, context, queue).await,
         None => Ok(()),
     }
 }
 
-fn decided(seen: &ScheduleState, plan: &Plan, now: u64, running: Option<&str>) -> (Decision, u64) {
+fn decided(seen: &ScheduleState, plan: &Plan, moments: Moments, running: Option<&str>) -> (Decision, u64) {
+    let Moments { now, served, .. } = moments;
     let (due, older) = plan.cron.between(moment(seen.cursor), moment(now), &plan.zone, MOST);
-    let situation = Situation { due: &due, now: moment(now), running, waited: moment(seen.waited) };
+    let (now, served) = (moment(now), moment(served));
+    let situation = Situation { due: &due, now, running, waited: moment(seen.waited), served };
     (decide(plan.policy(), situation), older)
 }
 
@@ -149,8 +309,9 @@ async fn unreadable(
 /// Goes on with what another server left.
 async fn take_over(
     seen: &ScheduleState,
+    plan: anyhow::Result<Plan>,
     firing: &Firing,
-    now: u64,
+    alone: bool,
     context: &Context,
     queue: &Queue,
 ) -> anyhow::Result<()> {
@@ -160,80 +321,13 @@ async fn take_over(
             tracing::warn!(schedule = seen.name, "given up: it was paused before it was submitted");
             Ok(())
         }
-        Held::Ours { due, tries } => match Plan::of(seen) {
-            Ok(plan) => take(seen, &plan, due, tries, firing, context, queue).await,
+        Held::Ours { due, tries } => match plan {
+            Ok(plan) => take(&Turn { seen, plan: &plan, due, tries, firing, alone }, context, queue).await,
             Err(error) => {
-                let run = Run::failed(now, crate::exit::told(&error)).json()?;
-                queue.end_schedule(&seen.name, &firing.token, &run, None).await?;
+                let run = Run::failed(due, crate::exit::told(&error)).json()?;
+                queue.end_schedule(&seen.name, &firing.token, &run, None, None).await?;
                 Ok(())
             }
         },
-    }
-}
-
-/// Fires what was taken, and says every few seconds that it is alive.
-async fn take(
-    seen: &ScheduleState,
-    plan: &Plan,
-    due: u64,
-    tries: u64,
-    firing: &Firing,
-    context: &Context,
-    queue: &Queue,
-) -> anyhow::Result<()> {
-    let (name, token) = (seen.name.as_str(), firing.token.as_str());
-    let lost = CancellationToken::new();
-    let alive = tokio::spawn(renewed(queue.own(), name.to_owned(), firing.clone(), lost.clone()));
-    let now = queue.clock().await?;
-    let stop = &context.signals.stop;
-    let ended = tokio::select! {
-        fired = Box::pin(fire(name, plan, due, now, context, queue)) => Some(fired),
-        () = lost.cancelled() => None,
-        () = late(stop) => {
-            alive.abort();
-            queue.return_schedule(name, token, Duration::ZERO, None).await?;
-            tracing::info!(schedule = name, "given back: another server goes on");
-            return Ok(());
-        }
-    };
-    alive.abort();
-    let shown = plan.shown(due);
-    let run = match ended {
-        None => {
-            tracing::warn!(schedule = name, due = %shown, "another server has it, or it was removed");
-            return Ok(());
-        }
-        Some(Fired::Ended(run)) => run,
-        Some(Fired::Again(why)) if tries + 1 < TRIES => {
-            tracing::warn!(schedule = name, due = %shown, why, "cannot submit; trying again");
-            queue.return_schedule(name, token, AGAIN, None).await?;
-            return Ok(());
-        }
-        Some(Fired::Again(why)) => Run::failed(due, format!("{why} ({TRIES} tries)")),
-    };
-    if run.outcome == super::definition::Outcome::Failed {
-        tracing::error!(schedule = name, due = %shown, why = run.note, "failed");
-    } else {
-        tracing::info!(schedule = name, due = %shown, batch = run.batch, note = run.note, "done");
-    }
-    queue.end_schedule(name, token, &run.json()?, None).await?;
-    Ok(())
-}
-
-async fn late(stop: &CancellationToken) {
-    stop.cancelled().await;
-    tokio::time::sleep(FINISH).await;
-}
-
-async fn renewed(queue: Queue, name: String, firing: Firing, lost: CancellationToken) {
-    loop {
-        tokio::time::sleep(firing.lease / 3).await;
-        match queue.hold_schedule(&name, &firing, false, None).await {
-            Ok(Held::Ours { .. }) => {}
-            Ok(_) => return lost.cancel(),
-            // Whoever takes over meanwhile submits the same batch.
-            Err(QueueError::Redis(error)) => tracing::debug!(%error, "cannot say that it lives"),
-            Err(_) => return lost.cancel(),
-        }
     }
 }

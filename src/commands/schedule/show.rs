@@ -42,7 +42,7 @@ impl Told {
     pub(super) async fn of(state: &ScheduleState, now: u64, queue: &Queue) -> anyhow::Result<Self> {
         let plan = Plan::of(state).ok();
         let newest = runs::newest(state, queue).await?;
-        let batch = newest.map(|(run, batch)| stands(&run, batch.as_ref()));
+        let batch = newest.map(|(id, batch)| stands(&id, batch.as_ref()));
         let runs = queue.schedule_runs(&state.name, PAST).await?;
         Ok(Self {
             name: state.name.clone(),
@@ -131,8 +131,7 @@ fn word(value: &impl Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-fn stands(run: &Run, batch: Option<&BatchState>) -> String {
-    let id = run.batch.clone().unwrap_or_default();
+fn stands(id: &str, batch: Option<&BatchState>) -> String {
     let Some(batch) = batch else { return format!("{id} is not known any more") };
     let failed = match batch.counts.failed + batch.counts.parked {
         0 => String::new(),

@@ -9,7 +9,7 @@ use std::{
     path::{Component, Path},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use pictor_producer::submit::{Manifest, Source};
 use rustix::fs::OFlags;
 use tempfile::TempDir;
@@ -69,16 +69,35 @@ pub(super) fn allowed_name(name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whether a file may be read here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    Here,
+    /// It may, but its place is not there now: nothing is mounted, say.
+    Away,
+    No,
+}
+
+/// Whether a file may be read here, as things stand now.
+pub(super) fn reach(name: &str, places: &[String]) -> Reach {
+    if is_allowed(name, places) {
+        return Reach::Here;
+    }
+    let is_away = |place: &&String| Path::new(name).starts_with(place) && fs::canonicalize(place).is_err();
+    if places.iter().any(|place| is_away(&place)) { Reach::Away } else { Reach::No }
+}
+
 /// Whether a file is one that schedules may submit here, as far as its name says.
 pub(super) fn is_allowed(name: &str, places: &[String]) -> bool {
     if name.starts_with(S3) {
         return places.iter().any(|place| below(name, place));
     }
-    let places = places.iter().filter(|place| !place.starts_with(S3));
     let real = fs::canonicalize(name);
-    places.into_iter().filter_map(|place| fs::canonicalize(place).ok()).any(|place| {
-        real.as_ref()
-            .map_or_else(|_gone| Path::new(name).starts_with(&place), |real| real.starts_with(&place))
+    places.iter().filter(|place| !place.starts_with(S3)).any(|place| match (&real, fs::canonicalize(place)) {
+        (Ok(real), Ok(place)) => real.starts_with(place),
+        // It is not there yet; where it leads is asked again when it was opened.
+        (Err(_gone), Ok(real)) => Path::new(name).starts_with(place) || Path::new(name).starts_with(real),
+        (_, Err(_away)) => false,
     })
 }
 
@@ -87,7 +106,10 @@ fn below(name: &str, place: &str) -> bool {
     place.starts_with(S3) && name.strip_prefix(place).is_some_and(|rest| rest.starts_with('/'))
 }
 
-fn not_allowed(name: &str) -> anyhow::Error {
+fn not_allowed(name: &str, places: &[String]) -> anyhow::Error {
+    if reach(name, places) == Reach::Away {
+        return anyhow!("the place of {name} is not there");
+    }
     refused(format!(
         "{name} is not below any place of schedule.read_from (PICTOR_SCHEDULE__READ_FROM), so it is not read here"
     ))
@@ -95,12 +117,12 @@ fn not_allowed(name: &str) -> anyhow::Error {
 
 async fn from_bucket(name: &str, to: &Path, settings: &Settings) -> anyhow::Result<()> {
     if !is_allowed(name, &settings.schedule.read_from) {
-        return Err(not_allowed(name));
+        return Err(not_allowed(name, &settings.schedule.read_from));
     }
     let rest = name.strip_prefix(S3).unwrap_or(name);
     let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
     let store = pictor_store::open(&format!("{S3}{bucket}"), &settings.store.s3).await?;
-    let gone = || refused(format!("{name} does not exist"));
+    let gone = || anyhow!("{name} does not exist");
     let found = store.head(key).await.with_context(|| format!("cannot read {name}"))?.ok_or_else(gone)?;
     if found.length > MOST_BYTES {
         return Err(too_long(name));
@@ -112,13 +134,13 @@ async fn from_bucket(name: &str, to: &Path, settings: &Settings) -> anyhow::Resu
 }
 
 fn from_disk(name: &str, to: &Path, places: &[String]) -> anyhow::Result<()> {
-    let wrong = |why: &dyn std::fmt::Display| refused(format!("cannot read {name}: {why}"));
+    let wrong = |why: &dyn std::fmt::Display| anyhow!("cannot read {name}: {why}");
     if !is_allowed(name, places) {
-        return Err(not_allowed(name));
+        return Err(not_allowed(name, places));
     }
     let kind = fs::metadata(name).map_err(|error| wrong(&error))?;
     if !kind.is_file() {
-        return Err(wrong(&"it is no file"));
+        return Err(refused(format!("cannot read {name}: it is no file")));
     }
     // A pipe in its place would be waited for.
     let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
@@ -161,6 +183,22 @@ mod tests {
         for name in ["/srv/nightly.csv", "s3://bucket/nightly/a.csv"] {
             assert!(allowed_name(name).is_ok(), "{name}");
         }
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_yet_is_no_mistake_of_whoever_asked() {
+        let dir = tempfile::tempdir().unwrap();
+        let (real, place) = (dir.path().join("real"), dir.path().join("in"));
+        let name = place.join("a.csv").display().to_string();
+        let places = [place.display().to_string()];
+        let code = || crate::exit::code_of(&from_disk(&name, &dir.path().join("copy"), &places).unwrap_err());
+        assert_eq!((reach(&name, &places), code()), (Reach::Away, 3), "nothing is mounted");
+        fs::create_dir(&real).unwrap();
+        std::os::unix::fs::symlink(&real, &place).unwrap();
+        assert_eq!((reach(&name, &places), code()), (Reach::Here, 3), "it has not come yet");
+        fs::create_dir(real.join("a.csv")).unwrap();
+        assert_eq!((reach(&name, &places), code()), (Reach::Here, 2), "it is a directory");
+        assert_eq!(reach("/etc/passwd", &places), Reach::No);
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub struct ScheduleState {
     pub waited: u64,
     /// What became of the last time, as JSON.
     pub last: Option<String>,
+    /// The batch that was submitted last.
+    pub batch: Option<String>,
 }
 
 /// What is done with a schedule's times, if nothing has changed since it was looked at.
@@ -206,15 +208,18 @@ impl Queue {
         })
     }
 
-    /// Says what became of a time that was taken; false where another has it by now.
+    /// Says what became of a time that was taken, and the batch that was submitted; false where another has it by now.
     pub async fn end_schedule(
         &self,
         name: &str,
         token: &str,
         run: &str,
+        batch: Option<&str>,
         now: Option<u64>,
     ) -> Result<bool, QueueError> {
-        self.let_go(serde_json::json!({ "name": name, "token": token, "run": run, "now": now })).await
+        let request =
+            serde_json::json!({ "name": name, "token": token, "run": run, "batch": batch, "now": now });
+        self.let_go(request).await
     }
 
     /// Gives a time back that was taken; another may try at once, or after a while when it failed.
@@ -287,5 +292,6 @@ fn state(name: &str, fields: &HashMap<String, String>) -> Option<ScheduleState> 
         lease: of("lease"),
         waited: of("waited"),
         last: text("last"),
+        batch: text("batch"),
     })
 }

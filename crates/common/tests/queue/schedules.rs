@@ -43,7 +43,7 @@ async fn of_two_servers_one_fires() {
     let (one, other) = tokio::join!(take("a"), take("b"));
     assert_eq!([one, other].iter().filter(|taken| **taken == Taken::Ours).count(), 1, "{one:?} {other:?}");
     let winner = if one == Taken::Ours { "a" } else { "b" };
-    assert!(world.queue.end_schedule("nightly", winner, "{}", Some(DAY + SECOND)).await.unwrap());
+    assert!(world.queue.end_schedule("nightly", winner, "{}", None, Some(DAY + SECOND)).await.unwrap());
     // Who looked before, and asks late, fires nothing.
     let late =
         world.queue.step_schedule(&seen, &night(1), &server("c"), Some(DAY + 2 * SECOND)).await.unwrap();
@@ -70,8 +70,8 @@ async fn what_a_dead_server_took_is_taken_over_once_after_its_lease() {
     assert_eq!(hold("b", true, DAY + 41 * SECOND).await, ours);
     assert_eq!(hold("c", true, DAY + 42 * SECOND).await, Held::Lost);
     assert_eq!(hold("a", false, DAY + 42 * SECOND).await, Held::Lost, "it is told when it wakes");
-    assert!(!world.queue.end_schedule("nightly", "a", "{}", Some(DAY + 43 * SECOND)).await.unwrap());
-    assert!(world.queue.end_schedule("nightly", "b", "{}", Some(DAY + 43 * SECOND)).await.unwrap());
+    assert!(!world.queue.end_schedule("nightly", "a", "{}", None, Some(DAY + 43 * SECOND)).await.unwrap());
+    assert!(world.queue.end_schedule("nightly", "b", "{}", None, Some(DAY + 43 * SECOND)).await.unwrap());
     assert_eq!(seen(&world).await.next, 2 * DAY);
 }
 
@@ -127,7 +127,7 @@ async fn pausing_and_removing_in_the_middle_of_a_run() {
     world.queue.step_schedule(&resumed, &step, &server("c"), Some(6 * DAY)).await.unwrap();
     assert!(world.queue.steer_schedule("nightly", Steer::Remove, None).await.unwrap());
     assert_eq!(hold("c", false, 6 * DAY + SECOND).await, Held::Lost, "it is told");
-    assert!(!world.queue.end_schedule("nightly", "c", "{}", None).await.unwrap());
+    assert!(!world.queue.end_schedule("nightly", "c", "{}", None, None).await.unwrap());
     assert!(world.queue.schedules().await.unwrap().is_empty());
     // Another of that name is another: what was seen of the first fires nothing.
     kept(&world).await;
@@ -144,4 +144,28 @@ async fn a_name_is_not_taken_twice_unless_that_is_said() {
     assert_eq!(seen(&world).await.by, "ann@desk");
     assert!(put(true).await.unwrap());
     assert_eq!((seen(&world).await.by.as_str(), seen(&world).await.cursor), ("bob@desk", 5));
+}
+
+#[tokio::test]
+async fn the_batch_of_the_last_run_is_known_however_many_times_were_skipped_since() {
+    let world = World::new().await;
+    let state = kept(&world).await;
+    world.queue.step_schedule(&state, &night(1), &server("a"), Some(DAY)).await.unwrap();
+    assert_eq!(seen(&world).await.batch, None);
+    let batch = Some("nightly-1");
+    assert!(world.queue.end_schedule("nightly", "a", "{}", batch, Some(DAY + SECOND)).await.unwrap());
+    let skipped = ["{}".to_owned()];
+    for n in 2..130 {
+        let step = Step { due: None, runs: &skipped, ..night(n) };
+        let state = seen(&world).await;
+        let taken = world.queue.step_schedule(&state, &step, &server("b"), Some(n * DAY)).await.unwrap();
+        assert_eq!(taken, Taken::Ours);
+    }
+    assert_eq!(seen(&world).await.batch.as_deref(), batch);
+    // A night that failed leaves it; what is known is not of another schedule of that name.
+    world.queue.step_schedule(&seen(&world).await, &night(130), &server("c"), Some(130 * DAY)).await.unwrap();
+    assert!(world.queue.end_schedule("nightly", "c", "{}", None, Some(130 * DAY)).await.unwrap());
+    assert_eq!(seen(&world).await.batch.as_deref(), batch);
+    world.queue.steer_schedule("nightly", Steer::Remove, None).await.unwrap();
+    assert_eq!(kept(&world).await.batch, None);
 }

@@ -54,6 +54,8 @@ pub struct Situation<'a> {
     pub running: Option<&'a str>,
     /// Times up to here waited for a run, and were not missed.
     pub waited: Timestamp,
+    /// Since when somebody serves without a break: what was due then and is late waited for a server that was busy.
+    pub served: Timestamp,
 }
 
 /// A time that is not fired.
@@ -93,8 +95,10 @@ pub fn decide(policy: Policy, situation: Situation<'_>) -> Decision {
     for (at, due) in situation.due.iter().copied().enumerate() {
         let newer = situation.due.get(at + 1);
         let mut pass = |why: String| decision.passed.push(Passed { due, why });
-        if missed(due) && policy.misfire == Misfire::Skip {
+        if missed(due) && policy.misfire == Misfire::Skip && due < situation.served {
             pass("missed: nobody served".to_owned());
+        } else if let Some(newer) = newer.filter(|_| missed(due) && policy.misfire == Misfire::Skip) {
+            pass(format!("late: the servers were busy until {newer} was due"));
         } else if let Some(newer) = newer.filter(|_| missed(due) && policy.misfire == Misfire::Once) {
             pass(format!("missed: made up for by that of {newer}"));
         } else if let Some(running) = situation.running.filter(|_| policy.overlap != Overlap::Allow) {
@@ -127,7 +131,8 @@ mod tests {
     fn decided(misfire: Misfire, overlap: Overlap, due: &[i64], now: i64, running: bool) -> Decision {
         let due: Vec<Timestamp> = due.iter().copied().map(at).collect();
         let running = running.then_some("nightly-1");
-        let situation = Situation { due: &due, now: at(now), running, waited: Timestamp::UNIX_EPOCH };
+        let situation =
+            Situation { due: &due, now: at(now), running, waited: Timestamp::UNIX_EPOCH, served: at(now) };
         decide(Policy { misfire, overlap }, situation)
     }
 
@@ -175,9 +180,28 @@ mod tests {
     #[test]
     fn what_waited_was_not_missed() {
         let due = [at(DAY), at(2 * DAY)];
-        let situation = Situation { due: &due, now: at(2 * DAY + 9_000), running: None, waited: at(2 * DAY) };
+        let now = at(2 * DAY + 9_000);
+        let situation = Situation { due: &due, now, running: None, waited: at(2 * DAY), served: now };
         let policy = Policy { misfire: Misfire::Skip, overlap: Overlap::Queue };
         assert_eq!(decide(policy, situation).fire, Some(at(DAY)));
+    }
+
+    #[test]
+    fn what_a_busy_server_comes_to_late_was_not_missed() {
+        let due = [at(DAY), at(2 * DAY), at(3 * DAY)];
+        let fired = |misfire, served| {
+            let now = at(3 * DAY + 1_800);
+            let situation =
+                Situation { due: &due, now, running: None, waited: Timestamp::UNIX_EPOCH, served };
+            let decision = decide(Policy { misfire, overlap: Overlap::Skip }, situation);
+            (decision.fire, decision.passed.into_iter().map(|passed| passed.why).collect::<Vec<_>>())
+        };
+        let (fire, why) = fired(Misfire::Skip, at(2 * DAY - 60));
+        assert_eq!((fire, why[0].as_str()), (Some(at(3 * DAY)), "missed: nobody served"));
+        assert!(why.len() == 2 && why[1].starts_with("late: the servers were busy"), "{why:?}");
+        assert_eq!(fired(Misfire::Skip, at(3 * DAY + 1)).0, None, "nobody served");
+        assert_eq!(fired(Misfire::Once, at(2 * DAY - 60)).0, Some(at(3 * DAY)));
+        assert_eq!(fired(Misfire::All, at(2 * DAY - 60)).0, Some(at(DAY)));
     }
 
     proptest! {
@@ -193,7 +217,7 @@ mod tests {
             let now = at(due.last().unwrap().as_second() + late);
             let (mut left, mut seen, mut fired) = (&due[..], Vec::new(), 0);
             while !left.is_empty() {
-                let situation = Situation { due: left, now, running: None, waited: Timestamp::UNIX_EPOCH };
+                let situation = Situation { due: left, now, running: None, waited: Timestamp::UNIX_EPOCH, served: now };
                 let decision = decide(Policy { misfire, overlap }, situation);
                 seen.extend(decision.passed.iter().map(|passed| passed.due));
                 seen.extend(decision.fire);

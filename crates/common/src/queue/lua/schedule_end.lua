@@ -1,5 +1,6 @@
 -- Says what became of a due time that was taken, or gives it back for another try.
--- ARGV[1]  {name, token, run?, again?, now?}: run is what became of it, JSON; without it another may try after `again` µs
+-- ARGV[1]  {name, token, run?, batch?, again?, now?}: run is what became of it, JSON, batch what it submitted; without a run another
+--          may try after `again` µs
 -- Returns  "ok" | "lost", where another has it, or it is gone
 -- Complexity O(log(schedules))
 
@@ -15,6 +16,7 @@ if not set(request.run) then
 end
 call('XADD', key('schedule-runs', request.name), 'MAXLEN', 100, '*', 'run', request.run)
 call('HSET', name, 'last', request.run)
+if set(request.batch) then call('HSET', name, 'batch', request.batch) end
 call('HDEL', name, 'firing', 'token', 'lease', 'tries')
 call('ZADD', key('schedules'), s[3] and '+inf' or int(num(s[2])), request.name)
 return 'ok'

@@ -217,6 +217,12 @@ impl Keys {
         self.one("audit")
     }
 
+    /// Stream: what people did, who, and why; changes of caps are in [`Self::audit`].
+    #[must_use]
+    pub fn notes(&self) -> String {
+        self.one("notes")
+    }
+
     /// Stream: the ledger.
     #[must_use]
     pub fn ledger(&self) -> String {

@@ -59,6 +59,7 @@ lua!(DRAIN, "drain", " flags=allow-oom");
 lua!(ARCHIVE, "archive", " flags=allow-oom");
 lua!(GAUGES, "gauges", " flags=no-writes", "money");
 lua!(BOOKS, "books", " flags=allow-oom", "money");
+lua!(NOTE, "note", " flags=allow-oom");
 lua!(TELLING, "telling", " flags=allow-oom");
 
 impl Lua {

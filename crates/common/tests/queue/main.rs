@@ -17,6 +17,7 @@ mod late;
 mod layouts;
 mod limiter;
 mod memory;
+mod noting;
 mod orders;
 mod parking;
 mod prove;

@@ -64,6 +64,7 @@ const PLACES: &[(&str, &str, Source)] = &[
     ("failed retry", "keys", Source::Failures),
     ("failed discard", "keys", Source::Failures),
     ("asset show", "asset", Source::Assets),
+    ("asset redo", "asset", Source::Assets),
     ("workers drain", "workers", Source::Workers),
     ("workers undrain", "workers", Source::Workers),
     ("lane show", "lane", Source::Lanes),

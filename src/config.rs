@@ -47,6 +47,7 @@ const SECTIONS: &[&str] = &[
     "worker",
     "budget",
     "ledger",
+    "assets",
     "catalogue",
     "data_dir",
     "log",
@@ -74,6 +75,7 @@ pub(crate) struct Settings {
     pub(crate) worker: WorkerSettings,
     pub(crate) budget: BudgetSettings,
     pub(crate) ledger: LedgerSettings,
+    pub(crate) assets: AssetSettings,
     pub(crate) catalogue: Catalogue,
     /// Where the private Redis and the spool live.
     pub(crate) data_dir: PathBuf,
@@ -164,6 +166,14 @@ impl LedgerSettings {
     pub(crate) fn keep(&self) -> Duration {
         Duration::from_secs(u64::from(self.keep_days) * 86_400)
     }
+}
+
+/// What may be asked of one image.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AssetSettings {
+    /// Takes that a line may have, its first one included.
+    pub(crate) max_takes: u32,
 }
 
 #[derive(Deserialize)]
@@ -302,6 +312,7 @@ struct Sections {
     worker: WorkerSettings,
     budget: BudgetSettings,
     ledger: LedgerSettings,
+    assets: AssetSettings,
     catalogue: CatalogueSettings,
     accounts: BTreeMap<String, account::Fields>,
     log: Option<String>,
@@ -325,6 +336,7 @@ impl Sections {
             worker,
             budget: budget::read(whole)?,
             ledger: section(whole, "ledger")?,
+            assets: section(whole, "assets")?,
             catalogue: section(whole, "catalogue")?,
             accounts: account::fields(whole)?,
             log: whole.get("log").cloned().and_then(|value| value.into_string().ok()),
@@ -338,7 +350,7 @@ fn assemble(
     profile: Option<String>,
     environment: &BTreeMap<String, String>,
 ) -> anyhow::Result<Settings> {
-    let Sections { redis, store, worker, budget, ledger, catalogue, accounts, log, log_format } =
+    let Sections { redis, store, worker, budget, ledger, assets, catalogue, accounts, log, log_format } =
         Sections::read(&layers.values)?;
     let catalogue = catalogue_with(catalogue.file.as_deref())?;
     let data_dir = layers.text(&["data_dir"]).map(PathBuf::from);
@@ -350,6 +362,7 @@ fn assemble(
         worker,
         budget,
         ledger,
+        assets,
         catalogue,
         log,
         log_format,

@@ -11,8 +11,8 @@ use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
 use super::{
-    BudgetSettings, LedgerSettings, RedisSettings, Settings, StoreSettings, TenantBudget, WorkerSettings,
-    layers::Layers, mask, origin::Origin,
+    AssetSettings, BudgetSettings, LedgerSettings, RedisSettings, Settings, StoreSettings, TenantBudget,
+    WorkerSettings, layers::Layers, mask, origin::Origin,
 };
 use crate::parts::DEFAULT_STORE;
 pub(crate) use rows::Row;
@@ -50,6 +50,7 @@ pub(super) fn show(
         worker,
         budget,
         ledger: LedgerSettings { keep_days },
+        assets: AssetSettings { max_takes },
         catalogue: _,
         data_dir,
         log,
@@ -89,6 +90,7 @@ pub(super) fn show(
     rows.add("worker", &["drain_seconds"], *drain_seconds);
     show_budget(&mut rows, budget);
     rows.add("ledger", &["keep_days"], *keep_days);
+    rows.add("assets", &["max_takes"], *max_takes);
     rows.add("catalogue", &["file"], layers.text(&["catalogue", "file"]));
     let (profile, selected_by) = profile.unzip();
     Shown { profile, selected_by, file: file.map(Path::to_owned), settings: rows.done() }

@@ -316,6 +316,17 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "asset redo",
+        &[
+            (
+                "What another take of a row would cost",
+                "pictor asset redo SKU-1042 --batch nightly-2026-11-20 --dry-run",
+            ),
+            ("Ask for it", "pictor asset redo --batch nightly-2026-11-20 --id SKU-1042 --yes"),
+            ("The first one was better", "pictor asset redo SKU-1042 --batch nightly-2026-11-20 --back"),
+        ],
+    ),
+    (
         "doctor",
         &[
             ("Before the first run, and when something is odd", "pictor doctor"),

@@ -36,6 +36,7 @@ mod prices;
 mod producing;
 mod profiles;
 mod prove;
+mod redo;
 mod results;
 mod security;
 mod skip_bad;

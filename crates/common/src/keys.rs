@@ -145,6 +145,12 @@ impl Keys {
         self.two("swaps", batch.as_str())
     }
 
+    /// Hash: of a batch, the takes that an asset it asked for has had, in their order.
+    #[must_use]
+    pub fn redos(&self, batch: &BatchId) -> String {
+        self.two("redos", batch.as_str())
+    }
+
     /// Hash: the row of each further batch that asks for an asset.
     #[must_use]
     pub fn rows(&self, key: &AssetKey) -> String {

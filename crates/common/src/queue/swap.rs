@@ -68,7 +68,7 @@ pub(super) struct OfferArgs {
 }
 
 impl OfferArgs {
-    fn of(offer: &Offer) -> Result<Self, QueueError> {
+    pub(super) fn of(offer: &Offer) -> Result<Self, QueueError> {
         let model = offer.model.clone();
         let Some(asset) = &offer.asset else { return Ok(Self { model, ..Self::default() }) };
         let made = asset.made.as_ref().map(|made| packed::made(&asset.key, &model, made)).transpose();

@@ -21,6 +21,7 @@ mod noting;
 mod orders;
 mod parking;
 mod prove;
+mod redoing;
 mod remaking;
 mod steering;
 mod submitting;

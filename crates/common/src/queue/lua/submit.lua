@@ -15,7 +15,7 @@ if set(request.epoch) and request.epoch ~= epoch() then return cjson.encode({ st
 
 local batch = request.batch
 local name = key('batch', batch)
-local old = call('HMGET', name, 'content', 'state', 'last', 'assets', 'lines', 'routes', 'substituted')
+local old = call('HMGET', name, 'content', 'state', 'last', 'assets', 'lines', 'routes', 'substituted', 'redone')
 if old[1] and old[1] ~= request.content then return cjson.encode({ status = 'other_content' }) end
 if old[2] == 'cancelled' then return cjson.encode({ status = 'cancelled' }) end
 
@@ -113,7 +113,7 @@ local ended = {}
 
 -- What stands in for an asset of this batch, or would by what others found out.
 local function other_than(asset, phase)
-  if not fresh then return num(old[7]) > 0 and call('HGET', key('swaps', batch), asset) end
+  if not fresh then return (num(old[7]) > 0 or set(old[8])) and call('HGET', key('swaps', batch), asset) end
   if phase ~= 'failed' and phase ~= 'substituted' or not set(request.fallback) then return nil end
   local other = call('HGET', key('a', asset), 'sub:' .. request.fallback)
   return other and call('HEXISTS', key('a', other), 'phase') == 1 and not spoken_for(asset) and other
@@ -176,7 +176,11 @@ for n, home in ipairs(names) do
   local asset, row, kind, spec = ARGV[i], ARGV[i + 1], request.kinds[tonumber(ARGV[i + 2])], ARGV[i + 3]
   local a = some_known and call('HMGET', home, 'phase', 'batch', 'route')
   local phase
-  if a and a[1] then
+  local other = not (a and a[1]) and not fresh and set(old[8]) and other_than(asset)
+  if other then
+    -- Its place was taken by another take; it is not paid for once more.
+    join_other(asset, other, row)
+  elseif a and a[1] then
     phase = join(asset, a, row, kind, spec)
   else
     phase = create(asset, home, row, kind, spec, request.made[tostring(n)])

@@ -108,6 +108,9 @@ pub(crate) enum Command {
     Batch(commands::batch::BatchCommand),
     /// Write a table of rows, images, costs and errors
     Results(commands::results::ResultsArgs),
+    /// What has ended and is old: archive it in the store, and forget it
+    #[command(subcommand)]
+    Retention(commands::retention::RetentionCommand),
     /// Compare what Redis, the store and the ledger say of a batch; make again what is gone, where asked
     Verify(commands::verify::VerifyArgs),
     /// Know prices before you start

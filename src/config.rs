@@ -7,6 +7,7 @@ mod mask;
 mod nearest;
 mod origin;
 mod profile;
+mod retention;
 mod show;
 mod who;
 
@@ -22,6 +23,7 @@ use config::{Value, ValueKind};
 use pictor_common::{
     batch::{OnUnknown, check_name},
     catalogue::Catalogue,
+    retention::Retention,
 };
 use pictor_store::{PublicBase, S3Settings};
 use secrecy::SecretString;
@@ -48,6 +50,7 @@ const SECTIONS: &[&str] = &[
     "budget",
     "ledger",
     "assets",
+    "retention",
     "catalogue",
     "data_dir",
     "log",
@@ -76,6 +79,7 @@ pub(crate) struct Settings {
     pub(crate) budget: BudgetSettings,
     pub(crate) ledger: LedgerSettings,
     pub(crate) assets: AssetSettings,
+    pub(crate) retention: Retention,
     pub(crate) catalogue: Catalogue,
     /// Where the private Redis and the spool live.
     pub(crate) data_dir: PathBuf,
@@ -313,6 +317,7 @@ struct Sections {
     budget: BudgetSettings,
     ledger: LedgerSettings,
     assets: AssetSettings,
+    retention: Retention,
     catalogue: CatalogueSettings,
     accounts: BTreeMap<String, account::Fields>,
     log: Option<String>,
@@ -337,6 +342,7 @@ impl Sections {
             budget: budget::read(whole)?,
             ledger: section(whole, "ledger")?,
             assets: section(whole, "assets")?,
+            retention: section::<retention::Fields>(whole, "retention")?.read()?,
             catalogue: section(whole, "catalogue")?,
             accounts: account::fields(whole)?,
             log: whole.get("log").cloned().and_then(|value| value.into_string().ok()),
@@ -350,8 +356,19 @@ fn assemble(
     profile: Option<String>,
     environment: &BTreeMap<String, String>,
 ) -> anyhow::Result<Settings> {
-    let Sections { redis, store, worker, budget, ledger, assets, catalogue, accounts, log, log_format } =
-        Sections::read(&layers.values)?;
+    let Sections {
+        redis,
+        store,
+        worker,
+        budget,
+        ledger,
+        assets,
+        retention,
+        catalogue,
+        accounts,
+        log,
+        log_format,
+    } = Sections::read(&layers.values)?;
     let catalogue = catalogue_with(catalogue.file.as_deref())?;
     let data_dir = layers.text(&["data_dir"]).map(PathBuf::from);
     Ok(Settings {
@@ -363,6 +380,7 @@ fn assemble(
         budget,
         ledger,
         assets,
+        retention,
         catalogue,
         log,
         log_format,

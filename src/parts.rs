@@ -127,6 +127,7 @@ pub(crate) async fn worker(
             who: who(),
             alerts: alerts(settings),
             keep_ledger: settings.ledger.keep(),
+            retention: settings.retention.clone(),
         },
     })
 }

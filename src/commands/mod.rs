@@ -15,6 +15,7 @@ pub(crate) mod man;
 pub(crate) mod models;
 pub(crate) mod price;
 pub(crate) mod results;
+pub(crate) mod retention;
 pub(crate) mod run;
 pub(crate) mod simulate;
 pub(crate) mod status;
@@ -78,6 +79,7 @@ pub(crate) async fn perform(command: Command, flags: &Flags, output: &Output) ->
         Command::Failed(command) => Box::pin(failed::run(command, &context)).await,
         Command::Batch(command) => Box::pin(batch::run(command, &context)).await,
         Command::Results(args) => Box::pin(results::run(args, &context)).await,
+        Command::Retention(command) => Box::pin(retention::run(command, &context)).await,
         Command::Verify(args) => Box::pin(verify::run(args, &context)).await,
         Command::Price(command) => Box::pin(price::run(command, &context)).await,
         Command::Template(command) => template::run(command, &context),

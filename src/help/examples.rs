@@ -326,6 +326,14 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
             ("The first one was better", "pictor asset redo SKU-1042 --batch nightly-2026-11-20 --back"),
         ],
     ),
+    ("retention show", &[("What the settings keep, and what would go", "pictor retention show")]),
+    (
+        "retention run",
+        &[
+            ("What would go now", "pictor retention run --dry-run"),
+            ("Once, with settings of its own", "pictor retention run --config nightly.toml"),
+        ],
+    ),
     (
         "doctor",
         &[

@@ -201,6 +201,7 @@ impl Bench {
                 who: "test@here".to_owned(),
                 alerts: AlertSettings::default(),
                 keep_ledger: Duration::from_secs(600),
+                retention: Default::default(),
             },
         }
     }

@@ -38,6 +38,7 @@ mod profiles;
 mod prove;
 mod redo;
 mod results;
+mod retention;
 mod security;
 mod skip_bad;
 mod store_contract;

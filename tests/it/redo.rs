@@ -23,7 +23,10 @@ async fn another_take_is_paid_once_and_only_its_batch_follows() {
 
     let redo = ["asset", "redo", "--batch", "b", "--id", "row-1"];
     let plan = world.json(&[&redo[..], &["--dry-run"]].concat());
-    assert_eq!((&plan["from"], &plan["made"], plan["did"].as_str()), (&first, &false.into(), Some("would be redone")));
+    assert_eq!(
+        (&plan["from"], &plan["made"], plan["did"].as_str()),
+        (&first, &false.into(), Some("would be redone"))
+    );
     let unasked = world.run(&redo);
     assert_eq!(unasked.status.code(), Some(2), "{}", told(&unasked));
     assert!(String::from_utf8_lossy(&unasked.stderr).contains("take 1 for about"), "{}", told(&unasked));

@@ -229,6 +229,12 @@ impl Keys {
         self.one("notes")
     }
 
+    /// String: who archives and forgets what is old.
+    #[must_use]
+    pub fn retiring(&self) -> String {
+        self.one("retiring")
+    }
+
     /// Stream: the ledger.
     #[must_use]
     pub fn ledger(&self) -> String {

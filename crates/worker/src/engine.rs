@@ -13,6 +13,7 @@ use pictor_common::{
     ledger::Archive,
     metrics::Work,
     queue::{Attempt, Beat, Cap, LaneLimits, LaneOffer, Queue, SCHEMA},
+    retention::Retention,
     store::Store,
 };
 use tokio::sync::Semaphore;
@@ -78,6 +79,8 @@ pub struct Settings {
     pub alerts: AlertSettings,
     /// How long ledger entries stay in Redis once they are archived.
     pub keep_ledger: Duration,
+    /// How much of what has ended stays in Redis.
+    pub retention: Retention,
 }
 
 /// What a worker is made of.

@@ -52,6 +52,7 @@ lua!(HOLD, "hold", " flags=allow-oom");
 lua!(LIFT, "lift", " flags=allow-oom");
 lua!(RETRY, "retry", " flags=allow-oom");
 lua!(REMAKE, "remake", "", "money", "swap");
+lua!(RETIRE, "retire", " flags=allow-oom", "money", "swap");
 lua!(REDO, "redo", "", "money", "swap");
 lua!(FOUND, "found", " flags=allow-oom", "money");
 lua!(PRIORITY, "priority", " flags=allow-oom");

@@ -23,6 +23,7 @@ mod parking;
 mod prove;
 mod redoing;
 mod remaking;
+mod retiring;
 mod steering;
 mod submitting;
 mod swapping;

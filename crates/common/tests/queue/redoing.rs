@@ -2,12 +2,13 @@
 
 use pictor_common::{
     AssetKey, MicroUsd, Spec,
-    batch::{Made, NewAsset},
+    batch::{BatchHead, Made, NewAsset},
     queue::{FailureAction, Grant, Redo, Redone},
 };
 
 use crate::{
     ending::unknown,
+    swapping::{OTHER, gone, other, other_grants},
     world::{World, asset, attempt, head, id, key, line, spec},
 };
 
@@ -145,6 +146,29 @@ async fn a_take_that_fails_is_retried_or_left_for_the_one_before() {
     world.queue.act_on_failures(&[take(1, 1).key], FailureAction::Retry).await.unwrap();
     assert!(world.claim(5).await.grants.is_empty());
     assert_eq!(counts(&world, "b").await, (2, 0, 0, "complete".into()));
+}
+
+#[tokio::test]
+async fn what_stands_in_for_a_take_is_what_the_line_has() {
+    let world = World::new().await;
+    let head = BatchHead { fallback: Some(OTHER.into()), ..head("b", "shop") };
+    let assets = [(1, asset(1))];
+    let lines = [line(1, &assets[0].1)];
+    world.queue.submit(&head, &assets, &lines, false).await.unwrap();
+    world.queue.seal(&head.id, 1).await.unwrap();
+    make(&world).await;
+    assert_eq!(ask(&world, &redo(1, 0, 1)).await, Redone::Ok);
+    let grant = world.sent().await;
+    gone(&world, &grant, 1).await;
+    assert_eq!(stands(&world, "b").await, other(1).key);
+    assert_eq!(world.queue.batch(&id("b")).await.unwrap().unwrap().open_assets(), 1);
+    let there = other_grants(&world, 1).await.remove(0);
+    world.begin(&there).await;
+    settle(&world, &there).await;
+    assert_eq!(counts(&world, "b").await, (1, 0, 0, "complete".into()));
+    let first = Redo { from: other(1).key, to: asset(1), ..back(1, 0, 0) };
+    assert_eq!(ask(&world, &first).await, Redone::Ok);
+    assert_eq!((stands(&world, "b").await, counts(&world, "b").await.0), (key(1), 1));
 }
 
 #[tokio::test]

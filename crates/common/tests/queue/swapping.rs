@@ -78,7 +78,7 @@ async fn end(world: &World, grant: &Grant, class: &str, offers: &[Offer]) -> Par
 }
 
 /// The model is gone; what was asked for is left to the other one.
-async fn gone(world: &World, grant: &Grant, n: u64) -> Parted {
+pub(crate) async fn gone(world: &World, grant: &Grant, n: u64) -> Parted {
     end(world, grant, "model_not_found", &offers(n)).await
 }
 

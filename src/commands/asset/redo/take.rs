@@ -103,9 +103,6 @@ impl Looking<'_> {
                 "{told} is parked, and perhaps paid: pictor failed show {}",
                 self.chosen.current.short()
             )),
-            Some("removed") => {
-                refused(format!("the picture of {told} was removed: pictor asset show says by whom"))
-            }
             _ => refused(format!("{told} is not made yet: there is nothing to redo")),
         })
     }
@@ -140,7 +137,7 @@ impl Looking<'_> {
                 continue;
             }
             let phase = self.phase(&key).await?;
-            if matches!(phase.as_deref(), Some("failed" | "parked" | "substituted" | "removed")) {
+            if matches!(phase.as_deref(), Some("failed" | "parked" | "substituted")) {
                 continue;
             }
             let mut next = self.priced(key, spec)?;

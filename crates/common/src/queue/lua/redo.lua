@@ -1,6 +1,6 @@
 -- Gives the lines of a batch that have an asset another take of it, or takes them back to an earlier one. The asset stays
--- as it is, for whoever else asked for it. redos:BATCH has, by the asset that was asked for, the takes in their order;
--- swaps:BATCH the one that stands.
+-- as it is, for whoever else asked for it. redos:BATCH has, by the asset that was asked for, the takes in their order, and by
+-- `<` and a take what was asked for; swaps:BATCH the one that stands.
 -- ARGV[1]  {batch, asked, row, from, to: {key, model, spec, route, ceiling, tokens, made?}, most, back?}: asked: what was
 --          submitted; from: what the caller saw standing; most: so many takes at most; back: `to` is an earlier one
 -- Returns  "ok" | "again" (it stands already) | "changed" (another one stands than `from`) | "unmade" (what stands, or
@@ -42,7 +42,7 @@ if was[1] ~= 'done' then
 end
 bring(request.to)
 if not known then takes[#takes + 1] = to end
-call('HSET', redos, asked, table.concat(takes, ' '))
+call('HSET', redos, asked, table.concat(takes, ' '), '<' .. to, asked)
 if to == asked then call('HDEL', swaps, asked) else call('HSET', swaps, asked, to) end
 -- Lines that come again look into swaps:BATCH first.
 call('HSET', name, 'redone', 1)

@@ -73,7 +73,11 @@ end
 
 -- Has one asset stand in for another that a batch asks for in a row.
 local function stand_in(batch, row, asset, other)
-  call('HSET', key('swaps', batch), asset, other)
+  -- Of another take that was wanted, it is the place of the first one that lines know.
+  local redos = key('redos', batch)
+  local asked = call('HGET', redos, '<' .. asset)
+  if asked then call('HSET', redos, asked, call('HGET', redos, asked) .. ' ' .. other) end
+  call('HSET', key('swaps', batch), asked or asset, other)
   call('HINCRBY', key('batch', batch), 'substituted', 1)
   ask_for(batch, row, other)
 end

@@ -93,7 +93,10 @@ async fn carry_out(context: &Context, retiring: &Retiring<'_>) -> anyhow::Result
 
 fn counted(gone: &Gone, what: &str) -> String {
     let Gone { batches, failures, events } = gone;
-    let mut text = format!("{} batches, {failures} failures and {events} events {what}\n", batches.len());
+    let many = |count: u64, one: &str, more: &str| format!("{count} {}", if count == 1 { one } else { more });
+    let (of_batches, failures) =
+        (many(batches.len() as u64, "batch", "batches"), many(*failures, "failure", "failures"));
+    let mut text = format!("{of_batches}, {failures} and {} {what}\n", many(*events, "event", "events"));
     for batch in batches.iter().take(NAMED) {
         text += &format!("  {batch}\n");
     }

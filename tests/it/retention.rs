@@ -33,7 +33,7 @@ async fn an_archived_batch_says_where_it_is_and_submitted_again_pays_nothing() {
         assert!(output.status.success(), "{}", told(&output));
         String::from_utf8(output.stdout).unwrap()
     };
-    assert!(aged(&["retention", "run", "--dry-run"]).contains("1 batches, 0 failures"), "it would go");
+    assert!(aged(&["retention", "run", "--dry-run"]).contains("1 batch, 0 failures"), "it would go");
     assert!(world.json(&["batch", "show", "nightly"])["id"] == "nightly", "and is there still");
 
     // A worker does it by itself.

@@ -116,6 +116,13 @@ impl Retiring<'_> {
         if !self.queue.take_retiring_turn(self.owner).await? {
             return Err(RetentionError::Other);
         }
+        let gone = self.one().await;
+        // A turn that cannot be given back ends by itself.
+        self.queue.end_retiring_turn(self.owner).await?;
+        gone
+    }
+
+    async fn one(&self) -> Result<Gone, RetentionError> {
         let mut gone = Gone::default();
         if let Some(batch) = self.find(1).await?.pop() {
             let failed = record::batch(self, &batch).await?;

@@ -53,6 +53,12 @@ impl Queue {
         Ok(self.retire(serde_json::json!({ "turn": true }), owner).await? != Retired::Other)
     }
 
+    /// Gives the turn back.
+    pub async fn end_retiring_turn(&self, owner: &str) -> Result<(), QueueError> {
+        let _was_mine = self.retire(serde_json::json!({ "over": true }), owner).await?;
+        Ok(())
+    }
+
     /// Forgets a batch as it was archived. Its failed assets stay failed, and are asked for by others alone.
     pub async fn retire_batch(
         &self,

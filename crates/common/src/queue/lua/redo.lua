@@ -13,7 +13,13 @@ local name, swaps, redos = key('batch', batch), key('swaps', batch), key('redos'
 local state = call('HGET', name, 'state')
 if not state then return 'missing' end
 if state == 'cancelled' then return 'cancelled' end
-local from = call('HGET', swaps, asked) or asked
+-- What stands in may have something else in its place again.
+local from = asked
+for _ = 1, 8 do
+  local following = call('HGET', swaps, from)
+  if not following then break end
+  from = following
+end
 if from == to then return 'again' end
 if from ~= request.from then return 'changed' end
 
@@ -43,7 +49,8 @@ end
 bring(request.to)
 if not known then takes[#takes + 1] = to end
 call('HSET', redos, asked, table.concat(takes, ' '), '<' .. to, asked)
-if to == asked then call('HDEL', swaps, asked) else call('HSET', swaps, asked, to) end
+if to ~= asked then call('HSET', swaps, asked, to) end
+call('HDEL', swaps, to)
 -- Lines that come again look into swaps:BATCH first.
 call('HSET', name, 'redone', 1)
 ask_for(batch, request.row, to)

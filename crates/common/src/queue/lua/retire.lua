@@ -1,5 +1,5 @@
 -- Forgets what is archived in the store: a complete batch, old failures, old events. One caller at a time has the turn.
--- ARGV[1]  {owner, lasts, turn | batch, completed, done, failed, leave, gone? | failures, upto | events}: lasts: how long
+-- ARGV[1]  {owner, lasts, turn | over | batch, completed, done, failed, leave, gone? | failures, upto | events}: lasts: how long
 --          the turn is kept, µs; completed, done, failed: as they were archived; leave: failed assets for which the batch
 --          does not ask any more, at most 500; gone: forget the batch now; failures: keys, at most 500, that failed at
 --          `upto` or before; events: those before this id
@@ -9,6 +9,10 @@
 local turn = call('GET', key('retiring'))
 if turn and turn ~= request.owner then return { 'other', 0 } end
 if not turn and not request.turn then return { 'other', 0 } end
+if request.over then
+  call('DEL', key('retiring'))
+  return { 'ok', 0 }
+end
 call('SET', key('retiring'), request.owner, 'PX', int(num(request.lasts) / 1000))
 if request.turn then return { 'ok', 0 } end
 

@@ -17,6 +17,7 @@ use crate::{
     commands::{Context, known_batch},
     config::who,
     exit::{Exit, refused},
+    output::Output,
 };
 use chosen::Chosen;
 
@@ -83,7 +84,7 @@ pub(super) async fn run(args: &RedoArgs, context: &Context, queue: &Queue) -> an
             next.ceiling
         )));
     }
-    affordable(&chosen, &next, queue).await?;
+    affordable(&chosen, &next, &context.output, queue).await?;
     let mut told = Told {
         batch: chosen.batch.as_str(),
         id: &chosen.line.id,
@@ -163,7 +164,7 @@ fn too_many(chosen: &Chosen, most: u32) -> anyhow::Error {
 }
 
 /// Refuses what no cap would let go out.
-async fn affordable(chosen: &Chosen, next: &Next, queue: &Queue) -> anyhow::Result<()> {
+async fn affordable(chosen: &Chosen, next: &Next, output: &Output, queue: &Queue) -> anyhow::Result<()> {
     let totals = queue.totals().await?;
     let all =
         Counter { cap: totals.cap, spent: totals.spent, reserved: totals.reserved, ..Counter::default() };
@@ -177,9 +178,8 @@ async fn affordable(chosen: &Chosen, next: &Next, queue: &Queue) -> anyhow::Resu
             )));
         }
     }
-    if let Some(held) = &batch.held {
-        let words = format!("batch {} is held ({held}): the take waits until it goes on", chosen.batch);
-        (!next.made).then(|| tracing::warn!("{words}"));
+    if let Some(held) = batch.held.filter(|_| !next.made) {
+        output.note(&format!("batch {} is held ({held}): the take waits until it goes on", chosen.batch));
     }
     Ok(())
 }

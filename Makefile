@@ -2,17 +2,19 @@
 
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test test-valkey prove-fuzz build tools check fmt clippy doc deny tidy man pictures
+.PHONY: help demo test test-valkey test-otel prove-fuzz build tools check fmt clippy doc deny tidy man pictures gallery-pictures
 
 help:
 	@echo 'make demo         build Pictor and make 200 listing images against the built-in simulator; costs nothing'
 	@echo 'make test         install what the tests need (into target/tools, or with apt/dnf as root) and run every test'
 	@echo 'make test-valkey  the tests that depend on the server, on the pinned Valkey'
+	@echo 'make test-otel    the tests of builds with OpenTelemetry (--features otel)'
 	@echo 'make build        the binary, in $(TARGET)/debug/pictor'
 	@echo 'make check        format, lints, docs, dependencies, tidiness'
 	@echo 'make tools        only what the tests need: a Redis or Valkey server, SeaweedFS, the Python openai package, strace, faketime, promtool, hadolint'
 	@echo 'make man          a manual page for every command, in target/man'
 	@echo 'make pictures     the recording and the contact sheet of the README, from a real demo; needs a Bash'
+	@echo 'make gallery-pictures  the pictures of the gallery, from a real demo; needs Chromium'
 	@echo 'make prove-fuzz   ten million runs of every reader on made-up bytes; prove-fuzz-scan and others are its parts; writes docs/measured/fuzz.md'
 	@echo 'make prove-chaos  kills, outages and wipes at random for two hours or three; prove-chaos-kill and others are its parts'
 	@echo 'make prove-NAME   one full-size proof; writes docs/measured/NAME.md'
@@ -31,6 +33,10 @@ test-valkey:
 	@tools/preflight.sh test
 	@tools/test-valkey.sh
 
+# What only builds with traces have.
+test-otel: tools
+	cargo test --workspace --test it --features pictor/otel --locked -- otel::
+
 build:
 	@tools/preflight.sh build
 	cargo build --locked --bin pictor
@@ -46,6 +52,7 @@ fmt:
 
 clippy:
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --workspace --bins --features pictor/otel --locked -- -D warnings
 
 doc:
 	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --document-private-items --locked
@@ -76,3 +83,9 @@ pictures: build
 	@tools/preflight.sh test
 	@tools/install.sh server
 	@tools/pictures.sh $(TARGET)/debug/pictor
+
+# The pictures of the gallery, from a demo in which some images fail; needs Chromium.
+gallery-pictures: build
+	@tools/preflight.sh test
+	@tools/install.sh server
+	@tools/gallery-pictures.sh $(TARGET)/debug/pictor

@@ -91,6 +91,9 @@ pub(crate) enum Command {
     Demo(Box<commands::demo::DemoArgs>),
     /// Queue the jobs of a file for workers
     Submit(Box<commands::submit::SubmitArgs>),
+    /// Submit files by the clock, as cron does
+    #[command(subcommand)]
+    Schedule(Box<commands::schedule::ScheduleCommand>),
     /// Work on queued jobs until stopped
     Worker(commands::worker::WorkerArgs),
     /// Who works here; end one of them in good order
@@ -100,9 +103,10 @@ pub(crate) enum Command {
     Status(commands::status::StatusArgs),
     /// Watch a batch until it has ended: pace, time left, cost, and why it waits
     Watch(commands::watch::WatchArgs),
-    /// Look at jobs that failed; try them again or give them up
-    #[command(subcommand)]
-    Failed(commands::failed::FailedCommand),
+    /// Look at jobs that failed, by cause; try them again, mend them or give them up
+    Failed(Box<commands::failed::FailedArgs>),
+    /// Who retried, discarded, replaced, paused, resumed, cancelled or raised a cap, when and why
+    Audit(commands::audit::AuditArgs),
     /// Steer batches
     #[command(subcommand)]
     Batch(commands::batch::BatchCommand),
@@ -111,6 +115,10 @@ pub(crate) enum Command {
     /// What has ended and is old: archive it in the store, and forget it
     #[command(subcommand)]
     Retention(commands::retention::RetentionCommand),
+    /// Make resized or re-encoded copies of images that are there; costs nothing
+    Derive(commands::derive::DeriveArgs),
+    /// Write one page with small pictures of a batch, to look through, search and send around
+    Gallery(commands::gallery::GalleryArgs),
     /// Compare what Redis, the store and the ledger say of a batch; make again what is gone, where asked
     Verify(commands::verify::VerifyArgs),
     /// Know prices before you start
@@ -130,6 +138,9 @@ pub(crate) enum Command {
     /// What may send, how fast, and why one waits
     #[command(subcommand)]
     Lane(commands::lane::LaneCommand),
+    /// Who is told of batches and failures, and what waits to be told
+    #[command(subcommand)]
+    Webhooks(commands::webhooks::WebhooksCommand),
     /// Look at one image
     #[command(subcommand)]
     Asset(commands::asset::AssetCommand),

@@ -22,6 +22,9 @@ use live::{Batches, Name};
 /// A shell that asks sets this variable to its name.
 pub(crate) const VARIABLE: &str = "PICTOR_COMPLETE";
 
+/// Derivatives that many shops want.
+const DERIVATIVES: &[&str] = &["256x256 cover webp q80", "1200w jpeg", "2048 contain png"];
+
 /// Where values of an argument come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
@@ -32,10 +35,13 @@ enum Source {
     /// First digits of what failed.
     Failures,
     Lanes,
+    Schedules,
     /// Ends of workers' names.
     Workers,
     Tenants,
     Profiles,
+    /// Endpoints of the settings.
+    Webhooks,
     Models,
     Sizes,
     Qualities,
@@ -63,6 +69,8 @@ const PLACES: &[(&str, &str, Source)] = &[
     ("failed show", "key", Source::Failures),
     ("failed retry", "keys", Source::Failures),
     ("failed discard", "keys", Source::Failures),
+    ("*", "lane", Source::Lanes),
+    ("failed retry", "by_model", Source::Models),
     ("asset show", "asset", Source::Assets),
     ("asset redo", "asset", Source::Assets),
     ("workers drain", "workers", Source::Workers),
@@ -71,6 +79,16 @@ const PLACES: &[(&str, &str, Source)] = &[
     ("lane pause", "lane", Source::Lanes),
     ("lane limit", "lane", Source::Lanes),
     ("lane resume", "lane", Source::Lanes),
+    ("*", "schedule", Source::Schedules),
+    (
+        "*",
+        "time_zone",
+        Source::Words(&["UTC", "Europe/Berlin", "Europe/London", "America/New_York", "Asia/Tokyo"]),
+    ),
+    ("webhooks show", "name", Source::Webhooks),
+    ("webhooks retry", "name", Source::Webhooks),
+    ("webhooks test", "name", Source::Webhooks),
+    ("*", "webhook", Source::Webhooks),
     ("", "profile", Source::Profiles),
     ("*", "class", Source::FailureClasses),
     ("*", "tenant", Source::Tenants),
@@ -93,6 +111,11 @@ const PLACES: &[(&str, &str, Source)] = &[
     ("run", "out", Source::Directories),
     ("results", "store", Source::Directories),
     ("results", "to", Source::Directories),
+    ("derive", "store", Source::Directories),
+    ("derive", "image", Source::Assets),
+    ("*", "derive", Source::Words(DERIVATIVES)),
+    ("*", "derivative", Source::Words(DERIVATIVES)),
+    ("gallery", "store", Source::Directories),
     ("verify", "store", Source::Directories),
     ("budget set", "words", Source::Words(&["total", "per-day", "tenant", "batch", "none", "settings"])),
 ];

@@ -2,6 +2,7 @@
 
 mod account;
 mod budget;
+mod editor;
 mod layers;
 mod mask;
 mod nearest;
@@ -9,6 +10,7 @@ mod origin;
 mod profile;
 mod retention;
 mod show;
+mod webhook;
 mod who;
 
 use std::{
@@ -24,6 +26,7 @@ use pictor_common::{
     batch::{OnUnknown, check_name},
     catalogue::Catalogue,
     retention::Retention,
+    derivative::{self, Derivative},
 };
 use pictor_store::{PublicBase, S3Settings};
 use secrecy::SecretString;
@@ -34,9 +37,11 @@ use serde::{
 
 pub(crate) use account::{AccountSettings, Key};
 pub(crate) use budget::{BudgetSettings, TenantBudget};
+pub(crate) use editor::editor;
 use layers::{Layers, Table};
 use origin::Origin;
 pub(crate) use show::{Row, Shown};
+pub(crate) use webhook::WebhookSettings;
 pub(crate) use who::who;
 
 use crate::cli::LogFormat;
@@ -51,8 +56,11 @@ const SECTIONS: &[&str] = &[
     "ledger",
     "assets",
     "retention",
+    "schedule",
+    "webhooks",
     "catalogue",
     "data_dir",
+    "derive",
     "log",
     "log_format",
 ];
@@ -80,7 +88,11 @@ pub(crate) struct Settings {
     pub(crate) ledger: LedgerSettings,
     pub(crate) assets: AssetSettings,
     pub(crate) retention: Retention,
+    pub(crate) schedule: ScheduleSettings,
+    pub(crate) webhooks: BTreeMap<String, WebhookSettings>,
     pub(crate) catalogue: Catalogue,
+    /// What is derived from every image, unless it is said of a batch.
+    pub(crate) derive: Vec<Derivative>,
     /// Where the private Redis and the spool live.
     pub(crate) data_dir: PathBuf,
     pub(crate) log: Option<String>,
@@ -126,6 +138,8 @@ pub(crate) struct WorkerSettings {
     #[serde(default, deserialize_with = "address")]
     pub(crate) listen: Option<SocketAddr>,
     drain_seconds: u64,
+    #[serde(default)]
+    derive_threads: Option<usize>,
 }
 
 impl WorkerSettings {
@@ -140,6 +154,12 @@ impl WorkerSettings {
             OnUnknown::Retry => self.max_unknown,
             OnUnknown::Park => 0,
         }
+    }
+
+    /// Images that are derived from at once: half the cores, unless it is said; more than there are gain nothing.
+    pub(crate) fn derive_threads(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        self.derive_threads.unwrap_or(cores / 2).clamp(1, cores)
     }
 
     pub(crate) const fn drain(&self) -> Duration {
@@ -178,6 +198,30 @@ impl LedgerSettings {
 pub(crate) struct AssetSettings {
     /// Takes that a line may have, its first one included.
     pub(crate) max_takes: u32,
+}
+
+/// What `pictor schedule serve` may do here.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ScheduleSettings {
+    /// Directories and `s3://bucket/prefix` whose files schedules may submit.
+    #[serde(default, deserialize_with = "several")]
+    pub(crate) read_from: Vec<String>,
+}
+
+/// A list, or in one text with commas between.
+fn several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Several {
+        List(Vec<String>),
+        Text(String),
+    }
+    let list = match Several::deserialize(deserializer)? {
+        Several::List(list) => list,
+        Several::Text(text) => text.split(',').map(|part| part.trim().to_owned()).collect(),
+    };
+    Ok(list.into_iter().filter(|part| !part.is_empty()).collect())
 }
 
 #[derive(Deserialize)]
@@ -318,10 +362,27 @@ struct Sections {
     ledger: LedgerSettings,
     assets: AssetSettings,
     retention: Retention,
+    schedule: ScheduleSettings,
+    webhooks: webhook::All,
     catalogue: CatalogueSettings,
     accounts: BTreeMap<String, account::Fields>,
+    derive: Vec<Derivative>,
     log: Option<String>,
     log_format: LogFormat,
+}
+
+/// A list of words, or one text of several.
+fn derivatives(whole: &Table) -> anyhow::Result<Vec<Derivative>> {
+    let Some(value) = whole.get("derive") else { return Ok(Vec::new()) };
+    let texts = match value.clone().into_array() {
+        Ok(values) => values,
+        Err(_one) => vec![value.clone()],
+    };
+    let mut list = Vec::new();
+    for text in texts {
+        derivative::add(&mut list, derivative::of_cell(&text.into_string()?)?)?;
+    }
+    Ok(list)
 }
 
 impl Sections {
@@ -343,8 +404,11 @@ impl Sections {
             ledger: section(whole, "ledger")?,
             assets: section(whole, "assets")?,
             retention: section::<retention::Fields>(whole, "retention")?.read()?,
+            schedule: section(whole, "schedule")?,
+            webhooks: webhook::fields(whole)?,
             catalogue: section(whole, "catalogue")?,
             accounts: account::fields(whole)?,
+            derive: derivatives(whole).context("settings: derive")?,
             log: whole.get("log").cloned().and_then(|value| value.into_string().ok()),
             log_format: log_format.context("settings: log_format")?.unwrap_or_default(),
         })
@@ -364,8 +428,11 @@ fn assemble(
         ledger,
         assets,
         retention,
+        schedule,
+        webhooks,
         catalogue,
         accounts,
+        derive,
         log,
         log_format,
     } = Sections::read(&layers.values)?;
@@ -375,13 +442,16 @@ fn assemble(
         profile,
         data_dir: data_dir.unwrap_or_else(|| default_data_dir(redis.url.is_some(), environment)),
         store,
-        accounts: account::all(accounts, &catalogue, environment)?,
+        accounts: account::all(accounts, &catalogue, &webhooks, environment)?,
+        webhooks: webhook::all(webhooks, environment),
         worker,
         budget,
         ledger,
         assets,
         retention,
+        schedule,
         catalogue,
+        derive,
         log,
         log_format,
         redis,
@@ -488,6 +558,24 @@ pub(crate) fn own_program() -> std::io::Result<PathBuf> {
 /// The variables that set something here, for a process that is to have settings of its own.
 pub(crate) fn own_variables() -> Vec<String> {
     environment().into_keys().filter(|name| name.starts_with("PICTOR_")).collect()
+}
+
+/// That traces are asked for.
+#[cfg(feature = "otel")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    /// The environment names the service.
+    pub(crate) named: bool,
+}
+
+/// Whether the environment asks for traces, by OpenTelemetry's own variables.
+#[cfg(feature = "otel")]
+pub(crate) fn traces() -> Option<Asked> {
+    let environment = environment();
+    let has = |name: &str| set(&environment, name).is_some();
+    let off = set(&environment, "OTEL_SDK_DISABLED").is_some_and(|off| off.eq_ignore_ascii_case("true"));
+    let asked = has("OTEL_EXPORTER_OTLP_ENDPOINT") || has("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
+    (asked && !off).then(|| Asked { named: has("OTEL_SERVICE_NAME") })
 }
 
 /// A directory of the user's for sockets whose path must be short.

@@ -48,7 +48,7 @@ pub(crate) fn report(ended: anyhow::Result<Exit>, output: &Output) -> ExitCode {
         Err(error) => {
             let code = code_of(&error);
             let bad = error.chain().find_map(bad_input);
-            let message = bad.map_or_else(|| joined(&error), ToString::to_string);
+            let message = bad.map_or_else(|| told(&error), ToString::to_string);
             let value = json!({ "error": message, "exit": code, "input": bad });
             output.error(&bad.map_or(message, grouped), &value);
             ExitCode::from(code)
@@ -133,7 +133,7 @@ fn together(error: &RowError, rows: &BTreeSet<u64>) -> String {
 }
 
 /// The causes in one line; a cause that its effect already tells is left out.
-fn joined(error: &anyhow::Error) -> String {
+pub(crate) fn told(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |told, cause| {
         if told.is_empty() {
             cause
@@ -145,7 +145,8 @@ fn joined(error: &anyhow::Error) -> String {
     })
 }
 
-fn code_of(error: &anyhow::Error) -> u8 {
+/// The exit code of an error.
+pub(crate) fn code_of(error: &anyhow::Error) -> u8 {
     let of_input = error.chain().any(|cause| {
         let queue = match cause.downcast_ref::<SubmitError>() {
             Some(SubmitError::BadInput(_) | SubmitError::Changed(_) | SubmitError::Read { .. }) => {
@@ -156,7 +157,10 @@ fn code_of(error: &anyhow::Error) -> u8 {
         };
         bad_input(cause).is_some()
             || cause.is::<Refused>()
-            || matches!(queue, Some(QueueError::OtherContent(_) | QueueError::Cancelled(_)))
+            || matches!(
+                queue,
+                Some(QueueError::OtherContent(_) | QueueError::Cancelled(_) | QueueError::PastDeadline(_))
+            )
     });
     if of_input { 2 } else { 3 }
 }
@@ -229,6 +233,6 @@ mod tests {
     fn causes_are_told_once() {
         let inner = std::io::Error::other("disk is full");
         let error = anyhow::Error::from(inner).context("cannot write: disk is full").context("no results");
-        assert_eq!(joined(&error), "no results: cannot write: disk is full");
+        assert_eq!(told(&error), "no results: cannot write: disk is full");
     }
 }

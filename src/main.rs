@@ -8,6 +8,8 @@ mod config;
 mod exit;
 mod help;
 mod man_page;
+#[cfg(feature = "otel")]
+mod otel;
 mod output;
 mod parts;
 mod private_redis;

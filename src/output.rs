@@ -8,6 +8,23 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::LogFormat;
 
+/// What goes on being written until the process ends.
+#[derive(Debug)]
+pub(crate) struct Logs {
+    #[cfg(feature = "otel")]
+    traces: Option<crate::otel::Traces>,
+}
+
+impl Logs {
+    /// Writes what is left.
+    pub(crate) async fn finish(self) {
+        #[cfg(feature = "otel")]
+        if let Some(traces) = self.traces {
+            traces.finish().await;
+        }
+    }
+}
+
 /// How this process speaks.
 #[derive(Clone, Debug)]
 pub(crate) struct Output {
@@ -15,11 +32,18 @@ pub(crate) struct Output {
     pub(crate) json: bool,
     /// Somebody watches stderr.
     pub(crate) terminal: bool,
+    /// Only what went wrong is told.
+    pub(crate) quiet: bool,
 }
 
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
-        Self { json, terminal: io::stderr().is_terminal() }
+        Self { json, terminal: io::stderr().is_terminal(), quiet: false }
+    }
+
+    /// The same, telling only what went wrong.
+    pub(crate) fn quietly(self, quiet: bool) -> Self {
+        Self { terminal: self.terminal && !quiet, quiet: self.quiet || quiet, ..self }
     }
 
     /// Prints a result, as JSON or in words.
@@ -43,6 +67,13 @@ impl Output {
 
     /// Says something by the way, to people.
     pub(crate) fn note(&self, text: &str) {
+        if !self.quiet {
+            eprintln!("{text}");
+        }
+    }
+
+    /// Says what went wrong, to people, however quiet it is to be.
+    pub(crate) fn problem(&self, text: &str) {
         eprintln!("{text}");
     }
 
@@ -56,18 +87,40 @@ impl Output {
     }
 
     /// Sends logs to stderr.
-    pub(crate) fn log_to_stderr(&self, level: &str, format: LogFormat) -> anyhow::Result<()> {
+    pub(crate) fn log_to_stderr(&self, level: &str, format: LogFormat) -> anyhow::Result<Logs> {
         let quiet = format!(
             "{level},aws_config=warn,aws_smithy_runtime=warn,hyper=warn,hyper_util=warn,reqwest=warn,h2=warn"
         );
         let filter = EnvFilter::try_new(if level.contains(['=', ',']) { level } else { &quiet })
             .map_err(|error| crate::exit::refused(format!("log level {level:?} means nothing: {error}")))?;
+        #[cfg(feature = "otel")]
+        if let Some(traces) = crate::otel::Traces::open()? {
+            self.log_beside(&traces, filter, format);
+            return Ok(Logs { traces: Some(traces) });
+        }
         let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
         match format {
             LogFormat::Text => logs.with_ansi(self.terminal).init(),
             LogFormat::Json => logs.json().init(),
         }
-        Ok(())
+        Ok(Logs {
+            #[cfg(feature = "otel")]
+            traces: None,
+        })
+    }
+
+    /// Sends logs to stderr, and traces where they go.
+    #[cfg(feature = "otel")]
+    fn log_beside(&self, traces: &crate::otel::Traces, filter: EnvFilter, format: LogFormat) {
+        use tracing_subscriber::{
+            Layer as _, Registry, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+        };
+        let logs = fmt::layer().with_writer(io::stderr);
+        let logs = match format {
+            LogFormat::Text => logs.with_ansi(self.terminal).with_filter(filter).boxed(),
+            LogFormat::Json => logs.json().with_filter(filter).boxed(),
+        };
+        Registry::default().with(logs).with(traces.layer()).init();
     }
 }
 

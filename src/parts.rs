@@ -8,7 +8,7 @@ use pictor_common::{
     queue::{Queue, Setter, WasSet},
     store::Store,
 };
-use pictor_worker::{AlertSettings, Lane, Parts, Settings as WorkerSettings};
+use pictor_worker::{AlertSettings, Lane, Parts, Settings as WorkerSettings, Webhook};
 
 use crate::{
     completion,
@@ -110,6 +110,11 @@ pub(crate) async fn worker(
             );
         }
     }
+    let webhooks = webhooks(settings);
+    // Before anything is submitted here: what ends without an endpoint is told to nobody.
+    if !webhooks.is_empty() {
+        queue.declare_webhooks(&pictor_worker::declared(&webhooks)).await?;
+    }
     let spool = settings.worker.spool.clone().unwrap_or_else(|| settings.data_dir.join("spool"));
     Ok(Parts {
         queue: queue.clone(),
@@ -126,10 +131,25 @@ pub(crate) async fn worker(
             caps: settings.budget.caps(),
             who: who(),
             alerts: alerts(settings),
+            webhooks,
             keep_ledger: settings.ledger.keep(),
             retention: settings.retention.clone(),
+            derive_threads: settings.worker.derive_threads(),
         },
     })
+}
+
+/// Endpoints that can be told; the others are warned of.
+fn webhooks(settings: &Settings) -> Vec<Webhook> {
+    let mut webhooks = Vec::new();
+    for (name, endpoint) in &settings.webhooks {
+        if let Some(lacks) = &endpoint.lacks {
+            tracing::warn!(webhook = name, "nothing is told to this webhook: {lacks}");
+        } else {
+            webhooks.push(endpoint.webhook.clone());
+        }
+    }
+    webhooks
 }
 
 fn alerts(settings: &Settings) -> AlertSettings {

@@ -80,8 +80,13 @@ impl Watch<'_> {
                     batch.assets
                 ));
             }
+            let open = !batch.ended() || still_finishing(&batch);
+            if batch.deadline.is_some_and(|deadline| now() >= deadline) && !batch.ended() {
+                // Workers do this too, but none may be alive.
+                let _later = self.queue.expire().await;
+            }
             let stuck = waits.as_ref().filter(|wait| wait.for_good).map(|wait| wait.reason.clone());
-            if batch.ended() || stuck.is_some() || self.stop.is_cancelled() {
+            if !open || stuck.is_some() || self.stop.is_cancelled() {
                 break Watched { stuck: stuck.filter(|_| !batch.ended()), batch };
             }
             tokio::select! {
@@ -139,6 +144,19 @@ impl Watch<'_> {
             for_good: false,
         }))
     }
+}
+
+/// How long what was sent before a deadline is waited for.
+const FINISHING: u64 = 600_000_000;
+
+/// Whether something of a batch that is past its deadline is still on its way.
+fn still_finishing(batch: &BatchState) -> bool {
+    let lately = |expired: u64| now() < expired.saturating_add(FINISHING);
+    batch.expired.is_some_and(lately) && batch.reserved > MicroUsd::ZERO
+}
+
+fn now() -> u64 {
+    u64::try_from(jiff::Timestamp::now().as_microsecond()).unwrap_or(0)
 }
 
 /// Assets around the first open one that are asked why they are not made.

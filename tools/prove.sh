@@ -23,7 +23,9 @@ if [ "$name" = upgrade ]; then
     PICTOR_OLDER=$(tools/older.sh)
     export PICTOR_OLDER
 fi
+if [ "$name" = derive ]; then tools/install.sh vips; fi
 PICTOR_PROVE=full cargo test $where --locked -- --ignored --nocapture --test-threads 1 "$module"
 written=docs/measured/$name.md
+if [ -e "docs/$name.md" ]; then written=docs/$name.md; fi
 [ -e "$written" ] || written=docs/measured/${name%%-*}.md
 ls -l "$written"

@@ -1,6 +1,6 @@
 //! `pictor asset`: one image, with everything known of it.
 
-mod find;
+pub(super) mod find;
 mod redo;
 mod trace;
 
@@ -48,9 +48,13 @@ async fn perform(command: AssetCommand, context: &Context, queue: &Queue) -> any
     }
 }
 
-/// An asset for people.
-pub(crate) fn told(key: &AssetKey, state: &AssetState) -> String {
-    lines(&facts(key, state))
+/// Shows everything known of an asset.
+pub(crate) async fn show(
+    key: &AssetKey,
+    context: &Context,
+    queue: &Queue,
+) -> anyhow::Result<()> {
+    trace::show(key, context, queue).await
 }
 
 /// What is known of an asset, by name.

@@ -122,6 +122,9 @@ async fn perform(command: BatchCommand, context: &Context, queue: &Queue) -> any
 pub(crate) fn state_of(batch: &BatchState) -> String {
     match (batch.held.as_deref(), batch.sealed) {
         _ if batch.state == "cancelled" => match &batch.reason {
+            Some(reason) if batch.expired.is_some() => {
+                format!("{reason}: {} given up", batch.open_assets())
+            }
             Some(reason) => format!("cancelled: {reason}"),
             None => "cancelled".to_owned(),
         },
@@ -214,6 +217,7 @@ pub(super) fn facts(batch: &BatchState) -> Vec<(&'static str, String)> {
         ("open", if batch.ended() { 0 } else { batch.open_assets() }.to_string()),
         ("spent", format!("{}, {} set aside", batch.spent, batch.reserved)),
         ("cap", batch.cap.map(|cap| cap.to_string()).unwrap_or_default()),
+        ("deadline", batch.deadline.map(when).unwrap_or_default()),
         ("created", when(batch.created)),
         ("ended", batch.completed.filter(|_| batch.ended()).map(when).unwrap_or_default()),
     ]);

@@ -103,6 +103,7 @@ fn configure(context: &mut Context, base_url: &str) {
     settings.redis.namespace = "pictor".to_owned();
     settings.redis.url = None;
     settings.budget = settings.budget.unlimited();
+    settings.webhooks.clear();
     settings.store.url = None;
     settings.worker.spool = None;
     let usual = settings.data_dir == Path::new(".pictor");

@@ -1,285 +1,172 @@
-//! `pictor failed`: looks at what failed, by cause, and tries it again or gives it up.
+//! `pictor failed`: looks at what failed, by cause, and tries it again, mends it or gives it up.
 
-use std::collections::BTreeMap;
+mod act;
+mod advice;
+mod by_cause;
+mod draft;
+mod export;
+mod groups;
+mod list;
+mod moment;
+mod progress;
+mod replace;
+mod which;
+
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use pictor_common::{
-    AssetKey,
-    queue::{AssetState, FailureAction, Queue},
-};
-use serde::Serialize;
-use serde_json::json;
-
-use super::{Context, when};
-use crate::{
-    exit::{Exit, refused},
-    table::{shortened, table},
+    MicroUsd,
+    queue::{FailureAction, Queue},
 };
 
-const PAGE: usize = 500;
+pub(crate) use by_cause::{Group, grouped, groups};
+use which::{Filter, Which};
+
+use super::Context;
+use crate::exit::{Exit, refused};
+
 /// The phase of what ended with an outcome that nobody knows.
 const PARKED: &str = "parked";
 
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "Without a subcommand: the causes, the most frequent first, and what to do about each."
+)]
+pub(crate) struct FailedArgs {
+    /// How many causes are shown
+    #[arg(long, default_value_t = 20)]
+    limit: usize,
+    #[command(subcommand)]
+    command: Option<FailedCommand>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum FailedCommand {
-    /// Failures grouped by cause
-    List {
-        /// One line for each failure
-        #[arg(long)]
-        all: bool,
-        #[command(flatten)]
-        which: Which,
-    },
-    /// One failure, with everything known of it
+    /// Failures one by one, newest first, by whatever they have in common
+    List(list::ListArgs),
+    /// One failure, with everything known of it: spec, lines, every attempt
     Show {
         /// The asset key, or its first digits
         key: String,
     },
-    /// Try again
-    Retry(Which),
-    /// Take off the list
-    Discard(Which),
+    /// Try again, at once or at a time; or ask another model, or for something else
+    #[command(
+        long_about = "Try again, at once or at a time; or ask another model (--by-model), or for something else (--edit).\n\n\
+        Without --by-model and --edit an asset is tried again for every batch that asks for it. With them only the \
+        lines of the batches that are named by --batch or --tenant get the new asset, of all that ask where neither is \
+        said; the others keep the failure, and nobody pays for the old spec again.\n\n\
+        What may have been paid for is left out unless --parked is said; what was refused for its content, unless it is \
+        named by key, --group or --class moderation."
+    )]
+    Retry(Box<RetryArgs>),
+    /// Take off the list: nothing of it is tried again
+    Discard(Discard),
+    /// Write what failed to a CSV that can be mended and submitted as it is
+    Export {
+        /// Where to; - is stdout
+        out: PathBuf,
+        #[command(flatten)]
+        filter: Filter,
+    },
 }
 
-/// Which failures.
-#[derive(Clone, Debug, Default, Args)]
-pub(crate) struct Which {
-    /// Asset keys, or their first digits; without any, all
-    keys: Vec<String>,
-    /// Only those of this class
+#[derive(Debug, Args)]
+pub(crate) struct RetryArgs {
+    #[command(flatten)]
+    which: Which,
+    /// Say how many there are, and what they may cost, and change nothing
     #[arg(long)]
-    class: Option<String>,
-    /// Only those of this model
+    dry_run: bool,
+    /// When: +2h, 06:00, or 2026-11-23T06:00, in the time of this machine
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["by_model", "edit"])]
+    at: Option<String>,
+    /// Have this model make them
+    #[arg(long, value_name = "MODEL")]
+    by_model: Option<String>,
+    /// Change their specs in $EDITOR first
     #[arg(long)]
-    model: Option<String>,
-    /// Only those that are parked: they may have been billed
+    edit: bool,
+    /// A draft to go on with, as an earlier --edit left it
+    #[arg(long, value_name = "FILE", requires = "edit")]
+    draft: Option<PathBuf>,
+    /// Refuse if the new assets could cost more than this, in US dollars
+    #[arg(long, value_name = "USD")]
+    max_cost: Option<MicroUsd>,
+    /// Why, for whoever asks later
+    #[arg(long, default_value = "")]
+    reason: String,
+    /// Do not ask
     #[arg(long)]
-    parked: bool,
-    /// All of them, where no key and no filter says which
-    #[arg(long = "everything")]
-    everything: bool,
+    yes: bool,
 }
 
-/// Failures of one cause.
-#[derive(Debug, Default, Serialize)]
-pub(crate) struct Group {
-    class: String,
-    code: Option<String>,
-    model: String,
-    phase: String,
-    count: u64,
-    message: String,
-    example: String,
-    /// A request for each may have been billed, and nobody knows.
-    perhaps_billed: bool,
+#[derive(Debug, Args)]
+pub(crate) struct Discard {
+    #[command(flatten)]
+    which: Which,
+    /// Say how many there are, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Why, for whoever asks later
+    #[arg(long, default_value = "")]
+    reason: String,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
 }
 
-pub(crate) async fn run(command: FailedCommand, context: &Context) -> anyhow::Result<Exit> {
+pub(crate) async fn run(args: FailedArgs, context: &Context) -> anyhow::Result<Exit> {
     let opened = context.look().await?;
-    let done = Box::pin(perform(command, context, &opened.queue)).await;
+    let done = Box::pin(perform(args, context, &opened.queue)).await;
     opened.close().await?;
     done
 }
 
-async fn perform(command: FailedCommand, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
-    match command {
-        FailedCommand::List { all, which } => list(all, &which, context, queue).await,
-        FailedCommand::Show { key } => show(&key, context, queue).await,
-        FailedCommand::Retry(which) => act(&which, FailureAction::Retry, context, queue).await,
-        FailedCommand::Discard(which) => act(&which, FailureAction::Discard, context, queue).await,
-    }
-}
-
-impl Which {
-    fn wants(&self, key: &AssetKey, state: &AssetState) -> bool {
-        let failure = state.failure.clone().unwrap_or_default();
-        (self.keys.is_empty() || self.keys.iter().any(|digits| key.as_str().starts_with(digits.as_str())))
-            && self.class.as_ref().is_none_or(|class| *class == failure.class)
-            && self.model.as_ref().is_none_or(|model| *model == failure.model)
-            && (!self.parked || state.phase == PARKED)
-    }
-}
-
-/// Visits every failure that is wanted.
-async fn each(
-    which: &Which,
-    queue: &Queue,
-    mut visit: impl FnMut(AssetKey, AssetState) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let mut first = 0;
-    loop {
-        let page = queue.failures(first, PAGE).await?;
-        if page.is_empty() {
-            return Ok(());
+async fn perform(args: FailedArgs, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
+    match args.command {
+        None => groups::show(args.limit, context, queue).await,
+        Some(FailedCommand::List(list)) => list::run(&list, context, queue).await,
+        Some(FailedCommand::Show { key }) => show(&key, context, queue).await,
+        Some(FailedCommand::Retry(retry)) if retry.edit || retry.by_model.is_some() => {
+            replace::run(&retry, context, queue).await
         }
-        first += PAGE;
-        for (key, state) in page {
-            if which.wants(&key, &state) {
-                visit(key, state)?;
-            }
+        Some(FailedCommand::Retry(retry)) => {
+            let due = retry.at.as_deref().map(|at| moment::ahead(at, moment::now())).transpose()?;
+            let how = act::How {
+                action: FailureAction::Retry,
+                due,
+                dry_run: retry.dry_run,
+                yes: retry.yes,
+                reason: &retry.reason,
+            };
+            act::run(&retry.which, &how, context, queue).await
         }
+        Some(FailedCommand::Discard(discard)) => {
+            let how = act::How {
+                action: FailureAction::Discard,
+                due: None,
+                dry_run: discard.dry_run,
+                yes: discard.yes,
+                reason: &discard.reason,
+            };
+            act::run(&discard.which, &how, context, queue).await
+        }
+        Some(FailedCommand::Export { out, filter }) => export::run(&out, &filter, context, queue).await,
     }
-}
-
-/// Groups failures by cause, the most frequent first.
-pub(crate) fn groups(failures: impl IntoIterator<Item = (AssetKey, AssetState)>) -> Vec<Group> {
-    let mut groups = Groups::default();
-    for (key, state) in failures {
-        groups.add(&key, state);
-    }
-    groups.sorted()
-}
-
-#[derive(Debug, Default)]
-struct Groups(BTreeMap<(String, Option<String>, String, String), Group>);
-
-impl Groups {
-    fn add(&mut self, key: &AssetKey, state: AssetState) {
-        let failure = state.failure.unwrap_or_default();
-        let name = (failure.class.clone(), failure.code.clone(), failure.model.clone(), state.phase.clone());
-        let group = self.0.entry(name).or_insert_with(|| Group {
-            class: failure.class,
-            code: failure.code,
-            model: failure.model,
-            perhaps_billed: state.phase == PARKED,
-            phase: state.phase,
-            message: failure.message,
-            example: key.to_string(),
-            count: 0,
-        });
-        group.count += 1;
-    }
-
-    fn sorted(self) -> Vec<Group> {
-        let mut groups: Vec<Group> = self.0.into_values().collect();
-        groups.sort_by_key(|group| std::cmp::Reverse(group.count));
-        groups
-    }
-}
-
-async fn list(all: bool, which: &Which, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
-    if all {
-        return list_all(which, context, queue).await;
-    }
-    let mut groups = Groups::default();
-    each(which, queue, |key, state| {
-        groups.add(&key, state);
-        Ok(())
-    })
-    .await?;
-    let groups = groups.sorted();
-    context.output.result(&groups, || grouped(&groups))?;
-    Ok(Exit::Done)
-}
-
-async fn list_all(which: &Which, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
-    let mut rows = Vec::new();
-    each(which, queue, |key, state| {
-        rows.push((key, state.phase, state.failure.unwrap_or_default()));
-        Ok(())
-    })
-    .await?;
-    let values: Vec<_> = rows
-        .iter()
-        .map(|(key, phase, failure)| json!({ "key": key, "phase": phase, "failure": failure }))
-        .collect();
-    context.output.result(&values, || {
-        let cells = rows.iter().map(|(key, phase, failure)| {
-            vec![
-                key.short().to_owned(),
-                phase.clone(),
-                failure.class.clone(),
-                failure.model.clone(),
-                when(failure.at_ms * 1_000),
-                shortened(&failure.message, 60),
-            ]
-        });
-        let parked = rows.iter().filter(|(_, phase, _)| phase == PARKED).count() as u64;
-        table(&["key", "ended", "class", "model", "when", "message"], &[], &cells.collect::<Vec<_>>())
-            + &of_parked(parked)
-    })?;
-    Ok(Exit::Done)
-}
-
-/// Groups for people.
-pub(crate) fn grouped(groups: &[Group]) -> String {
-    if groups.is_empty() {
-        return "nothing failed".to_owned();
-    }
-    let rows: Vec<Vec<String>> = groups
-        .iter()
-        .map(|group| {
-            let class = group
-                .code
-                .as_ref()
-                .map_or_else(|| group.class.clone(), |code| format!("{} ({code})", group.class));
-            vec![
-                group.count.to_string(),
-                group.phase.clone(),
-                class,
-                group.model.clone(),
-                group.example.get(..12).unwrap_or_default().to_owned(),
-                shortened(&group.message, 60),
-            ]
-        })
-        .collect();
-    let parked = groups.iter().filter(|group| group.perhaps_billed).map(|group| group.count).sum();
-    table(&["count", "ended", "class", "model", "example", "message"], &[0], &rows) + &of_parked(parked)
-}
-
-/// What to do about parked assets; nothing where there are none.
-fn of_parked(count: u64) -> String {
-    if count == 0 {
-        return String::new();
-    }
-    format!(
-        "{count} parked: a request for each was sent and may have been billed, and no image came. Look them up in the provider's \
-         records (pictor ledger reconcile INVOICE.csv, pictor ledger show KEY); pictor failed retry --parked sends them again, \
-         and may pay twice; pictor failed discard --parked gives them up\n"
-    )
 }
 
 async fn show(digits: &str, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
-    let which = Which { keys: vec![digits.to_owned()], ..Which::default() };
-    let mut found = None;
-    each(&which, queue, |key, state| {
-        if found.replace((key, state)).is_some() {
-            return Err(refused(format!("several failures begin with {digits}; give more digits")));
-        }
-        Ok(())
-    })
-    .await?;
-    let Some((key, state)) = found else {
-        return Err(refused(format!("no failure begins with {digits}; pictor failed list --all names them")));
+    let found = which::named(&[digits.to_owned()], queue).await?;
+    let Some(place) = found.first() else {
+        return Err(refused(format!("no failure begins with {digits}; pictor failed list names them")));
     };
-    context.output.result(&json!({ "key": key, "asset": state }), || super::asset::told(&key, &state))?;
-    Ok(Exit::Done)
-}
-
-async fn act(which: &Which, action: FailureAction, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
-    let named = !which.keys.is_empty() || which.class.is_some() || which.model.is_some() || which.parked;
-    if !named && !which.everything {
-        return Err(refused("say which: keys, --class, --model, --parked, or --everything"));
+    super::asset::show(&place.key, context, queue).await?;
+    let state = queue.assets(std::slice::from_ref(&place.key)).await?.pop().flatten();
+    if let (Some(state), false) = (state, context.output.json) {
+        let class = state.failure.as_ref().map_or("", |failure| failure.class.as_str());
+        let words = advice::words_of_one(class, state.phase == PARKED, place.key.short());
+        context.output.line(&format!("\nto do     {words}"))?;
     }
-    let (mut keys, mut parked) = (Vec::new(), 0);
-    each(which, queue, |key, state| {
-        keys.push(key);
-        parked += u64::from(state.phase == PARKED);
-        Ok(())
-    })
-    .await?;
-    let changed = queue.act_on_failures(&keys, action).await?;
-    let word = match action {
-        FailureAction::Retry => "to be tried again",
-        FailureAction::Discard => "discarded",
-    };
-    context
-        .output
-        .result(&json!({ "found": keys.len(), "changed": changed, "parked": parked }), || match (action, parked) {
-            (FailureAction::Retry, 1..) => {
-                format!("{changed} {word}; {parked} of them may have been billed already, and may be paid twice now")
-            }
-            _ => format!("{changed} {word}"),
-        })?;
     Ok(Exit::Done)
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use clap::Subcommand;
-use pictor_common::queue::{Dimension, LaneState, LimitKind, Queue};
+use pictor_common::queue::{Dimension, LaneState, LimitKind, Note, Queue};
 use serde_json::json;
 
 use super::{Context, when};
@@ -75,6 +75,7 @@ pub(crate) async fn run(command: LaneCommand, context: &Context) -> anyhow::Resu
 
 async fn perform(command: LaneCommand, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
     let lanes = queue.lanes().await?;
+    let mut why = String::new();
     let (name, did) = match command {
         LaneCommand::List => {
             context.output.result(&lanes, || list(&lanes))?;
@@ -87,6 +88,7 @@ async fn perform(command: LaneCommand, context: &Context, queue: &Queue) -> anyh
         }
         LaneCommand::Pause { lane, reason } => {
             queue.pause_lane(&known(&lanes, &lane)?.name, Some(&reason)).await?;
+            why = reason;
             (lane, "paused".to_owned())
         }
         LaneCommand::Resume { lane } => {
@@ -98,6 +100,8 @@ async fn perform(command: LaneCommand, context: &Context, queue: &Queue) -> anyh
             (lane, did)
         }
     };
+    let (who, of) = (crate::config::who(), format!("lane {name}"));
+    queue.note(&Note { who: &who, what: &did, of: &of, count: 1, why: &why }).await?;
     context.output.result(&json!({ "lane": name, "did": did }), || format!("lane {name} is {did}"))?;
     Ok(Exit::Done)
 }

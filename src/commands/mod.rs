@@ -1,14 +1,17 @@
 //! One file a command.
 
 pub(crate) mod asset;
+pub(crate) mod audit;
 pub(crate) mod batch;
 pub(crate) mod bench;
 pub(crate) mod budget;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
+pub(crate) mod derive;
 pub(crate) mod doctor;
 pub(crate) mod failed;
+pub(crate) mod gallery;
 pub(crate) mod lane;
 pub(crate) mod ledger;
 pub(crate) mod man;
@@ -17,12 +20,14 @@ pub(crate) mod price;
 pub(crate) mod results;
 pub(crate) mod retention;
 pub(crate) mod run;
+pub(crate) mod schedule;
 pub(crate) mod simulate;
 pub(crate) mod status;
 pub(crate) mod submit;
 pub(crate) mod template;
 pub(crate) mod verify;
 pub(crate) mod watch;
+pub(crate) mod webhooks;
 pub(crate) mod worker;
 pub(crate) mod workers;
 
@@ -63,11 +68,24 @@ pub(crate) async fn perform(command: Command, flags: &Flags, output: &Output) ->
     if settings.redis.url.is_none() && settings.store.url.is_none() {
         settings.store.url = private_redis::known_store(&settings.data_dir);
     }
-    let quiet = !matches!(command, Command::Worker(_) | Command::Simulate(_));
-    let level = settings.log.as_deref().unwrap_or(if quiet { "warn" } else { "info" });
-    output.log_to_stderr(level, settings.log_format)?;
+    let loud = match &command {
+        Command::Worker(_) | Command::Simulate(_) => true,
+        Command::Schedule(command) => command.serves(),
+        _ => false,
+    };
+    let silent = matches!(&command, Command::Submit(args) if args.quiet);
+    let output = &output.clone().quietly(silent);
+    let usual = if silent { "error" } else { "warn" };
+    let level = settings.log.as_deref().unwrap_or(if loud { "info" } else { usual });
+    let logs = output.log_to_stderr(level, settings.log_format)?;
     let signals = Signals::listen()?;
     let context = Context { settings, output: output.clone(), signals };
+    let ended = Box::pin(act(command, flags, context)).await;
+    logs.finish().await;
+    ended
+}
+
+async fn act(command: Command, flags: &Flags, context: Context) -> anyhow::Result<Exit> {
     match command {
         Command::Run(args) => Box::pin(run::run(*args, &context)).await,
         Command::Demo(args) => Box::pin(demo::run(*args, context)).await,
@@ -75,11 +93,15 @@ pub(crate) async fn perform(command: Command, flags: &Flags, output: &Output) ->
         Command::Worker(args) => Box::pin(worker::run(args, &context)).await,
         Command::Workers(command) => Box::pin(workers::run(command, &context)).await,
         Command::Status(args) => Box::pin(status::run(args, &context)).await,
+        Command::Schedule(command) => Box::pin(schedule::run(*command, &context)).await,
         Command::Watch(args) => Box::pin(watch::run(args, &context)).await,
-        Command::Failed(command) => Box::pin(failed::run(command, &context)).await,
+        Command::Failed(args) => Box::pin(failed::run(*args, &context)).await,
+        Command::Audit(args) => Box::pin(audit::run(&args, &context)).await,
         Command::Batch(command) => Box::pin(batch::run(command, &context)).await,
         Command::Results(args) => Box::pin(results::run(args, &context)).await,
         Command::Retention(command) => Box::pin(retention::run(command, &context)).await,
+        Command::Derive(args) => Box::pin(derive::run(args, &context)).await,
+        Command::Gallery(args) => Box::pin(gallery::run(args, &context)).await,
         Command::Verify(args) => Box::pin(verify::run(args, &context)).await,
         Command::Price(command) => Box::pin(price::run(command, &context)).await,
         Command::Template(command) => template::run(command, &context),
@@ -87,6 +109,7 @@ pub(crate) async fn perform(command: Command, flags: &Flags, output: &Output) ->
         Command::Ledger(command) => Box::pin(ledger::run(command, &context)).await,
         Command::Budget(command) => Box::pin(budget::run(command, &context)).await,
         Command::Lane(command) => Box::pin(lane::run(command, &context)).await,
+        Command::Webhooks(command) => Box::pin(webhooks::run(command, &context)).await,
         Command::Asset(command) => Box::pin(asset::run(command, &context)).await,
         Command::Doctor(args) => Box::pin(doctor::run(args, &context)).await,
         Command::Config(command) => config::run(&command, flags, &context),

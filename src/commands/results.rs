@@ -3,7 +3,7 @@
 mod folder;
 mod guard;
 mod laying;
-mod links;
+pub(crate) mod links;
 pub(crate) mod pages;
 mod rows;
 mod survey;
@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use pictor_common::{
+    derivative::Derivative,
     queue::{BatchState, Queue},
     store::{Body, NewObject},
 };
@@ -58,6 +59,9 @@ pub(crate) struct ResultsArgs {
     /// Put every image under a name of its own, such as `{id}/{take}.{ext}`
     #[arg(long, value_name = "PATTERN")]
     layout: Option<String>,
+    /// Tell of this derivative instead of the images, such as '256x256 cover webp q80'; --layout puts it under its name
+    #[arg(long, value_name = "WORDS")]
+    derivative: Option<Derivative>,
     /// Where --layout puts images; what is there is kept [default: results-BATCH]
     #[arg(long, value_name = "DIR|URL", requires = "layout")]
     to: Option<String>,
@@ -134,7 +138,7 @@ async fn list(
     let usual = context.settings.store.public_base_url.as_ref();
     let (base, expires) = (args.public_base_url.as_deref(), args.expires.as_deref());
     let links = Links::asked(base, expires, usual, url, Some(&*store)).await?;
-    let telling = Telling::of_store(queue, batch, &store, links).await?;
+    let telling = Telling::of_store(queue, batch, &store, links, args.derivative).await?;
     let telling = telling.until(&context.signals.stop);
     print(args, context, &telling).await?;
     telling.warn(&context.output);
@@ -169,7 +173,8 @@ async fn lay(
     let target = Target::open(&context.settings, url, &to, args.link).await?;
     let (base, expires) = (args.public_base_url.as_deref(), args.expires.as_deref());
     let links = Links::asked(base, expires, None, &to, target.store()).await?;
-    let laying = Laying::new(layout, &batch.id, store, target, links, args.overwrite, args.table);
+    let laying =
+        Laying::new(layout, &batch.id, store, target, links, args.overwrite, args.table).of(args.derivative);
     let telling = Telling::laid(queue, batch, laying, &guard, &context.output).await?;
     let telling = telling.until(&context.signals.stop);
     let laying = telling.laying().context("images are laid out")?;

@@ -127,6 +127,7 @@ impl Work<'_> {
             let before = queue.totals().await?.spent;
             let watched = work(context, queue, &checked.head.id, parts).await?;
             let spent = queue.totals().await?.spent.saturating_sub(before);
+            super::derive::finish(context, queue, &store, &watched.batch).await?;
             let report = Report {
                 context,
                 queue,

@@ -86,7 +86,7 @@ fn told(status: &Status) -> String {
         text += &format!("\n{} wait for another try", status.retries);
     }
     if status.failures > 0 {
-        text += &format!("\n{} failed: pictor failed list", status.failures);
+        text += &format!("\n{} failed: pictor failed", status.failures);
     }
     let parked: u64 = status.batches.iter().map(|batch| batch.state.counts.parked).sum();
     if parked > 0 {

@@ -64,6 +64,10 @@ pub(super) fn names(source: Source, current: &OsStr, typed: &Flags) -> Vec<Name>
             let shipped = gallery::shipped().into_iter();
             shipped.map(|template| Name { value: template.name, meaning: template.description }).collect()
         }
+        Source::Webhooks => {
+            let settings = config::load(typed).map(|settings| settings.webhooks).unwrap_or_default();
+            settings.into_keys().map(bare).collect()
+        }
         // Files are another's business.
         Source::Manifests | Source::TemplateFiles | Source::Directories => Vec::new(),
         source => config::load(typed).map(|settings| set(source, current, &settings)).unwrap_or_default(),
@@ -130,6 +134,9 @@ pub(super) async fn asked(source: Source, current: &OsStr, queue: &Queue) -> Res
             let batches = queue.batches(MOST_BATCHES).await?;
             let tenants: BTreeSet<String> = batches.into_iter().map(|batch| batch.tenant).collect();
             tenants.into_iter().map(bare).collect()
+        }
+        Source::Schedules => {
+            queue.schedules().await?.into_iter().map(|schedule| bare(schedule.name)).collect()
         }
         Source::Lanes => {
             let lanes = queue.lanes().await?;

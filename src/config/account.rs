@@ -130,6 +130,7 @@ fn one(mut fields: Table) -> anyhow::Result<Fields> {
 pub(super) fn all(
     mut accounts: BTreeMap<String, Fields>,
     catalogue: &Catalogue,
+    webhooks: &super::webhook::All,
     environment: &BTreeMap<String, String>,
 ) -> anyhow::Result<BTreeMap<String, AccountSettings>> {
     if accounts.is_empty() {
@@ -138,7 +139,8 @@ pub(super) fn all(
     }
     let keys = accounts.values().filter_map(|fields| fields.variable.clone());
     let ours = environment.keys().filter(|name| name.starts_with("PICTOR_")).cloned();
-    let secret: Vec<String> = keys.chain(ours).collect();
+    let signing = webhooks.values().filter_map(|(_, variable)| variable.clone());
+    let secret: Vec<String> = keys.chain(ours).chain(signing).collect();
     let known: BTreeSet<&str> = catalogue.models().map(|model| model.family.as_str()).collect();
     let known: Vec<&str> = known.into_iter().collect();
     let whole = accounts.into_iter().map(|(name, fields)| {

@@ -2,6 +2,7 @@
 
 mod account;
 mod rows;
+mod webhook;
 
 use std::path::{Path, PathBuf};
 
@@ -11,8 +12,8 @@ use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
 use super::{
-    AssetSettings, BudgetSettings, LedgerSettings, RedisSettings, Settings, StoreSettings, TenantBudget,
-    WorkerSettings, layers::Layers, mask, origin::Origin, retention::written,
+    AssetSettings, BudgetSettings, LedgerSettings, RedisSettings, ScheduleSettings, Settings, StoreSettings,
+    TenantBudget, WorkerSettings, layers::Layers, mask, origin::Origin, retention::written,
 };
 use crate::parts::DEFAULT_STORE;
 pub(crate) use rows::Row;
@@ -52,12 +53,17 @@ pub(super) fn show(
         ledger: LedgerSettings { keep_days },
         assets: AssetSettings { max_takes },
         retention,
+        schedule: ScheduleSettings { read_from },
+        webhooks,
         catalogue: _,
+        derive,
         data_dir,
         log,
         log_format,
     } = settings;
     rows.add("", &["data_dir"], data_dir.display().to_string());
+    let words: Vec<String> = derive.iter().map(ToString::to_string).collect();
+    rows.add("", &["derive"], words.join(" | "));
     rows.add("", &["log"], log.clone());
     rows.add("", &["log_format"], log_format.as_str());
     show_redis(&mut rows, redis);
@@ -74,6 +80,7 @@ pub(super) fn show(
         max_unknown,
         listen,
         drain_seconds,
+        derive_threads: _,
     } = worker;
     rows.add("worker", &["concurrency"], *concurrency);
     match spool {
@@ -89,10 +96,15 @@ pub(super) fn show(
     rows.add("worker", &["max_unknown"], *max_unknown);
     rows.add("worker", &["listen"], text(listen.map(|address| address.to_string())));
     rows.add("worker", &["drain_seconds"], *drain_seconds);
+    rows.add("worker", &["derive_threads"], worker.derive_threads());
     show_budget(&mut rows, budget);
     rows.add("ledger", &["keep_days"], *keep_days);
     rows.add("assets", &["max_takes"], *max_takes);
     show_retention(&mut rows, retention);
+    rows.add("schedule", &["read_from"], read_from.clone());
+    for (name, webhook) in webhooks {
+        webhook::show(&mut rows, name, webhook);
+    }
     rows.add("catalogue", &["file"], layers.text(&["catalogue", "file"]));
     let (profile, selected_by) = profile.unzip();
     Shown { profile, selected_by, file: file.map(Path::to_owned), settings: rows.done() }

@@ -208,3 +208,4 @@ fn a_key_comes_from_one_place() {
 }
 
 mod shown;
+mod webhooks;

@@ -50,8 +50,8 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
         "submit",
         &[
             (
-                "One batch a night, however often it is submitted; the exit code says whether all was made",
-                "pictor submit nightly.csv --run-id nightly-2026-11-21 --wait",
+                "From cron: one batch a night, however often it is submitted; silent when all is well",
+                "pictor submit nightly.csv --run-id 'nightly-{date}' --wait --deadline 06:00 --quiet",
             ),
             (
                 "Behind everything else, and never for more than $50",
@@ -68,12 +68,64 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "schedule add",
+        &[
+            (
+                "Every night at three; what is not sent by six is given up",
+                "pictor schedule add nightly /srv/nightly.csv --cron '0 3 * * *' --deadline 06:00",
+            ),
+            (
+                "On weekdays in New York, from a bucket",
+                "pictor schedule add us s3://shop/us.csv --cron '30 2 * * 1-5' --time-zone America/New_York",
+            ),
+            (
+                "When it would be due, without keeping it",
+                "pictor schedule add nightly /srv/nightly.csv --cron '0 3 * * *' --dry-run",
+            ),
+        ],
+    ),
+    (
+        "schedule list",
+        &[
+            ("When each is due, and what became of the last time", "pictor schedule list"),
+            ("For a script", "pictor schedule list --json"),
+        ],
+    ),
+    ("schedule show", &[("With its policies and past times", "pictor schedule show nightly")]),
+    ("schedule run", &[("Now, whatever the clock says", "pictor schedule run nightly")]),
+    (
+        "schedule pause",
+        &[("Fire nothing until it is resumed", "pictor schedule pause nightly --reason 'a new catalogue'")],
+    ),
+    ("schedule resume", &[("Let it go on", "pictor schedule resume nightly")]),
+    ("schedule remove", &[("Forget it; its batches stay", "pictor schedule remove nightly")]),
+    (
+        "schedule serve",
+        &[("On two machines, say: each time is fired by one of them", "pictor schedule serve")],
+    ),
+    (
         "worker",
         &[
             ("On as many machines as you like", "pictor worker --concurrency 64"),
             ("With an address for probes and Prometheus", "pictor worker --listen 127.0.0.1:9464"),
         ],
     ),
+    (
+        "webhooks list",
+        &[
+            ("All endpoints, and whether they take what they are told", "pictor webhooks list"),
+            ("Those that need a look", "pictor webhooks list --json"),
+        ],
+    ),
+    ("webhooks show", &[("What it was told lately, and what it answered", "pictor webhooks show shop")]),
+    (
+        "webhooks retry",
+        &[
+            ("How much was given up", "pictor webhooks retry shop --dry-run"),
+            ("Let it have that, and what waits, at once", "pictor webhooks retry shop"),
+        ],
+    ),
+    ("webhooks test", &[("Send a signed event that says nothing", "pictor webhooks test shop")]),
     (
         "workers list",
         &[
@@ -119,10 +171,18 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "failed",
+        &[
+            ("Causes, the most frequent first, and what to do", "pictor failed"),
+            ("For a script", "pictor failed --json | jq '.groups[] | .to_do'"),
+        ],
+    ),
+    (
         "failed list",
         &[
-            ("Causes, the most frequent first", "pictor failed list"),
-            ("Every failure of one class, with its key", "pictor failed list --all --class bad_spec"),
+            ("The newest of one class", "pictor failed list --class bad_spec --limit 20"),
+            ("Of one batch, since six", "pictor failed list --batch nightly-2026-11-21 --since 06:00"),
+            ("By words", "pictor failed list --text 'billing limit'"),
         ],
     ),
     ("failed show", &[("The first digits of the key are enough", "pictor failed show 3f9ac1")]),
@@ -130,14 +190,23 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
         "failed retry",
         &[
             ("Two of them", "pictor failed retry 3f9ac1 77b0e2"),
-            ("All of one model", "pictor failed retry --model dall-e-3"),
-            ("All", "pictor failed retry --everything"),
+            ("All of one cause, in two hours", "pictor failed retry --group 0a1b2c3d4e5f --at +2h"),
+            (
+                "By another model",
+                "pictor failed retry --class model_retired --by-model gpt-image-2 --max-cost 5",
+            ),
+            ("In other words", "pictor failed retry 3f9ac1 --edit"),
         ],
     ),
     (
         "failed discard",
-        &[("Give up what was refused for its content", "pictor failed discard --class moderation")],
+        &[("Give up what was refused for its content", "pictor failed discard --class moderation --yes")],
     ),
+    (
+        "failed export",
+        &[("Mend it, and submit it", "pictor failed export mend.csv --batch nightly-2026-11-21")],
+    ),
+    ("audit", &[("What people did lately", "pictor audit --limit 20")]),
     ("batch list", &[("The ten newest", "pictor batch list --limit 10")]),
     ("batch show", &[("One batch", "pictor batch show nightly-2026-11-21")]),
     (
@@ -174,6 +243,20 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
             (
                 "Into another bucket; {sku} is a column of the manifest",
                 "pictor results spring --layout '{sku}-{take1}.{ext}' --to s3://shop-cdn/spring",
+            ),
+        ],
+    ),
+    (
+        "gallery",
+        &[
+            ("One page to look through, with links to the images beside it", "pictor gallery spring"),
+            (
+                "To send around: nothing in it leads elsewhere",
+                "pictor gallery spring --full none --out spring.html",
+            ),
+            (
+                "Of a bucket, with links that anybody can follow for a week",
+                "pictor gallery spring --expires 7d",
             ),
         ],
     ),
@@ -219,6 +302,20 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
         )],
     ),
     ("models", &[("Sizes, qualities and days of retirement", "pictor models")]),
+    (
+        "derive",
+        &[
+            ("Make what is missing of a batch's derivatives", "pictor derive nightly-2026-11-21"),
+            (
+                "Say how many thumbnails another size would make, and make none",
+                "pictor derive nightly-2026-11-21 --derive '256x256 cover webp q80' --dry-run",
+            ),
+            (
+                "Two sizes of one image, by the id of its line",
+                "pictor derive --image mug-red --derive '1200w jpeg' --derive '2048 contain png'",
+            ),
+        ],
+    ),
     (
         "verify",
         &[
@@ -322,7 +419,7 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
                 "What another take of a row would cost",
                 "pictor asset redo SKU-1042 --batch nightly-2026-11-20 --dry-run",
             ),
-            ("Ask for it", "pictor asset redo --batch nightly-2026-11-20 --id SKU-1042 --yes"),
+            ("Ask for it", "pictor asset redo --batch nightly-2026-11-20 --id SKU-1042 --from 9f86d081 --yes"),
             ("The first one was better", "pictor asset redo SKU-1042 --batch nightly-2026-11-20 --back"),
         ],
     ),

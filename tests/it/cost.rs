@@ -89,6 +89,8 @@ impl Life {
             cap: Some(MicroUsd(1_000_000_000_000)),
             fallback: None,
             on_unknown: None,
+            deadline: None,
+            derive: None,
         };
         let rows: Vec<u64> = (0..self.assets).collect();
         for chunk in rows.chunks(500) {

@@ -200,8 +200,10 @@ impl Bench {
                 caps: Vec::new(),
                 who: "test@here".to_owned(),
                 alerts: AlertSettings::default(),
+                webhooks: Vec::new(),
                 keep_ledger: Duration::from_secs(600),
                 retention: Default::default(),
+                derive_threads: 1,
             },
         }
     }
@@ -223,6 +225,8 @@ fn head() -> BatchHead {
         cap: None,
         fallback: None,
         on_unknown: None,
+        deadline: None,
+        derive: None,
     }
 }
 

@@ -78,6 +78,8 @@ async fn submit(world: &World, batch: &str, prompts: std::ops::Range<u64>) {
         cap: None,
         fallback: None,
         on_unknown: None,
+        deadline: None,
+        derive: None,
     };
     let assets: Vec<_> = prompts.map(asset).collect();
     world.queue().await.submit(&head, &assets, &[], false).await.unwrap();

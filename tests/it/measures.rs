@@ -44,6 +44,8 @@ fn head(id: &str) -> BatchHead {
         cap: None,
         fallback: None,
         on_unknown: None,
+        deadline: None,
+        derive: None,
     }
 }
 

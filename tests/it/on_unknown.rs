@@ -75,8 +75,10 @@ async fn its_own_verdict_parks_and_a_person_may_pay_again_and_sees_it() {
     let listed = text(&world, &["failed", "list"]);
     assert!(listed.contains("3 parked") && listed.contains("may have been billed"), "{listed}");
     assert!(listed.contains("failed retry --parked"), "{listed}");
-    let groups = world.json(&["failed", "list"]);
-    assert!(groups.as_array().unwrap().iter().all(|group| group["perhaps_billed"] == true), "{groups}");
+    let found = world.json(&["failed"]);
+    assert!(found["groups"].as_array().unwrap().iter().all(|group| group["parked"] == true), "{found}");
+    let left = world.json(&["failed", "retry", "--everything"]);
+    assert_eq!((&left["found"], &left["left_out"]["parked"]), (&Value::from(0), &Value::from(3)), "{left}");
     let shown = text(&world, &["batch", "show", "careful"]);
     assert!(shown.contains("may have been billed") && shown.contains("nothing is sent again"), "{shown}");
 

@@ -263,6 +263,8 @@ impl Measured {
             cap: None,
             fallback: None,
             on_unknown: None,
+            deadline: None,
+            derive: None,
         };
         for from in (1..=assets).step_by(CHUNK) {
             let rows = from..=assets.min(from + CHUNK as u64 - 1);

@@ -7,7 +7,11 @@ use crate::{
     chaos::{
         Played, clocks, cut_off, failover, kill as killing, links, redis_dies, stopped, store_away, wiped,
     },
-    cost, death, measures, power_cut, producing, upgrade, watch_speed,
+    cost, death,
+    derive_speed::{self, median},
+    measures, power_cut, producing,
+    schedule::nights,
+    upgrade, watch_speed,
 };
 
 const CHAOS: &str = "Each scenario judged by the simulator's invoice, the objects in the store and the ledger: `lost` are assets \
@@ -90,6 +94,25 @@ async fn kill() {
     ];
     record("kill", "A worker killed at full speed", &lines);
     assert!(run.recovery <= Duration::from_secs(20) && run.extra <= run.in_flight);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "full size: make prove-nights"]
+async fn nights() {
+    let mut lines = Vec::new();
+    for (season, size) in [("spring", nights::SPRING), ("autumn", nights::AUTUMN)] {
+        let run = nights::played(&size).await;
+        lines.push(format!(
+            "{season}, from {}: {} nights, 2 servers, {} SIGKILLs, {} of them of the one that fired, taken over after its lease; \
+             {} fired once each, of which {} late since nobody served; {} skipped since the run before went on",
+            size.start, size.nights, run.killed, run.taken_over, run.submitted, run.made_up, run.skipped
+        ));
+        lines.push(format!(
+            "{season}: {} different rows, as many images on the invoice, in {:.0?}; the last nights have all rows of the first",
+            run.rows, run.elapsed
+        ));
+    }
+    record("nights", "Thirty nights by the clock of Europe/Berlin, with both changes of the clocks", &lines);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -446,4 +469,41 @@ async fn power_cut() {
         ),
     ];
     record("power-cut", "Power cuts", &lines);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "full size: make prove-derive"]
+async fn derive() {
+    const ROUNDS: usize = 5;
+    let rates = derive_speed::rates(1_000, 3, true);
+    let (ours, vips) = (median(&rates.ours), median(&rates.vips));
+    let (without, with) = derive_speed::throughput(400, ROUNDS, 32).await;
+    let slowed = 100.0 * (1.0 - median(&with) / median(&without));
+    let listed =
+        |numbers: &[f64]| numbers.iter().map(|number| format!("{number:.1}")).collect::<Vec<_>>().join(", ");
+    let lines = [
+        format!(
+            "1,000 images of 1024x1024 (20 different) to 3 derivatives each, by `pictor derive` with one thread and by {}, \
+             both on one core, in turns; median of 3: **{ours:.1} images a second against {vips:.1}** ({:.2} times)",
+            output("vipsthumbnail", &["--vips-version"]),
+            ours / vips
+        ),
+        format!("rounds: {} against {}", listed(&rates.ours), listed(&rates.vips)),
+        format!(
+            "400 images of an API that takes 1 s, 32 requests at once, without and with 3 derivatives each, in turns; median of \
+             {ROUNDS}: {:.2} and {:.2} images a second: **slowed by {slowed:.1} %**",
+            median(&without),
+            median(&with)
+        ),
+        format!("rounds: {} and {}", listed(&without), listed(&with)),
+    ];
+    record("derive", "Derivatives", &lines);
+    assert!(ours >= vips, "slower than vipsthumbnail: {ours:.1} < {vips:.1}");
+    assert!(slowed <= 2.0, "paid work is slowed by {slowed:.1} %");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "writes docs/on-call.md: make prove-on-call"]
+async fn on_call() {
+    crate::failed::write_page().await;
 }

@@ -48,6 +48,8 @@ fn head(batch: u64) -> BatchHead {
         cap: None,
         fallback: None,
         on_unknown: None,
+        deadline: None,
+        derive: None,
     }
 }
 

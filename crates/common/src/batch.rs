@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AssetKey, MicroUsd, Spec, spec::Operation};
+use crate::{AssetKey, MicroUsd, Spec, derivative::Derivative, spec::Operation};
 
 /// How urgent a batch is; a weight in the fair queue, never an absolute order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,6 +177,12 @@ pub struct BatchHead {
     /// What an unknown outcome leads to, where that is said of the batch; workers may be more careful still.
     #[serde(default)]
     pub on_unknown: Option<OnUnknown>,
+    /// After when nothing more of it is sent, µs since 1970; a later one takes the place of one before.
+    #[serde(default)]
+    pub deadline: Option<u64>,
+    /// What is derived from every image; rows may ask for more in their column. None where nothing is derived.
+    #[serde(default)]
+    pub derive: Option<Vec<Derivative>>,
 }
 
 /// One row of a batch.

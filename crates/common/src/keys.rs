@@ -91,6 +91,24 @@ impl Keys {
         self.one("failures")
     }
 
+    /// Sorted set: the same, as far as they are in the lists by group, class and so on.
+    #[must_use]
+    pub fn listed(&self) -> String {
+        self.one("listed")
+    }
+
+    /// Sorted set: failed and parked assets of a group, class, model, lane, batch or tenant by time.
+    #[must_use]
+    pub fn failed(&self, kind: &str, name: &str) -> String {
+        format!("{}failed:{kind}:{name}", self.prefix)
+    }
+
+    /// Sorted set: groups of failures by how many each has.
+    #[must_use]
+    pub fn causes(&self) -> String {
+        self.one("causes")
+    }
+
     /// Sorted set: assets by the time of their next attempt.
     #[must_use]
     pub fn later(&self) -> String {
@@ -107,6 +125,30 @@ impl Keys {
     #[must_use]
     pub fn doubt(&self) -> String {
         self.one("doubt")
+    }
+
+    /// Sorted set: batches by a deadline that is to come.
+    #[must_use]
+    pub fn deadlines(&self) -> String {
+        self.one("deadlines")
+    }
+
+    /// Sorted set: schedules by when they are next due, µs since 1970.
+    #[must_use]
+    pub fn schedules(&self) -> String {
+        self.one("schedules")
+    }
+
+    /// Hash: one schedule, how far it is, and who fires it now.
+    #[must_use]
+    pub fn schedule(&self, name: &str) -> String {
+        self.two("schedule", name)
+    }
+
+    /// List: what became of a schedule's times, the newest first.
+    #[must_use]
+    pub fn schedule_runs(&self, name: &str) -> String {
+        self.two("schedule-runs", name)
     }
 
     /// Sorted set: batches by creation.
@@ -277,9 +319,81 @@ impl Keys {
         self.two("askers", key.as_str())
     }
 
+    /// Sorted set: batches whose derivatives are to be made, by when they are looked at next.
+    #[must_use]
+    pub fn derive(&self) -> String {
+        self.one("derive")
+    }
+
+    /// Sorted set: batches of which some derivatives cannot be made, by how many.
+    #[must_use]
+    pub fn underived(&self) -> String {
+        self.one("underived")
+    }
+
     /// Stream: what happened lately.
     #[must_use]
     pub fn events(&self) -> String {
         self.one("events")
+    }
+
+    /// Hash: what each endpoint of webhooks wants, as JSON.
+    #[must_use]
+    pub fn hooks(&self) -> String {
+        self.one("hooks")
+    }
+
+    /// Hash: how an endpoint is: since when it is known, what it answered last, whether it is disabled.
+    #[must_use]
+    pub fn hook(&self, endpoint: &str) -> String {
+        self.two("hook", endpoint)
+    }
+
+    /// Sorted set: what is to be told to endpoints, by time.
+    #[must_use]
+    pub fn news(&self) -> String {
+        self.one("news")
+    }
+
+    /// Sorted set: `batch|endpoint` for batches that name an endpoint, by the time they were submitted.
+    #[must_use]
+    pub fn news_named(&self) -> String {
+        self.one("news_named")
+    }
+
+    /// Sorted set: causes of failures that webhooks are told of, by when they were last seen.
+    #[must_use]
+    pub fn told_causes(&self) -> String {
+        self.one("told_causes")
+    }
+
+    /// Hash: a cause of failures: tenant, class, message, how many.
+    #[must_use]
+    pub fn cause(&self, name: &str) -> String {
+        self.two("cause", name)
+    }
+
+    /// Sorted set: what waits to be told to an endpoint, by age.
+    #[must_use]
+    pub fn notices(&self, endpoint: &str) -> String {
+        self.two("notices", endpoint)
+    }
+
+    /// Sorted set: the same by when it is tried again.
+    #[must_use]
+    pub fn notices_due(&self, endpoint: &str) -> String {
+        self.two("notices_due", endpoint)
+    }
+
+    /// Sorted set: what was told to an endpoint lately, or given up.
+    #[must_use]
+    pub fn notices_past(&self, endpoint: &str) -> String {
+        self.two("notices_past", endpoint)
+    }
+
+    /// Hash: one notice.
+    #[must_use]
+    pub fn notice(&self, endpoint: &str, id: &str) -> String {
+        format!("{}notice:{endpoint}:{id}", self.prefix)
     }
 }

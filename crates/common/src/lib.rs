@@ -5,6 +5,7 @@
 pub mod asset_key;
 pub mod batch;
 pub mod catalogue;
+pub mod derivative;
 pub mod keys;
 pub mod ledger;
 pub mod metrics;
@@ -15,6 +16,7 @@ pub mod retention;
 pub mod spec;
 pub mod stamp;
 pub mod store;
+pub mod webhook;
 
 pub use asset_key::AssetKey;
 pub use money::MicroUsd;

@@ -21,6 +21,10 @@ use crate::{
 const FRESH: Duration = Duration::from_secs(3_600);
 /// Batches and failures that are looked at in one call.
 const PAGE: usize = 200;
+/// A batch with more failures stays until they are mended: it is forgotten in one script.
+const MOST_FAILED: u64 = 5_000;
+/// Batches that are tried in one step, where some cannot be archived.
+const TRIED: usize = 20;
 /// Events of one object.
 const EVENTS: usize = 5_000;
 
@@ -49,6 +53,9 @@ pub enum RetentionError {
     /// The file to be stored could not be written.
     #[error("cannot write what is to be archived: {0}")]
     Write(#[from] std::io::Error),
+    /// Lines of a batch are missing.
+    #[error("batch {0} lacks lines that it was sealed with; it stays in Redis")]
+    Short(String),
     /// Another worker, or another command, archives.
     #[error("somebody else is archiving just now; it goes on by itself")]
     Other,
@@ -103,7 +110,10 @@ impl Retention {
     fn lets_go(&self, batch: &BatchState, newer: u64, now: u64) -> bool {
         let ended = batch.completed.filter(|_| batch.state == "complete" && batch.sealed.is_some());
         let Some(age) = ended.map(|at| now.saturating_sub(at)) else { return false };
-        let settled = batch.counts.parked == 0 && batch.reserved.0 == 0 && batch.open_assets() == 0;
+        let settled = batch.counts.failed <= MOST_FAILED
+            && batch.counts.parked == 0 
+            && batch.reserved.0 == 0
+            && batch.open_assets() == 0;
         let old = self.batches.is_some_and(|most| age > micros(most));
         let many = self.max_batches.is_some_and(|most| newer >= most) && age > micros(FRESH);
         settled && (old || many)
@@ -124,19 +134,29 @@ impl Retiring<'_> {
 
     async fn one(&self) -> Result<Gone, RetentionError> {
         let mut gone = Gone::default();
-        if let Some(batch) = self.find(1).await?.pop() {
-            let failed = record::batch(self, &batch).await?;
+        let mut short = None;
+        for batch in self.find(TRIED).await? {
+            let failed = match record::batch(self, &batch).await {
+                Err(error @ RetentionError::Short(_)) => {
+                    short = Some(error);
+                    continue;
+                }
+                failed => failed?,
+            };
             let retired = self.queue.retire_batch(self.owner, &batch, &failed).await?;
             heard(retired)?;
             if retired != Retired::Changed {
                 gone.batches.push(batch.id);
+                return Ok(gone);
             }
-            return Ok(gone);
         }
         let (_, _, now) = self.queue.retirable().await?;
         gone.failures = self.retire_failures(now).await?;
         gone.events = self.retire_events(now).await?;
-        Ok(gone)
+        match short {
+            Some(error) if gone.is_empty() => Err(error),
+            _ => Ok(gone),
+        }
     }
 
     /// What would go now; batches at most so many.
@@ -176,7 +196,7 @@ impl Retiring<'_> {
             let page = self.queue.oldest_batches(usize::try_from(seen).unwrap_or(usize::MAX), PAGE).await?;
             for batch in &page {
                 seen += 1;
-                if keep.lets_go(batch, all.saturating_sub(seen), now) {
+                if keep.lets_go(batch, all.saturating_sub(seen), now) && self.queue.may_retire(batch).await? {
                     found.push(batch.clone());
                     if found.len() >= most {
                         return Ok(found);

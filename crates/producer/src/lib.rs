@@ -5,6 +5,7 @@
 
 pub mod content;
 mod formula;
+pub use formula::defused;
 pub mod fresh;
 pub mod gallery;
 mod lookup;
@@ -14,6 +15,7 @@ pub mod plan;
 mod preview;
 mod rejected;
 pub mod results;
+pub mod schedule;
 mod seen;
 mod sending;
 pub mod submit;

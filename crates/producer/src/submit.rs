@@ -163,6 +163,7 @@ impl Request<'_> {
             each,
         )?;
         let id = self.run_id.clone().unwrap_or_else(|| batch_id(self.tenant, &found.content));
+        let derive = self.rules.derive_by(&found.columns).then(Vec::new);
         let head = BatchHead {
             id,
             tenant: self.tenant.to_owned(),
@@ -173,6 +174,8 @@ impl Request<'_> {
             cap: None,
             fallback: self.rules.fallback().map(str::to_owned),
             on_unknown: None,
+            deadline: None,
+            derive,
         };
         Ok(Checked {
             head,

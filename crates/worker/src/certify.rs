@@ -13,7 +13,7 @@ use pictor_common::{
     stamp::Stamp,
     store::image_name,
 };
-use tracing::{error, info};
+use tracing::{Instrument as _, error, info};
 
 use crate::{
     deliver::{Delivery, remove},
@@ -21,6 +21,7 @@ use crate::{
     provider::Beside,
     reaper::declare_unknown,
     spool::{DeadSpool, Image, Open},
+    trace,
 };
 
 /// Deaths of a worker with an image in hand after which the image is given up.
@@ -81,10 +82,25 @@ async fn take_over(
     let adopted: Vec<_> = arrived.iter().map(held).collect();
     engine.queue.extend(&adopted, LEASE).await?;
     // Each takes a look at the store: one after the other they would keep hundreds waiting for the last.
-    let certificates: Vec<_> = missing.iter().map(|intent| certify(engine, intent).boxed()).collect();
+    let certificates: Vec<_> =
+        missing.iter().map(|intent| certify(engine, intent).instrument(span(intent)).boxed()).collect();
     stream::iter(certificates).buffer_unordered(LOOKS).try_collect::<()>().await?;
-    let deliveries: Vec<_> = arrived.iter().map(|intent| deliver(engine, spool, intent).boxed()).collect();
+    let deliveries: Vec<_> = arrived
+        .iter()
+        .map(|intent| deliver(engine, spool, intent).instrument(span(intent)).boxed())
+        .collect();
     stream::iter(deliveries).buffer_unordered(UPLOADS).try_collect().await
+}
+
+/// What is said of an attempt that a dead worker left.
+fn span(intent: &Open) -> tracing::Span {
+    let span = trace::attempt(&intent.attempt);
+    let id = intent.image.as_ref().and_then(|image| image.request_id.as_deref());
+    span.in_scope(|| {
+        trace::begun(intent.attempt.attempt);
+        trace::answered(id, None);
+    });
+    span
 }
 
 fn held(intent: &Open) -> HeldAsset {

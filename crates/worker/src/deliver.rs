@@ -18,7 +18,7 @@ use pictor_common::{
     stamp::Stamp,
     store::{Body, NewObject, Put, StoreError, StoreErrorKind, image_name, rejected_name, sidecar_name},
 };
-use tracing::{error, info, warn};
+use tracing::{Instrument as _, error, info, warn};
 
 use crate::{
     backoff_delay::retry_delay,
@@ -26,6 +26,7 @@ use crate::{
     engine::{Engine, Settings, wall_ms},
     provider::remove_beside,
     spool::Image,
+    trace::stage,
     verdict::{FailureClass, Next, Patience, Tries, judge_undecodable},
     verify::{Checked, VerifyError, verify},
 };
@@ -44,10 +45,10 @@ pub(crate) struct Delivery {
 
 impl Engine {
     /// Verifies, stores and settles an image; returns when it is in the store and the books, or
-    /// kept as rejected.
-    pub(crate) async fn deliver(&self, delivery: &Delivery) {
+    /// kept as rejected. Whether the file is the asset's image.
+    pub(crate) async fn deliver(&self, delivery: &Delivery) -> bool {
         let checked = self.check(delivery).await;
-        self.finish(delivery, checked).await;
+        self.finish(delivery, checked).await
     }
 
     /// Decodes an image, waiting until its file can be read: giving it up would buy it again.
@@ -56,7 +57,8 @@ impl Engine {
         loop {
             let (file, spec) = (delivery.file.clone(), delivery.spec.clone());
             let decoding = self.decoders.acquire().await;
-            let verified = tokio::task::spawn_blocking(move || verify(&file, &spec)).await;
+            let verified =
+                tokio::task::spawn_blocking(move || verify(&file, &spec)).instrument(stage!("verify")).await;
             drop(decoding);
             match verified {
                 Ok(Ok(checked)) => return Ok(checked),
@@ -71,15 +73,18 @@ impl Engine {
         }
     }
 
-    /// Takes a checked image to the store and the books.
-    pub(crate) async fn finish(&self, delivery: &Delivery, checked: Result<Checked, String>) {
+    /// Takes a checked image to the store and the books. Whether the file is the asset's image.
+    pub(crate) async fn finish(&self, delivery: &Delivery, checked: Result<Checked, String>) -> bool {
         match checked {
             Ok(checked) => self.keep(delivery, &checked).await,
-            Err(reason) => self.reject(delivery, &reason).await,
+            Err(reason) => {
+                self.reject(delivery, &reason).await;
+                false
+            }
         }
     }
 
-    async fn keep(&self, delivery: &Delivery, verified: &Checked) {
+    async fn keep(&self, delivery: &Delivery, verified: &Checked) -> bool {
         let attempt = delivery.attempt.clone();
         let made = self.made(delivery, verified);
         if made.cost > delivery.ceiling {
@@ -102,6 +107,7 @@ impl Engine {
         self.put_sidecar(&stamp, &delivery.spec).await;
         let used = delivery.image.usage.as_ref().map(Usage::tokens);
         self.settle_until_done(&stamp, used).await;
+        stamp.made.digest == delivery.image.digest
     }
 
     /// An object stands under our name: ours after a lost reply, or a rival's image.
@@ -160,7 +166,7 @@ impl Engine {
 
     async fn set_aside(&self, delivery: &Delivery, class: FailureClass, message: String, outcome: Outcome) {
         let attempt = &delivery.attempt;
-        warn!(key = %attempt.key, token = attempt.token, message, "paid for, and no image; the bytes are kept");
+        warn!(key = %attempt.key, token = attempt.token, said = message, "paid for, and no image; the bytes are kept");
         let object = NewObject {
             name: rejected_name(&attempt.key, &attempt.token),
             body: Body::File(delivery.file.clone()),
@@ -204,9 +210,9 @@ impl Engine {
             let upload = self.uploads.acquire().await;
             let begun = Instant::now();
             let result = if once {
-                self.store.put_if_absent(object.clone()).await
+                self.store.put_if_absent(object.clone()).instrument(stage!("store")).await
             } else {
-                self.store.put(object.clone()).await.map(|()| Put::Created)
+                self.store.put(object.clone()).instrument(stage!("store")).await.map(|()| Put::Created)
             };
             drop(upload);
             match result {
@@ -247,12 +253,20 @@ impl Engine {
     pub(crate) async fn settle_until_done(&self, stamp: &Stamp, tokens: Option<u64>) {
         let mut tries = 0;
         loop {
-            match self.queue.settle_used(&stamp.attempt, &stamp.made, tokens).await {
+            match self
+                .queue
+                .settle_used(&stamp.attempt, &stamp.made, tokens)
+                .instrument(stage!("settle"))
+                .await
+            {
                 Ok(settled) => {
                     // What was settled long ago is in the archive. After a lost reply it may be our own word.
                     if settled != Settled::Again || tries > 0 {
                         self.metrics.made(&stamp.attempt, &stamp.made, settled != Settled::Duplicate);
                         self.books.note(&stamp.attempt, What::Image(Box::new(stamp.made.clone())));
+                    }
+                    if settled == Settled::Done {
+                        info!(cost = %stamp.made.cost, bytes = stamp.made.bytes, "made");
                     }
                     if settled == Settled::Duplicate {
                         warn!(key = %stamp.attempt.key, token = stamp.attempt.token, "paid twice: another attempt's image was settled first");
@@ -283,7 +297,7 @@ impl Engine {
     pub(crate) async fn fail_until_done(&self, attempt: &Attempt, unmade: &Unmade<'_>) {
         let mut tries = 0;
         let ended = loop {
-            match self.queue.fail(attempt, unmade).await {
+            match self.queue.fail(attempt, unmade).instrument(stage!("settle")).await {
                 Ok(ended) => break ended,
                 Err(error) if tries == 0 => {
                     warn!(%error, key = %attempt.key, "cannot record a failed attempt yet: waiting for Redis");

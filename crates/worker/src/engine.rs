@@ -23,6 +23,7 @@ use tracing::warn;
 use crate::{
     alerts::AlertSettings,
     books::Books,
+    derive::Deriver,
     ending::Ending,
     health::Health,
     held::Held,
@@ -30,6 +31,7 @@ use crate::{
     provider::Provider,
     refused::Refused,
     spool::{Journal, Room, Spool},
+    webhooks::Webhook,
 };
 
 /// How long a lease lasts unless it is renewed.
@@ -77,6 +79,10 @@ pub struct Settings {
     pub who: String,
     /// Who is told when a cap is nearly reached.
     pub alerts: AlertSettings,
+    /// Images that are derived from at once.
+    pub derive_threads: usize,
+    /// Who is told of batches and failures.
+    pub webhooks: Vec<Webhook>,
     /// How long ledger entries stay in Redis once they are archived.
     pub keep_ledger: Duration,
     /// How much of what has ended stays in Redis.
@@ -118,6 +124,8 @@ pub(crate) struct Engine {
     pub(crate) books: Books,
     /// Bounds how many images are decoded at once: each takes its pixels in memory.
     pub(crate) decoders: Semaphore,
+    /// Makes derivatives of what was just made.
+    pub(crate) deriver: Deriver,
     /// Bounds how many images are on their way to the store at once.
     pub(crate) uploads: Semaphore,
     /// Another profile that the namespace belongs to since it was wiped.

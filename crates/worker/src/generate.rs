@@ -10,7 +10,7 @@ use pictor_common::{
     queue::{Attempt, Begun, Billed, Failure, Fault, Grant, LanePause, Outcome, Unmade},
 };
 use tokio::time::Instant;
-use tracing::{Instrument as _, debug, error, info, info_span, warn};
+use tracing::{Instrument as _, debug, error, info, warn};
 
 use crate::{
     backoff_delay::retry_delay,
@@ -20,13 +20,14 @@ use crate::{
     provider::{Answer, AnswerHeaders, Ask, Received},
     source::Work,
     spool::{Image, Record},
+    trace::{self, stage},
     verdict::{FailureClass, Next, Tries, Verdict, judge},
 };
 
 /// The apalis handler.
 pub(crate) async fn generate(work: Work, engine: Data<Arc<Engine>>) -> Result<(), BoxDynError> {
     let engine = Arc::clone(&engine);
-    let span = info_span!("asset", key = %work.grant.key.short(), token = work.grant.token);
+    let span = trace::attempt(&unsent_attempt(&work.grant));
     let task = tokio::spawn(
         async move {
             let Work { grant, slot, place } = work;
@@ -41,23 +42,24 @@ pub(crate) async fn generate(work: Work, engine: Data<Arc<Engine>>) -> Result<()
     Ok(())
 }
 
-async fn perform(engine: &Engine, grant: &Grant, slot: Instant) {
+async fn perform(engine: &Arc<Engine>, grant: &Grant, slot: Instant) {
     let mut attempt = unsent_attempt(grant);
     let intent = Record::Intent {
         attempt: attempt.clone(),
         spec: Box::new(grant.spec.clone()),
         ceiling: grant.ceiling,
     };
-    if engine.journal.sync(intent).await.is_err() {
+    if engine.journal.sync(intent).instrument(stage!("intent")).await.is_err() {
         give_back(engine, grant).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
         return;
     }
-    let Some((number, epoch)) = begin(engine, grant, slot).await else {
+    let Some((number, epoch)) = begin(engine, grant, slot).instrument(stage!("begin")).await else {
         engine.journal.note(Record::Ended { token: attempt.token });
         return;
     };
     attempt.attempt = number;
+    trace::begun(number);
     send(engine, grant, attempt, epoch).await;
 }
 
@@ -143,7 +145,7 @@ async fn give_back(engine: &Engine, grant: &Grant) {
     }
 }
 
-async fn send(engine: &Engine, grant: &Grant, mut attempt: Attempt, epoch: u64) {
+async fn send(engine: &Arc<Engine>, grant: &Grant, mut attempt: Attempt, epoch: u64) {
     let Some(lane) = engine.lanes.get(&grant.lane) else {
         error!(lane = grant.lane, "claimed for a lane this worker does not have");
         give_back(engine, grant).await;
@@ -164,6 +166,7 @@ async fn send(engine: &Engine, grant: &Grant, mut attempt: Attempt, epoch: u64) 
         received_image(engine, grant, attempt, *received).await;
         engine.learn(&grant.lane, epoch, &headers).await;
     } else {
+        let latency = (!matches!(answer, Answer::Unsent(_))).then(|| begun.elapsed());
         let tries = Tries {
             attempt: attempt.attempt,
             unknowns: grant.unknowns,
@@ -173,8 +176,10 @@ async fn send(engine: &Engine, grant: &Grant, mut attempt: Attempt, epoch: u64) 
         let verdict = judge(&answer, &tries, &engine.patience());
         count(engine, &attempt, &answer, &verdict);
         let seen = seen(&answer);
+        trace::answered(seen.request_id.as_deref(), seen.status);
+        trace::billed(verdict.billed);
         attempt.request_id.clone_from(&seen.request_id);
-        no_image(engine, grant, attempt, &verdict, Seen { epoch, ..seen }).await;
+        no_image(engine, grant, attempt, &verdict, Seen { epoch, latency, ..seen }).await;
     }
 }
 
@@ -189,7 +194,7 @@ fn count(engine: &Engine, attempt: &Attempt, answer: &Answer, verdict: &Verdict)
     }
 }
 
-async fn received_image(engine: &Engine, grant: &Grant, mut attempt: Attempt, received: Received) {
+async fn received_image(engine: &Arc<Engine>, grant: &Grant, mut attempt: Attempt, received: Received) {
     engine.room.note(received.bytes);
     engine.held.received(&attempt.token);
     let image = Image {
@@ -202,6 +207,8 @@ async fn received_image(engine: &Engine, grant: &Grant, mut attempt: Attempt, re
     };
     engine.journal.note(Record::Received { token: attempt.token.clone(), image: image.clone() });
     attempt.request_id.clone_from(&image.request_id);
+    trace::answered(image.request_id.as_deref(), Some(200));
+    trace::billed(Billed::Yes);
     let token = attempt.token.clone();
     let delivery = Delivery {
         attempt,
@@ -211,7 +218,9 @@ async fn received_image(engine: &Engine, grant: &Grant, mut attempt: Attempt, re
         image,
         bad_answers: grant.bad_answers,
     };
-    engine.deliver(&delivery).await;
+    if engine.deliver(&delivery).await {
+        engine.derive_soon(&delivery).await;
+    }
     remove(&delivery.file);
     engine.journal.note(Record::Ended { token });
 }
@@ -223,6 +232,7 @@ struct Seen {
     request_id: Option<String>,
     refused_key: Option<String>,
     epoch: u64,
+    latency: Option<Duration>,
 }
 
 fn seen(answer: &Answer) -> Seen {
@@ -250,6 +260,8 @@ async fn no_image(engine: &Engine, grant: &Grant, attempt: Attempt, verdict: &Ve
         model: attempt.model.clone(),
         attempt: attempt.attempt,
         at_ms: wall_ms(),
+        latency_ms: seen.latency.and_then(|took| took.as_millis().try_into().ok()),
+        ..Failure::default()
     };
     let (outcome, mut lane_pause) = consequence(verdict, grant, attempt.attempt);
     if let Some(pause) = lane_pause.as_mut().filter(|_| verdict.class == Some(FailureClass::Auth)) {
@@ -264,7 +276,7 @@ async fn no_image(engine: &Engine, grant: &Grant, attempt: Attempt, verdict: &Ve
         Billed::No => MicroUsd::ZERO,
         Billed::Yes | Billed::Unknown => grant.ceiling,
     };
-    info!(class = failure.class, billed = ?verdict.billed, next = ?verdict.next, message = failure.message, "no image");
+    info!(class = failure.class, billed = ?verdict.billed, next = ?verdict.next, said = failure.message, "no image");
     let unmade = Unmade {
         billed: verdict.billed,
         cost,

@@ -7,6 +7,7 @@ mod books;
 mod certify;
 mod claimer;
 mod deliver;
+pub mod derive;
 mod duration_text;
 mod ending;
 mod endpoint;
@@ -28,10 +29,16 @@ pub mod scan;
 mod source;
 mod spool;
 mod store_watch;
+pub mod thumbnail;
+mod trace;
 pub mod verdict;
 pub mod verify;
+mod webhooks;
 
 pub use alerts::AlertSettings;
 pub use engine::{Lane, Parts, SEND_MARGIN, Settings};
 pub use run::{run, run_observed};
 pub use spool::{Leftovers, leftovers};
+pub use webhooks::{
+    Secret as WebhookSecret, Sent as WebhookSent, Verdict as WebhookVerdict, Webhook, declared, send_test,
+};

@@ -12,11 +12,12 @@ use pictor_common::{
     store::image_name,
 };
 use rand::Rng as _;
-use tracing::{info, warn};
+use tracing::{Instrument as _, info, warn};
 
 use crate::{
     engine::{Engine, LEASE, wall_ms},
     health::Loop,
+    trace,
 };
 
 const LIMIT: u32 = 100;
@@ -57,11 +58,14 @@ async fn round(engine: &Arc<Engine>) -> Result<(), QueueError> {
     for orphan in reaped.orphans.into_iter().filter(|_| is_told) {
         let engine = Arc::clone(engine);
         // Looking may take long; the next round must not wait for it.
-        tokio::spawn(async move {
+        let span = trace::attempt(&orphan.attempt);
+        span.in_scope(|| trace::begun(orphan.attempt.attempt));
+        let judging = async move {
             if let Err(error) = judge(&engine, &orphan).await {
                 warn!(%error, key = %orphan.attempt.key, "cannot judge an orphan yet");
             }
-        });
+        };
+        tokio::spawn(judging.instrument(span));
     }
     Ok(())
 }

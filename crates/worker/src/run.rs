@@ -24,6 +24,7 @@ use tracing::{debug, info, warn};
 use crate::{
     alerts, archivist, certify,
     claimer::Claimer,
+    derive,
     endpoint::Endpoint,
     engine::{Engine, Parts, UPLOADS},
     generate::generate,
@@ -35,11 +36,13 @@ use crate::{
     retention,
     source::{Source, Work},
     spool::{Journal, Record, Room, Spool, read_journal},
-    store_watch,
+    store_watch, webhooks,
 };
 
 /// How long a worker that has ended tries to say so.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// How long it waits until webhooks are told what is left to tell, and what is on its way has been answered.
+const LAST_NEWS: Duration = Duration::from_secs(20);
 /// How long it waits for the last alerts to be told.
 const LAST_ALERTS: Duration = Duration::from_secs(15);
 
@@ -78,6 +81,8 @@ async fn work(
     let renewals = leases::start(&engine).context("cannot start the lease thread")?;
     let (work, incoming) = mpsc::channel(engine.settings.concurrency.max(1));
     let mut background = begin(&engine, renewals, work);
+    let news_ended = CancellationToken::new();
+    let news = tokio::spawn(webhooks::run(Arc::clone(&engine), news_ended.clone()));
     let endpoint = listener.map(|listener| Endpoint::start(listener, &engine));
     let endpoint = endpoint.transpose().context("cannot answer probes")?;
     if endpoint.is_some() {
@@ -105,6 +110,7 @@ async fn work(
     let word =
         tokio::spawn(async move { stopping.queue.beat(&stopping.incarnation, &stopping.beat()).await });
     drain(&engine, working).await;
+    engine.deriver.leave().await;
     if tokio::time::timeout(FAREWELL, engine.books.all_told()).await.is_err() {
         debug!(
             "Redis is not told all that it has forgotten; what is missing is in the ledger as unknown, or in the store"
@@ -116,6 +122,8 @@ async fn work(
     }
     word.abort();
     archivist::last(&engine).await;
+    news_ended.cancel();
+    finish_news(news).await;
     if let Some(endpoint) = endpoint {
         endpoint.stop().await;
     }
@@ -130,6 +138,14 @@ async fn work(
         warn!("not all that was to be told of the budget was told; the events have it");
     }
     left
+}
+
+/// A webhook that does not answer keeps nobody: another worker tells it.
+async fn finish_news(mut news: JoinHandle<()>) {
+    if tokio::time::timeout(LAST_NEWS, &mut news).await.is_err() {
+        news.abort();
+        let _ended = news.await;
+    }
 }
 
 /// Starts what runs beside the handlers.
@@ -153,6 +169,7 @@ fn begin(engine: &Arc<Engine>, renewals: Renewals, work: mpsc::Sender<Work>) -> 
         tokio::spawn(watched(own(), Loop::Ledger, archivist::run(own()))),
         tokio::spawn(retention::run(own())),
         tokio::spawn(watched(own(), Loop::Runtime, tick(own()))),
+        tokio::spawn(derive::sweep(own())),
     ]
 }
 
@@ -172,6 +189,7 @@ fn assemble(parts: Parts, counted: Arc<Counted>) -> anyhow::Result<Engine> {
     let spool = Spool::create(&parts.settings.spool, &incarnation)?;
     let room = Room::new(spool.dir(), parts.settings.spool_keep_free);
     let journal = Journal::open(&spool.dir()).context("cannot open the journal in the spool")?;
+    let derive_threads = parts.settings.derive_threads;
     let lanes: HashMap<_, _> = parts.lanes.into_iter().map(|lane| (lane.name.clone(), lane)).collect();
     Ok(Engine {
         archive: Archive::new(Arc::clone(&parts.store), parts.queue.keys().namespace()),
@@ -190,6 +208,7 @@ fn assemble(parts: Parts, counted: Arc<Counted>) -> anyhow::Result<Engine> {
         learnt: crate::learning::Learnt::default(),
         books: crate::books::Books::default(),
         decoders: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
+        deriver: derive::Deriver::new(derive_threads),
         uploads: Semaphore::new(UPLOADS),
         other_profile: Mutex::default(),
         refused: crate::refused::Refused::default(),

@@ -26,10 +26,10 @@ const LISTED: usize = 20;
 
 /// What a person said of an asset.
 #[derive(Debug)]
-pub(super) struct Wanted<'a> {
-    pub(super) text: &'a str,
-    pub(super) batch: Option<&'a str>,
-    pub(super) take: Option<usize>,
+pub(in crate::commands) struct Wanted<'a> {
+    pub(in crate::commands) text: &'a str,
+    pub(in crate::commands) batch: Option<&'a str>,
+    pub(in crate::commands) take: Option<usize>,
 }
 
 /// Assets that fit, each with the place where it was found.
@@ -37,7 +37,11 @@ type Candidates = BTreeMap<AssetKey, [String; 4]>;
 
 impl Wanted<'_> {
     /// The one asset that is meant.
-    pub(super) async fn find(&self, context: &Context, queue: &Queue) -> anyhow::Result<AssetKey> {
+    pub(in crate::commands) async fn find(
+        &self,
+        context: &Context,
+        queue: &Queue,
+    ) -> anyhow::Result<AssetKey> {
         let digits = self.text.to_ascii_lowercase();
         if let Ok(key) = digits.parse() {
             return Ok(key);

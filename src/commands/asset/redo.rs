@@ -35,7 +35,10 @@ pub(crate) struct RedoArgs {
     /// Which of several images of the line: 0, 1, 2, …
     #[arg(long, value_name = "NUMBER")]
     take: Option<usize>,
-    /// Go back to the take before, which costs nothing; redo then comes forward again
+    /// What the line has and is not liked, by at least 8 digits of its key: then the same command again buys nothing more
+    #[arg(long, value_name = "KEY")]
+    from: Option<String>,
+    /// Go back to the last take before that is made, which costs nothing; redo then comes forward again
     #[arg(long)]
     back: bool,
     /// Why, for others to read
@@ -70,6 +73,8 @@ struct Told<'a> {
 pub(super) async fn run(args: &RedoArgs, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
     let most = args.max_cost.as_deref().map(str::parse::<MicroUsd>).transpose();
     let most = most.map_err(|error| refused(format!("--max-cost {error}")))?;
+    // What is looked up in Redis and the store holds for this epoch only.
+    let queue = &queue.within(&queue.epoch().await?);
     let chosen = Chosen::find(args, context, queue).await?;
     if let Some(now) = chosen.moved_on() {
         context.output.result(&serde_json::json!({ "did": "nothing", "stands": now }), || {
@@ -77,7 +82,7 @@ pub(super) async fn run(args: &RedoArgs, context: &Context, queue: &Queue) -> an
         })?;
         return Ok(Exit::Done);
     }
-    let next = take::next(&chosen, args.back, context, queue).await?;
+    let mut next = take::next(&chosen, args.back, context, queue).await?;
     if let Some(most) = most.filter(|most| next.ceiling > *most) {
         return Err(refused(format!(
             "it may cost {}, which is more than {most}: nothing was queued",
@@ -100,9 +105,12 @@ pub(super) async fn run(args: &RedoArgs, context: &Context, queue: &Queue) -> an
         context.output.result(&told, || next.words(&chosen))?;
         return Ok(Exit::Done);
     }
-    if !is_wanted(args, context, &next.words(&chosen), next.made)? {
+    if !is_wanted(args, context, &chosen, &next)? {
         return Err(refused("nothing was queued"));
     }
+    // Somebody may have had it made while this waited for an answer.
+    next.look_again(context).await?;
+    told.made = next.made;
     told.did = carry_out(args, context, queue, &chosen, &next).await?;
     context
         .output
@@ -142,17 +150,30 @@ async fn carry_out(
         Redone::Unmade => {
             return Err(refused(format!("{} is not made: there is nothing to redo", chosen.told())));
         }
+        Redone::Ended => return Err(refused("that take has failed for others since: try again, for the next")),
+        Redone::Late => return Err(refused(format!("batch {} is past its deadline", chosen.batch))),
+        Redone::Older => {
+            return Err(refused(
+                "a worker of an older version is at work in the namespace: upgrade it first (pictor workers list)",
+            ));
+        }
         Redone::Busy => return Err(refused("a request for it is out: wait until it has ended")),
         Redone::Most => return Err(too_many(chosen, most)),
         Redone::Taken => {
-            return Err(refused("the batch asks for that take in another row: try again when it is made"));
+            return Err(refused(
+                "another row of the batch has that take, or what stands here: try again when it is made",
+            ));
         }
         Redone::Cancelled => return Err(refused(format!("batch {} was cancelled", chosen.batch))),
         Redone::Missing => return Err(refused(format!("batch {} is gone", chosen.batch))),
     };
     let of = format!("{} of batch {}: {}", chosen.line.id, chosen.batch, next.asset.key);
     let what = if args.back { "took back" } else { "redid" };
-    queue.note(&Note { who: &who(), what, of: &of, count: 1, why: &args.reason }).await?;
+    let noted = queue.note(&Note { who: &who(), what, of: &of, count: 1, why: &args.reason }).await;
+    if let Err(error) = noted {
+        // It is done: an error would have it done again.
+        context.output.note(&format!("done, but not noted for pictor audit: {error}"));
+    }
     Ok(did)
 }
 
@@ -170,7 +191,10 @@ async fn affordable(chosen: &Chosen, next: &Next, output: &Output, queue: &Queue
         Counter { cap: totals.cap, spent: totals.spent, reserved: totals.reserved, ..Counter::default() };
     let batch = known_batch(queue, chosen.batch.as_str()).await?;
     let tenant = queue.tenant_money(&batch.tenant).await?.total;
-    for (name, counter) in [("the total budget", all), ("its tenant's budget", tenant)] {
+    let own =
+        Counter { cap: batch.cap, spent: batch.spent, reserved: batch.reserved, ..Counter::default() };
+    let counters = [("the total budget", all), ("its tenant's budget", tenant), ("its batch's budget", own)];
+    for (name, counter) in counters {
         if counter.left().is_some_and(|left| next.ceiling > left) {
             return Err(refused(format!(
                 "it may cost {}, and {name} has less left: nothing was queued",
@@ -184,12 +208,23 @@ async fn affordable(chosen: &Chosen, next: &Next, output: &Output, queue: &Queue
     Ok(())
 }
 
-fn is_wanted(args: &RedoArgs, context: &Context, words: &str, free: bool) -> anyhow::Result<bool> {
+fn is_wanted(args: &RedoArgs, context: &Context, chosen: &Chosen, next: &Next) -> anyhow::Result<bool> {
     let output = &context.output;
-    if args.yes || free {
+    if next.made {
         return Ok(true);
     }
-    if !output.terminal || !io::stdin().is_terminal() {
+    let attended = output.terminal && io::stdin().is_terminal();
+    if args.yes && !attended && !chosen.is_named() {
+        return Err(refused(format!(
+            "say what is not liked, so that this command, sent again, buys nothing more: --from {}",
+            chosen.current.short()
+        )));
+    }
+    if args.yes {
+        return Ok(true);
+    }
+    let words = next.words(chosen);
+    if !attended {
         return Err(refused(format!("{words}: say --yes if that is wanted; nothing was queued")));
     }
     output.note(&format!("{words}. Do it? [y/N]"));

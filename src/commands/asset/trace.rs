@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use pictor_common::{
     AssetKey, Spec,
+    derivative::folder,
     queue::{
-        Asked, AssetDetail, AssetState, Attempts, Hints, LedgerEntry, Overview, Queue, Which, WorkerState,
-        why,
+        Asked, AssetDetail, AssetState, Attempts, Billed, Hints, LedgerEntry, Overview, Queue, Tried, Which,
+        WorkerState, why,
     },
     store::sidecar_name,
 };
@@ -19,12 +20,14 @@ use crate::{
     commands::{Context, when},
     exit::refused,
     parts,
-    table::table,
+    table::{plain, table},
     waits,
 };
 
 /// Batches whose reasons to wait are told.
 const BATCHES: usize = 5;
+/// Derivatives that are listed.
+const DERIVATIVES: usize = 100;
 
 /// Why an asset is not made yet.
 #[derive(Debug, Serialize)]
@@ -38,7 +41,8 @@ pub(super) async fn show(key: &AssetKey, context: &Context, queue: &Queue) -> an
     let Some(mut detail) = queue.asset_detail(key).await? else {
         return Err(refused(format!("asset {key} is unknown")));
     };
-    let place = place(key, &mut detail, context).await;
+    let (place, derivatives) = place(key, &mut detail, context).await.unzip();
+    let derivatives = derivatives.unwrap_or_default();
     let mut asked = queue.asked(key, &detail.batches).await?;
     let attempts = queue.attempts(key, &hints(&detail, &asked)).await?;
     further(key, &attempts, &mut asked, queue).await?;
@@ -47,7 +51,7 @@ pub(super) async fn show(key: &AssetKey, context: &Context, queue: &Queue) -> an
     let waits = waits_of(&detail, &overview);
     let since = since(&detail, &asked, context);
     let value = json!({
-        "key": key, "place": place, "since": since, "asset": detail.state, "detail": {
+        "key": key, "place": place, "derivatives": derivatives, "since": since, "asset": detail.state, "detail": {
             "ceiling": detail.ceiling, "payer": detail.payer, "token": detail.token, "slot": detail.slot,
             "deadline": detail.deadline, "lease_until": detail.lease_until, "retry_at": detail.retry_at,
         },
@@ -60,10 +64,13 @@ pub(super) async fn show(key: &AssetKey, context: &Context, queue: &Queue) -> an
             facts[1].1 += &format!(", for {long}");
         }
         facts.push(("place", place.clone().unwrap_or_default()));
+        let names = derivatives.iter().enumerate();
+        facts.extend(names.map(|(at, name)| (if at == 0 { "derived" } else { "" }, name.clone())));
         let mut text = lines(&facts);
         for (at, wait) in waits.iter().enumerate() {
             text += &format!("{:<9} {}\n", if at == 0 { "waits" } else { "" }, wait.text);
         }
+        text += &tries_told(&detail.state);
         text + "\n" + &attempts_told(&attempts, &detail.state) + "\n" + &asked_told(&asked)
     })
 }
@@ -87,15 +94,15 @@ async fn further(
     Ok(())
 }
 
-/// Where the image is. A spec that the queue no longer has is taken from the JSON beside the image.
-async fn place(key: &AssetKey, detail: &mut AssetDetail, context: &Context) -> Option<String> {
+/// Where the image and its derivatives are. A spec that the queue no longer has is taken from the JSON beside the image.
+async fn place(key: &AssetKey, detail: &mut AssetDetail, context: &Context) -> Option<(String, Vec<String>)> {
     let object = detail.state.made.as_ref()?.object.clone();
     let url = parts::store_url(&context.settings, None);
     let store = match parts::open_store(&context.settings, url).await {
         Ok(store) => store,
         Err(error) => {
             tracing::debug!(%error, "the store cannot be opened");
-            return Some(object);
+            return Some((object, Vec::new()));
         }
     };
     if detail.state.spec.is_none()
@@ -104,7 +111,8 @@ async fn place(key: &AssetKey, detail: &mut AssetDetail, context: &Context) -> O
     {
         detail.state.spec = spec;
     }
-    Some(store.location(&object))
+    let derivatives = store.list(&folder(key), None, DERIVATIVES).await.unwrap_or_default();
+    Some((store.location(&object), derivatives.iter().map(|name| store.location(name)).collect()))
 }
 
 /// What is read of the JSON beside an image.
@@ -179,7 +187,7 @@ fn waits_of(detail: &AssetDetail, overview: &Overview) -> Vec<Waits> {
         "failed" => told("failed", "it failed for good: pictor failed retry tries it again".to_owned()),
         "parked" => told(
             "parked",
-            "it may have been paid without an image: pictor failed retry tries, and may pay, again; pictor failed discard gives it up"
+            "it may have been paid without an image: pictor failed retry --parked tries, and may pay, again; pictor failed discard --parked gives it up"
                 .to_owned(),
         ),
         _ => Vec::new(),
@@ -191,7 +199,13 @@ fn of_batches(overview: &Overview) -> Vec<Waits> {
     let mut all = Vec::new();
     for view in &overview.batches {
         if view.state.state == "cancelled" {
-            let text = format!("batch {} was cancelled", view.state.id);
+            let id = &view.state.id;
+            let text = match view.state.expired {
+                Some(_) => {
+                    format!("batch {id} is past its deadline: submitted again with a later one, it goes on")
+                }
+                None => format!("batch {id} was cancelled"),
+            };
             all.push(Waits { kind: "cancelled", text });
         }
         for told in waits::told(why(view, overview), overview) {
@@ -214,6 +228,44 @@ fn owner(detail: &AssetDetail, overview: &Overview) -> String {
         Some(WorkerState { beat, .. }) => format!("worker {incarnation} ({} {})", beat.host, beat.pid),
         None => format!("worker {incarnation}, not heard of lately,"),
     }
+}
+
+/// Attempts that made no image, as far as they are kept: paid ones are in the ledger, too.
+fn tries_told(state: &AssetState) -> String {
+    let Some(failure) = &state.failure else { return String::new() };
+    let last = Tried {
+        attempt: failure.attempt,
+        class: failure.class.clone(),
+        status: failure.status,
+        request_id: failure.request_id.clone(),
+        model: failure.model.clone(),
+        lane: failure.lane.clone(),
+        billed: failure.billed,
+        cost: failure.cost,
+        latency_ms: failure.latency_ms,
+        at_ms: failure.at_ms,
+    };
+    let rows: Vec<Vec<String>> = failure.before.iter().chain([&last]).map(try_told).collect();
+    let titles = ["attempt", "failed as", "status", "took", "billed", "when", "request"];
+    format!("\n{}", table(&titles, &[0, 2, 3], &rows))
+}
+
+fn try_told(tried: &Tried) -> Vec<String> {
+    let billed = match tried.billed {
+        Some(Billed::Yes) => tried.cost.to_string(),
+        Some(Billed::Unknown) => format!("perhaps {}", tried.cost),
+        Some(Billed::No) => "no".to_owned(),
+        None => String::new(),
+    };
+    vec![
+        tried.attempt.to_string(),
+        tried.class.clone(),
+        tried.status.map(|status| status.to_string()).unwrap_or_default(),
+        tried.latency_ms.map(|took| format!("{:.1} s", took as f64 / 1e3)).unwrap_or_default(),
+        billed,
+        when(tried.at_ms * 1_000),
+        plain(tried.request_id.as_deref().unwrap_or_default()),
+    ]
 }
 
 fn attempts_told(attempts: &Attempts, state: &AssetState) -> String {

@@ -2,13 +2,14 @@
 
 use pictor_common::{
     batch::{Band, BatchId},
-    queue::{BatchState, Moved, Queue},
+    queue::{BatchState, Moved, Note, Queue},
 };
 use serde::Serialize;
 
 use super::state_of;
 use crate::{
     commands::{Context, batch_id},
+    config::who,
     exit::{Exit, refused},
 };
 
@@ -67,6 +68,11 @@ pub(super) async fn change(
             })
         })
         .collect();
+    let who = who();
+    for one in changed.iter().filter(|one| one.changed) {
+        let of = format!("batch {}", one.batch);
+        queue.note(&Note { who: &who, what: one.did, of: &of, count: 1, why: change.reason() }).await?;
+    }
     context.output.result(&changed, || changed.iter().map(told).collect())?;
     Ok(Exit::Done)
 }
@@ -95,6 +101,13 @@ impl Change {
             Self::Pause(_) => "paused",
             Self::Resume => "resumed",
             Self::Band(..) => "moved",
+        }
+    }
+
+    const fn reason(&self) -> &str {
+        match self {
+            Self::Cancel(reason) | Self::Pause(reason) | Self::Band(_, reason) => reason.as_str(),
+            Self::Resume => "",
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use pictor_common::{Spec, batch::Made, store::Store};
+use pictor_common::{Spec, batch::Made, derivative::Derivative, store::Store};
 use pictor_producer::results::{Image, Layout, Name, Nameless};
 
 use super::{
@@ -19,7 +19,9 @@ use super::{
 pub(super) struct Laying {
     layout: Layout,
     batch: String,
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
+    /// What is laid out in the place of the images.
+    pub(super) derivative: Option<Derivative>,
     pub(super) target: Target,
     pub(super) links: Links,
     overwrite: bool,
@@ -39,7 +41,23 @@ impl Laying {
         beside_table: bool,
     ) -> Self {
         let batch = batch.to_owned();
-        Self { layout, batch, store, target, links, overwrite, beside_table, tally: Tally::default() }
+        let derivative = None;
+        Self {
+            layout,
+            batch,
+            store,
+            derivative,
+            target,
+            links,
+            overwrite,
+            beside_table,
+            tally: Tally::default(),
+        }
+    }
+
+    /// The same of derivatives.
+    pub(super) fn of(self, derivative: Option<Derivative>) -> Self {
+        Self { derivative, ..self }
     }
 
     /// The name of an image, made or not.
@@ -55,7 +73,10 @@ impl Laying {
             key: &item.key,
             model: &item.state.model,
             size: &size,
-            ext: extension(made, spec),
+            ext: match &self.derivative {
+                Some(derivative) => derivative.encoding.extension(),
+                None => extension(made, spec),
+            },
             batch: &self.batch,
         })
     }

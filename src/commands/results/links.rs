@@ -18,7 +18,7 @@ const LONGEST: Duration = Duration::from_hours(7 * 24);
 
 /// How an image is linked.
 #[derive(Debug)]
-pub(super) struct Links {
+pub(crate) struct Links {
     form: Form,
     in_bucket: bool,
     /// Some URL was signed with credentials that may end before it.
@@ -34,20 +34,20 @@ enum Form {
 
 /// A place as a table says it.
 #[derive(Debug)]
-pub(super) struct Link {
-    pub(super) place: String,
-    pub(super) expires: Option<String>,
+pub(crate) struct Link {
+    pub(crate) place: String,
+    pub(crate) expires: Option<String>,
 }
 
 impl Links {
     /// Plain places in a store, or URLs below the base that the settings name.
-    pub(super) fn usual(base: Option<&PublicBase>, url: &str) -> Self {
+    pub(crate) fn usual(base: Option<&PublicBase>, url: &str) -> Self {
         let form = base.map_or(Form::Location, |base| Form::Public(base.clone()));
         Self { form, in_bucket: url.starts_with("s3://"), temporary: AtomicBool::new(false) }
     }
 
     /// What the flags ask for, if what is at `url` can do it.
-    pub(super) async fn asked(
+    pub(crate) async fn asked(
         base: Option<&str>,
         expires: Option<&str>,
         usual: Option<&PublicBase>,
@@ -70,7 +70,7 @@ impl Links {
         Ok(links)
     }
 
-    pub(super) const fn place(&self) -> Place {
+    pub(crate) const fn place(&self) -> Place {
         match (&self.form, self.in_bucket) {
             (Form::Signed { .. }, _) => Place::SignedUrl,
             (Form::Public(_), _) | (Form::Location, true) => Place::Url,
@@ -79,7 +79,7 @@ impl Links {
     }
 
     /// The link to an object of `store`.
-    pub(super) async fn link(
+    pub(crate) async fn link(
         &self,
         store: Option<&dyn Store>,
         name: &str,
@@ -110,7 +110,7 @@ impl Links {
     }
 
     /// What a person should know of the links.
-    pub(super) fn warning(&self) -> Option<&'static str> {
+    pub(crate) fn warning(&self) -> Option<&'static str> {
         self.temporary.load(Ordering::Relaxed).then_some(
             "the URLs were signed with temporary credentials and end with these, perhaps before url_expires; \
              sign with the keys of a user for the full time",

@@ -22,7 +22,7 @@ pub(crate) struct Item {
     pub(crate) key: AssetKey,
     /// The model that was asked first and could not make it.
     pub(crate) instead_of: Option<String>,
-    /// Whether what was asked first is made, and another take of it was wanted.
+    /// Whether another take was wanted of what was made first.
     pub(crate) redone: bool,
     pub(crate) state: AssetState,
 }
@@ -87,15 +87,16 @@ impl<'a> Pages<'a> {
         let of = keys.iter().zip(&others).filter(|(_, other)| other.is_some());
         let replaced: Vec<AssetKey> = of.map(|(key, _)| key.clone()).collect();
         let mut states = self.queue.assets(&replaced).await?.into_iter();
+        let mut takes = self.queue.takes_of(self.batch, &replaced).await?.into_iter();
         let mut models = Vec::with_capacity(keys.len());
         for (key, other) in keys.iter_mut().zip(others) {
             let Some(other) = other else {
                 models.push((None, false));
                 continue;
             };
+            let redone = takes.next().is_some_and(|takes| takes.contains(&other));
             *key = other;
             let state = states.next().flatten().unwrap_or_default();
-            let redone = !matches!(state.phase.as_str(), "" | "failed" | "substituted");
             let model = if state.model.is_empty() { "its own model".to_owned() } else { state.model };
             models.push(((!redone).then_some(model), redone));
         }

@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use pictor_common::{batch::Made, queue::AssetState, store::Store};
+use pictor_common::{
+    batch::Made,
+    derivative::Derivative,
+    queue::AssetState,
+    store::{Store, StoreError},
+};
 use pictor_producer::results::ResultRow;
 
 use super::{laying::Laying, links::Links, pages::Item};
@@ -11,7 +16,7 @@ use super::{laying::Laying, links::Links, pages::Item};
 #[derive(Debug)]
 pub(super) enum Way {
     /// Where the store has it.
-    Stored { store: Arc<dyn Store>, links: Links },
+    Stored { store: Arc<dyn Store>, links: Links, derivative: Option<Derivative> },
     /// Under a name of its own, where it is put first.
     Laid(Laying),
 }
@@ -21,6 +26,23 @@ impl Way {
         match self {
             Self::Stored { links, .. } | Self::Laid(Laying { links, .. }) => links,
         }
+    }
+
+    /// An image, or what was derived from it where that is asked for; else why there is none.
+    async fn told_of(&self, item: &Item, made: &Made) -> Result<Result<Made, String>, StoreError> {
+        let (Self::Stored { store, derivative, .. } | Self::Laid(Laying { store, derivative, .. })) = self;
+        let Some(derivative) = derivative else { return Ok(Ok(made.clone())) };
+        let object = derivative.name(&item.key);
+        Ok(match store.head(&object).await? {
+            Some(found) => Ok(Made {
+                object,
+                digest: String::new(),
+                content_type: derivative.encoding.content_type().to_owned(),
+                bytes: found.length,
+                ..made.clone()
+            }),
+            None => Err(format!("not derived: {derivative} (pictor derive makes it)")),
+        })
     }
 
     /// The row of an image, once it is where the row says.
@@ -33,11 +55,21 @@ impl Way {
             }
             return Ok(row);
         };
+        let made = match self.told_of(&item, made).await? {
+            Ok(made) => made,
+            Err(why) => {
+                if let Self::Laid(laying) = self {
+                    laying.tally.without();
+                }
+                row.error = Some(why);
+                return Ok(row);
+            }
+        };
         let told = match self {
-            Self::Stored { store, links } => {
+            Self::Stored { store, links, .. } => {
                 Ok(links.link(Some(&**store), &made.object, || store.location(&made.object)).await?)
             }
-            Self::Laid(laying) => laying.place(&item, made).await?,
+            Self::Laid(laying) => laying.place(&item, &made).await?,
         };
         match told {
             Ok(link) => {
@@ -67,7 +99,13 @@ fn row(item: &Item, made: Option<&Made>) -> ResultRow {
 
 /// In what an image differs from what was asked.
 fn note(item: &Item, made: Option<&Made>) -> Option<String> {
-    let other = item.instead_of.as_ref().map(|model| format!("substituted: {model} could not make it"));
+    let other = item.instead_of.as_ref().map(|model| {
+        // A person has mended it.
+        if *model == item.state.model {
+            return "replaced: asked for otherwise than the file has it".to_owned();
+        }
+        format!("substituted: {model} could not make it")
+    });
     let redone = item.redone.then(|| "redone: another take of what was submitted".to_owned());
     let mismatch = made.and_then(|made| made.mismatch.clone());
     let parts: Vec<String> = other.into_iter().chain(redone).chain(mismatch).collect();

@@ -11,6 +11,7 @@ use std::{
 use anyhow::Context as _;
 use pictor_common::{
     batch::BatchId,
+    derivative::Derivative,
     queue::{BatchState, Queue},
     store::Store,
 };
@@ -59,7 +60,7 @@ impl<'a> Telling<'a> {
         url: &str,
     ) -> anyhow::Result<Self> {
         let links = Links::usual(settings.store.public_base_url.as_ref(), url);
-        Self::of_store(queue, batch, store, links).await
+        Self::of_store(queue, batch, store, links, None).await
     }
 
     pub(super) async fn of_store(
@@ -67,10 +68,11 @@ impl<'a> Telling<'a> {
         batch: &'a BatchState,
         store: &Arc<dyn Store>,
         links: Links,
+        derivative: Option<Derivative>,
     ) -> anyhow::Result<Self> {
         let id: BatchId = batch.id.parse()?;
         let survey = survey(queue, batch, &id).await?;
-        let way = Arc::new(Way::Stored { store: Arc::clone(store), links });
+        let way = Arc::new(Way::Stored { store: Arc::clone(store), links, derivative });
         Ok(Self { queue, batch, id, way, survey, output: None, stop: CancellationToken::new() })
     }
 

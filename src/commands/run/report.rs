@@ -98,7 +98,7 @@ impl Report<'_> {
         }
         text += &format!("results  {}\n", table.display());
         if failed > 0 {
-            text += &format!("failures pictor failed list{}\n", at(self.context));
+            text += &format!("failures pictor failed{}\n", at(self.context));
         }
         text.extend(self.rejected.iter().map(|rejected| format!("rejected {}\n", rejected.told())));
         text.extend(stuck.iter().map(|why| format!("stopped  {why}\n")));

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use pictor_common::queue::{Drain, Note, Queue, Told, WorkerState, Workers};
+use pictor_common::queue::{Drain, Drained, Note, Queue, WorkerState, Workers};
 use serde::Serialize;
 
 use super::list::{place, short, state};
@@ -70,9 +70,9 @@ impl Order<'_> {
                 worker: worker.incarnation.clone(),
                 place: place(worker),
                 became: match became {
-                    Told::Told => "is told to end",
-                    Told::AsBefore => "was told before",
-                    Told::Gone => "has left",
+                    Drained::Told => "is told to end",
+                    Drained::AsBefore => "was told before",
+                    Drained::Gone => "has left",
                 },
             })
             .collect();
@@ -143,7 +143,7 @@ pub(super) async fn undrain(wanted: &[String], context: &Context, queue: &Queue)
             became: match now.workers.iter().find(|left| left.incarnation == worker.incarnation) {
                 None => "has ended already",
                 Some(alive) if alive.beat.draining => "is ending, and cannot go on",
-                Some(_) if became == Told::AsBefore => "was not told to end",
+                Some(_) if became == Drained::AsBefore => "was not told to end",
                 Some(_) => "goes on",
             },
         })
@@ -161,11 +161,11 @@ pub(super) async fn undrain(wanted: &[String], context: &Context, queue: &Queue)
 async fn note(
     what: &str,
     chosen: &[&WorkerState],
-    became: &[Told],
+    became: &[Drained],
     why: &str,
     queue: &Queue,
 ) -> anyhow::Result<()> {
-    let told = chosen.iter().zip(became).filter(|(_, became)| **became == Told::Told);
+    let told = chosen.iter().zip(became).filter(|(_, became)| **became == Drained::Told);
     let places: Vec<String> = told.map(|(worker, _)| place(worker)).collect();
     if places.is_empty() {
         return Ok(());

@@ -114,6 +114,9 @@ async fn what_is_asked_for_is_told_by_a_worker() {
             ("PICTOR_BUDGET__PER_DAY", "50"),
             ("PICTOR_ACCOUNTS__NOWHERE__BASE_URL", &nowhere),
             ("PICTOR_ACCOUNTS__NOWHERE__API_KEY_ENV", "SIM_API_KEY"),
+            ("PICTOR_WEBHOOKS__HERE__URL", "http://127.0.0.1:1/"),
+            ("PICTOR_WEBHOOKS__HERE__SECRET_ENV", "HOOK_SECRET"),
+            ("HOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
         ],
     );
     let deadline = Instant::now() + Duration::from_secs(60);

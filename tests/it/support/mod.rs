@@ -8,5 +8,6 @@ pub(crate) mod names;
 pub(crate) mod ports;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod receiver;
 pub(crate) mod redis_server;
 pub(crate) mod seaweed;

@@ -84,6 +84,10 @@ families! {
     ALERTS = counter("pictor_budget_alerts_total", &["scope", "percent"], "Alerts of the budget that this worker announced.");
     /// Trouble with the store.
     STORE_ERRORS = counter("pictor_store_errors_total", &["kind"], "Writes of images that the store did not take; each is tried again.");
+    /// What was derived.
+    DERIVATIVES = counter("pictor_derivatives_total", &["result"], "Derivatives: made; failed, since the image cannot be decoded; or left for later.");
+    /// What became of notices.
+    WEBHOOKS = counter("pictor_webhook_notices_total", &["endpoint", "outcome"], "Notices to webhooks: delivered; refused, to be tried again; given_up; dropped since too many waited.");
     /// How long the API takes.
     GENERATION = histogram("pictor_generation_seconds", &["lane", "model"], "Time from sending a request to having its image on disk.");
     /// How long the store takes.
@@ -118,6 +122,8 @@ families! {
     READY = gauge("pictor_queue_ready_assets", &["route"], "Assets that can be claimed now, on the routes this worker serves.");
     /// What is elsewhere.
     QUEUE = gauge("pictor_queue_assets", &["phase"], "Assets of the namespace: leased, retrying, in doubt, failed.");
+    /// Whose derivatives are missing.
+    DERIVATIVE_BATCHES = gauge("pictor_derivative_batches", &["state"], "Batches whose derivatives are waiting to be made, or of which some could not be made (failed).");
     /// What all have sent.
     LANE_IN_FLIGHT = gauge("pictor_lane_in_flight_requests", &["lane"], "Permits in use on the lane, of all workers.");
     /// What the API allows.
@@ -132,6 +138,10 @@ families! {
     RESERVED = gauge("pictor_budget_reserved_micro_usd", &["scope", "name"], "Set aside for what is on its way, in millionths of a US dollar.");
     /// Caps.
     CAP = gauge("pictor_budget_cap_micro_usd", &["scope", "name"], "The most that may be spent, in millionths of a US dollar; absent without a cap.");
+    /// What webhooks wait for.
+    WEBHOOK_WAITING = gauge("pictor_webhook_waiting_notices", &["endpoint"], "Notices that wait to be told to a webhook.");
+    /// Who wants nothing any more.
+    WEBHOOK_DISABLED = gauge("pictor_webhook_disabled", &["endpoint"], "1 when a webhook answered that it is gone for good, until somebody lets it be told again.");
     /// What is left out.
     CUT = gauge("pictor_snapshot_cut", &["of"], "1 when there are more lanes, flows, tenants or batches than one look counts.");
 }

@@ -17,6 +17,10 @@ const IMAGE: &str = "image";
 /// A model that the catalogue does not have.
 const OTHER: &str = "other";
 
+const DERIVED: &str = "made";
+const UNDERIVABLE: &str = "failed";
+const UNDERIVED: &str = "left";
+
 /// The counters of one worker.
 #[derive(Debug)]
 pub struct Work {
@@ -33,6 +37,8 @@ pub struct Work {
     charged: Counter,
     alerts: Counter,
     store_errors: Counter,
+    derivatives: Counter,
+    webhooks: Counter,
     generation: Histogram,
     store_put: Histogram,
 }
@@ -58,6 +64,8 @@ impl Work {
             charged: Counter::new(&families::CHARGED),
             alerts: Counter::new(&families::ALERTS),
             store_errors: Counter::new(&families::STORE_ERRORS),
+            derivatives: Counter::new(&families::DERIVATIVES),
+            webhooks: Counter::new(&families::WEBHOOKS),
             generation: Histogram::new(&families::GENERATION, GENERATION_BOUNDS),
             store_put: Histogram::new(&families::STORE_PUT, PUT_BOUNDS),
         };
@@ -73,6 +81,9 @@ impl Work {
         }
         for kind in StoreErrorKind::ALL {
             work.store_errors.add(&[kind.as_str()], 0);
+        }
+        for result in [DERIVED, UNDERIVABLE, UNDERIVED] {
+            work.derivatives.add(&[result], 0);
         }
         work
     }
@@ -145,6 +156,35 @@ impl Work {
         self.alerts.add(&[alert.of.scope(), &alert.percent.to_string()], 1);
     }
 
+    /// So many derivatives were made.
+    pub fn derived(&self, made: u64) {
+        self.derivatives.add(&[DERIVED], made);
+    }
+
+    /// So many can never be made.
+    pub fn not_derived(&self, failed: u64) {
+        self.derivatives.add(&[UNDERIVABLE], failed);
+    }
+
+    /// So many are made later: no thread was free, or the store away.
+    pub fn derived_later(&self, left: u64) {
+        self.derivatives.add(&[UNDERIVED], left);
+    }
+
+    /// This worker tells these webhooks.
+    pub fn tells<'n>(&self, endpoints: impl IntoIterator<Item = &'n str>) {
+        for endpoint in endpoints {
+            for outcome in ["delivered", "refused", "given_up", "dropped"] {
+                self.webhooks.add(&[endpoint, outcome], 0);
+            }
+        }
+    }
+
+    /// What became of a notice to a webhook.
+    pub fn webhook(&self, endpoint: &str, outcome: &str) {
+        self.webhooks.add(&[endpoint, outcome], 1);
+    }
+
     /// Tells all of it.
     pub fn write(&self, page: &mut Page) {
         let counters = [
@@ -160,6 +200,8 @@ impl Work {
             &self.charged,
             &self.alerts,
             &self.store_errors,
+            &self.derivatives,
+            &self.webhooks,
         ];
         for counter in counters {
             page.counter(counter);

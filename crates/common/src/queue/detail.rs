@@ -90,7 +90,7 @@ impl Queue {
     }
 
     /// The batches that ask for assets, the first hundred of each, in the order given.
-    pub(super) async fn asking(&self, keys: &[AssetKey]) -> Result<Vec<Vec<String>>, QueueError> {
+    pub async fn asking(&self, keys: &[AssetKey]) -> Result<Vec<Vec<String>>, QueueError> {
         let mut pipe = redis::pipe();
         for key in keys {
             pipe.hget(self.keys.asset(key), "batch").zrange(self.keys.askers(key), 0, ASKERS - 1);

@@ -27,7 +27,7 @@ pub struct Drain {
 /// What became of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Told {
+pub enum Drained {
     /// It stands; the worker hears it within five seconds.
     Told,
     /// It was so before.
@@ -57,7 +57,7 @@ impl Workers {
 
 impl Queue {
     /// Tells workers to end once their hands are empty, or without an order to go on; the answers in their order.
-    pub async fn drain(&self, workers: &[String], order: Option<&Drain>) -> Result<Vec<Told>, QueueError> {
+    pub async fn drain(&self, workers: &[String], order: Option<&Drain>) -> Result<Vec<Drained>, QueueError> {
         let wrong = |source| QueueError::Answer { script: "drain", source };
         let order = order.map(serde_json::to_string).transpose().map_err(wrong)?;
         let mut became = Vec::with_capacity(workers.len());
@@ -66,9 +66,9 @@ impl Queue {
             let words: Vec<String> =
                 script::DRAIN.run(&self.connection, self.keys.prefix(), &request).await?;
             became.extend(words.iter().map(|word| match word.as_str() {
-                "told" => Told::Told,
-                "as_before" => Told::AsBefore,
-                _ => Told::Gone,
+                "told" => Drained::Told,
+                "as_before" => Drained::AsBefore,
+                _ => Drained::Gone,
             }));
         }
         Ok(became)

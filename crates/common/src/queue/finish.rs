@@ -8,10 +8,15 @@ use super::{
     Queue, QueueError,
     connection::micros,
     days::Day,
+    fingerprint::fingerprint,
     packed, script,
     swap::{self, OfferArgs},
 };
-use crate::{AssetKey, MicroUsd, batch::Made};
+use crate::{
+    AssetKey, MicroUsd,
+    batch::Made,
+    webhook::{Cause, cause_of},
+};
 
 /// Class of a failure that is about what an image shows: nobody else is asked for it.
 pub const MODERATION: &str = "moderation";
@@ -87,6 +92,49 @@ pub struct Failure {
     pub model: String,
     /// Number of the attempt.
     pub attempt: u32,
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// Equal for failures of one cause; made when it is recorded.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub fingerprint: String,
+    /// The lane it was sent on; known once it is recorded, like the two that follow.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub lane: String,
+    /// Whether it was charged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub billed: Option<Billed>,
+    /// What it did or may have cost.
+    pub cost: MicroUsd,
+    /// How long the answer took, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<u64>,
+    /// The attempts before it that made no image, the newest last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<Tried>,
+}
+
+/// An attempt that made no image, before the last one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tried {
+    /// Number of the attempt.
+    pub attempt: u32,
+    /// Class, such as `timeout`.
+    pub class: String,
+    /// HTTP status, where there was one.
+    pub status: Option<u16>,
+    /// The provider's request id.
+    pub request_id: Option<String>,
+    /// The model asked.
+    pub model: String,
+    /// The lane it was sent on.
+    pub lane: String,
+    /// Whether it was charged.
+    pub billed: Option<Billed>,
+    /// What it did or may have cost.
+    pub cost: MicroUsd,
+    /// How long the answer took, in milliseconds.
+    pub latency_ms: Option<u64>,
     /// When, in milliseconds since 1970.
     pub at_ms: u64,
 }
@@ -230,6 +278,8 @@ struct FailRequest<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     offers: Option<&'a [OfferArgs]>,
     days: Vec<Day>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<Cause>,
 }
 
 fn json(script: &'static str, value: &impl Serialize) -> Result<String, QueueError> {
@@ -293,7 +343,7 @@ impl Queue {
             outcome: word,
             delay: micros(delay),
             max_unknown: unmade.max_unknown,
-            failure: json("fail", unmade.failure)?,
+            failure: json("fail", &recorded(attempt, unmade))?,
             doubt: unmade.doubt,
             pause: unmade.pause.map(|p| PauseArgs {
                 lane: &p.lane,
@@ -306,12 +356,27 @@ impl Queue {
             content: unmade.failure.class == MODERATION,
             offers,
             days: self.days(),
+            group: (!matches!(unmade.outcome, Outcome::Refused(_) | Outcome::Unsent(_)))
+                .then(|| cause_of(&unmade.failure.class, &unmade.failure.message)),
         };
         let answer: Vec<String> = script::FAIL.run(&self.connection, self.keys.prefix(), &request).await?;
         if answer.first().is_some_and(|word| word != swap::WANTS) {
             self.pass_on(answer.get(2..).unwrap_or_default());
         }
         Ok(answer)
+    }
+}
+
+/// A failure as it is kept.
+fn recorded(attempt: &Attempt, unmade: &Unmade<'_>) -> Failure {
+    let Failure { class, message, model, .. } = unmade.failure;
+    Failure {
+        fingerprint: fingerprint(class, message),
+        lane: attempt.lane.clone(),
+        model: if model.is_empty() { attempt.model.clone() } else { model.clone() },
+        billed: Some(unmade.billed),
+        cost: unmade.cost,
+        ..unmade.failure.clone()
     }
 }
 

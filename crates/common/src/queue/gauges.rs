@@ -27,8 +27,14 @@ pub struct Gauges {
     pub in_doubt: u64,
     /// Assets that failed or were parked.
     pub failed: u64,
+    /// Batches whose derivatives are still to be made, or looked at.
+    pub derive: u64,
+    /// Batches of which some derivatives could not be made.
+    pub underived: u64,
     /// Money in all and of today; of tenants and open batches where they are capped.
     pub money: Vec<(CapOf, Counter)>,
+    /// Endpoints of webhooks: notices that wait, and whether nothing is sent.
+    pub webhooks: Vec<(String, u64, bool)>,
     /// What there is more of than was looked at: `lanes`, `flows`, `tenants`, `batches`.
     pub cut: Vec<String>,
 }
@@ -111,7 +117,10 @@ struct Answer {
     later: Told,
     doubt: Told,
     failed: Told,
+    derive: Told,
+    underived: Told,
     purses: List<(String, String, Told, Told, String)>,
+    hooks: List<(String, Told, Told)>,
     cut: List<String>,
 }
 
@@ -141,7 +150,15 @@ impl Queue {
             retrying: answer.later.0,
             in_doubt: answer.doubt.0,
             failed: answer.failed.0,
+            derive: answer.derive.0,
+            underived: answer.underived.0,
             money: answer.purses.0.into_iter().filter_map(purse).collect(),
+            webhooks: answer
+                .hooks
+                .0
+                .into_iter()
+                .map(|(name, waiting, off)| (name, waiting.0, off.0 > 0))
+                .collect(),
             cut: answer.cut.0,
         })
     }

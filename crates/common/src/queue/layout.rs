@@ -1,6 +1,6 @@
 //! The number of the layout in Redis: which versions of Pictor may work on a namespace together.
 //!
-//! A version works on the layout before its own as long as a worker is alive that knows no other, so that workers can be
+//! A version works on the layouts before its own as long as a worker is alive that knows no other, so that workers can be
 //! replaced one after the other. Then a worker's word that it is alive takes the namespace over, in one script; from
 //! then on an older version is refused when it connects, and from the third layout on one that was cut off meanwhile is
 //! refused by every script.
@@ -11,8 +11,9 @@ use super::{Drain, Queue, QueueError};
 
 /// Number of the newest layout this version knows, and makes new namespaces with.
 ///
-/// 2: sparse hashes, specs of their own, packed lines. 3: `meta` names the layout, and each script asks for it.
-pub const SCHEMA: u32 = 3;
+/// 2: sparse hashes, specs of their own, packed lines. 3: `meta` names the layout, and each script asks for it. 4: failures are listed by
+/// group, class, model, lane, batch and tenant.
+pub const SCHEMA: u32 = 4;
 
 /// The oldest layout this version can work on, and take over from.
 const OLDEST: u32 = 2;
@@ -80,13 +81,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_layout_and_the_one_before_are_worked_on() {
-        assert_eq!(["1", "2", "3", "4", "x", ""].map(works_on), [false, true, true, false, false, false]);
+    fn this_layout_and_those_before_it_are_worked_on() {
+        assert_eq!(
+            ["1", "2", "3", "4", "5", "x", ""].map(works_on),
+            [false, true, true, true, false, false, false]
+        );
     }
 
     #[test]
     fn a_refusal_says_which_version_is_right() {
-        assert!(refusal("4").starts_with("a newer version of Pictor works in this namespace"));
+        assert!(refusal("5").starts_with("a newer version of Pictor works in this namespace"));
         assert!(refusal("1").contains("finish its batches with that version"));
         assert!(refusal("two").contains("\"two\""));
     }

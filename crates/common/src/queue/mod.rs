@@ -11,10 +11,13 @@ mod claim;
 mod commands;
 mod connection;
 mod days;
+mod derive;
 mod detail;
 mod drain;
 mod epoch;
+mod failures;
 mod find;
+mod fingerprint;
 mod finish;
 mod gauges;
 mod known;
@@ -31,8 +34,10 @@ mod reap;
 mod recent;
 mod redo;
 mod remake;
+mod replace;
 mod replies;
 mod retire;
+mod schedule;
 mod script;
 pub mod server;
 mod steer;
@@ -40,6 +45,7 @@ mod submit;
 mod swap;
 mod topology;
 mod trouble;
+mod webhooks;
 mod why;
 mod workers;
 
@@ -50,12 +56,16 @@ pub use caps::{Alert, Audited, Cap, CapOf, PARTS, Setter, WasSet};
 pub use claim::{Begun, Claim, Claimed, Grant, HeldAsset, HeldPhase, Hold, LaneOffer};
 pub use commands::acl_rule;
 pub use connection::Queue;
+pub use derive::Derived;
 pub use detail::{Asked, AssetDetail};
-pub use drain::{Drain, Told, Workers};
+pub use drain::{Drain, Drained, Workers};
 pub use epoch::Epoch;
+pub use failures::{
+    FailureGroup, FailureGroups, FailurePage, FailurePlace, PARKED_GROUP, Trait, UNSORTED, group_of,
+};
 pub use find::{Bounded, NamedLine};
 pub use finish::{
-    Attempt, Billed, Ended, Failure, Fault, LanePause, MODERATION, Outcome, Refusal, Settled, Unmade,
+    Attempt, Billed, Ended, Failure, Fault, LanePause, MODERATION, Outcome, Refusal, Settled, Tried, Unmade,
 };
 pub use gauges::Gauges;
 pub use known::Known;
@@ -70,10 +80,13 @@ pub use recent::Recent;
 pub use redo::{Redo, Redone};
 pub use remake::{Found, Lost, Remade};
 pub use retire::{Event, OldFailure, Retired};
+pub use replace::{Replaced, Replacement};
+pub use schedule::{Firing, Held, ScheduleState, Steer, Step, Taken};
 pub use steer::{FailureAction, Moved};
 pub use submit::{Chunk, SealError, Submitted};
 pub use swap::{Offer, Parted, StandIn};
 pub use topology::{Access, BadUrl, Topology, Vote, Way};
+pub use webhooks::{Answered, CauseSeen, Declared, Due, Endpoint, News, Notice, Told, What};
 pub use why::{Why, why};
 pub use workers::{Beat, WorkerState};
 
@@ -156,6 +169,9 @@ pub enum QueueError {
     /// The batch was cancelled.
     #[error("batch {0} was cancelled: submit under another --run-id")]
     Cancelled(String),
+    /// The batch is past its deadline.
+    #[error("batch {0} is past its deadline: submit it again with a later --deadline, and it goes on")]
+    PastDeadline(String),
 }
 
 impl From<redis::RedisError> for QueueError {

@@ -9,11 +9,12 @@ use super::{
     CHUNK, Failure, Queue, QueueError,
     packed::{asset_keys, made_of, unpack},
     replies::Replies,
-    swap::{StandIn, stand_ins},
+    swap::{StandIn, is_of_money, stand_ins},
 };
 use crate::{
     AssetKey, MicroUsd, Spec,
     batch::{BatchId, Line, Made},
+    derivative::Derivative,
 };
 
 /// An asset as Redis knows it.
@@ -39,6 +40,12 @@ pub struct AssetState {
     pub failure: Option<Failure>,
     /// What stands in for it in batches that allow that.
     pub stand_ins: Vec<StandIn>,
+    /// Whether a request for it was or may have been paid for, and there is no image.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub perhaps_paid: bool,
+    /// Whether it was refused for its content, by whatever it failed later.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub refused: bool,
 }
 
 /// A batch as Redis knows it.
@@ -76,6 +83,9 @@ pub struct BatchState {
     pub fallback: Option<String>,
     /// What an unknown outcome leads to, where that was said of the batch: `retry` or `park`.
     pub on_unknown: Option<String>,
+    /// What is derived from every image; rows may ask for more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub derive: Option<Vec<Derivative>>,
     /// Assets that were left to that model.
     pub substituted: u64,
     /// When it was opened, µs since 1970.
@@ -86,6 +96,10 @@ pub struct BatchState {
     pub routes: Vec<String>,
     /// Why it was cancelled, if it was.
     pub reason: Option<String>,
+    /// After when nothing more of it is sent, µs since 1970.
+    pub deadline: Option<u64>,
+    /// When it was given up for its deadline, µs since 1970.
+    pub expired: Option<u64>,
     /// Why it was moved to its band, if it was.
     pub band_reason: Option<String>,
 }
@@ -106,6 +120,15 @@ impl BatchState {
     #[must_use]
     pub const fn open_assets(&self) -> u64 {
         self.assets.saturating_sub(self.counts.done + self.counts.failed + self.counts.parked)
+    }
+
+    /// Assets that were given up for the deadline.
+    #[must_use]
+    pub const fn past_deadline(&self) -> Option<u64> {
+        match self.expired {
+            Some(_) => Some(self.open_assets()),
+            None => None,
+        }
     }
 
     /// Whether nothing more will happen by itself.
@@ -436,11 +459,14 @@ fn batch_state(id: &BatchId, fields: &HashMap<String, String>) -> Option<BatchSt
         cap: number(fields, "cap").map(MicroUsd),
         fallback: fields.get("fallback").cloned(),
         on_unknown: fields.get("on_unknown").cloned(),
+        derive: parse(fields.get("derive")),
         substituted: number(fields, "substituted").unwrap_or(0),
         created: number(fields, "created").unwrap_or(0),
         completed: number(fields, "completed"),
         routes: text("routes").split_whitespace().map(str::to_owned).collect(),
         reason: fields.get("reason").cloned(),
+        deadline: number(fields, "deadline"),
+        expired: number(fields, "expired"),
         band_reason: fields.get("band_reason").cloned(),
     })
 }
@@ -454,6 +480,7 @@ fn asset_state(
     let spec: Option<Spec> = parse(text_at(0));
     let made = fields.get("made").or_else(|| text_at(1)).and_then(|text| made_of(key, text));
     let (made, model) = made.map_or((None, None), |(made, model)| (Some(made), Some(model)));
+    let is_made = made.is_some();
     // One attempt that made the image is not counted beside it.
     let paid = u32::from(fields.keys().any(|field| field.starts_with("paid:")));
     Some(AssetState {
@@ -467,5 +494,7 @@ fn asset_state(
         made,
         failure: parse(text_at(2)),
         stand_ins: stand_ins(fields),
+        perhaps_paid: !is_made && fields.keys().any(|name| is_of_money(name)),
+        refused: fields.get("refused").is_some_and(|refused| refused == "content"),
     })
 }

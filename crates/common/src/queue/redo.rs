@@ -39,14 +39,20 @@ pub enum Redone {
     Again,
     /// Something else stands there than the caller saw.
     Changed,
-    /// What stands, or going back what is to stand, is not made.
+    /// What stands, or an earlier one that is to stand, is not made.
     Unmade,
+    /// What is to stand has failed, for others.
+    Ended,
     /// A request for it is out.
     Busy,
     /// There were as many takes as there may be.
     Most,
-    /// The batch asks for it already, elsewhere.
+    /// The batch asks for it already, elsewhere, or for what stands in more than one place.
     Taken,
+    /// The batch is past its deadline.
+    Late,
+    /// An older version works in the namespace.
+    Older,
     /// The batch was cancelled.
     Cancelled,
     /// The batch is unknown.
@@ -63,6 +69,8 @@ struct RedoRequest<'a> {
     most: u32,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     back: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epoch: Option<&'a str>,
 }
 
 impl Queue {
@@ -71,7 +79,8 @@ impl Queue {
         let Redo { asked, row, from, to, most, back } = redo;
         let offer = Offer { model: to.spec.model.clone(), asset: Some(to.clone()) };
         let (to, row) = (OfferArgs::of(&offer)?, row.to_string());
-        let request = RedoRequest { batch, asked, row, from, to, most: *most, back: *back };
+        let epoch = self.epoch.as_ref().map(|epoch| epoch.0.as_str());
+        let request = RedoRequest { batch, asked, row, from, to, most: *most, back: *back, epoch };
         let answer: String = script::REDO.run(&self.connection, self.keys.prefix(), &request).await?;
         Ok(match answer.as_str() {
             "ok" => Redone::Ok,
@@ -79,6 +88,10 @@ impl Queue {
             "changed" => Redone::Changed,
             "unmade" => Redone::Unmade,
             "busy" => Redone::Busy,
+            "ended" => Redone::Ended,
+            "late" => Redone::Late,
+            "older" => Redone::Older,
+            "forgot" => return Err(QueueError::Forgot),
             "most" => Redone::Most,
             "taken" => Redone::Taken,
             "cancelled" => Redone::Cancelled,
@@ -90,8 +103,21 @@ impl Queue {
     pub async fn takes(&self, batch: &BatchId, asked: &AssetKey) -> Result<Vec<AssetKey>, QueueError> {
         let takes: Option<String> =
             self.connection.clone().hget(self.keys.redos(batch), asked.as_str()).await?;
-        let takes = takes.unwrap_or_default();
-        Ok(takes.split_whitespace().filter_map(|key| key.to_owned().try_into().ok()).collect())
+        Ok(split(&takes.unwrap_or_default()))
+    }
+
+    /// For each asset that a batch asked for, the takes it has had there.
+    pub async fn takes_of(
+        &self,
+        batch: &BatchId,
+        asked: &[AssetKey],
+    ) -> Result<Vec<Vec<AssetKey>>, QueueError> {
+        if asked.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names: Vec<&str> = asked.iter().map(AssetKey::as_str).collect();
+        let texts: Vec<Option<String>> = self.connection.clone().hmget(self.keys.redos(batch), &names).await?;
+        Ok(texts.into_iter().map(|text| split(&text.unwrap_or_default())).collect())
     }
 
     /// A batch's first line that has an asset, now or as it was submitted, among its first two hundred thousand.
@@ -102,4 +128,8 @@ impl Queue {
     ) -> Result<Option<crate::batch::Line>, QueueError> {
         self.line_with(batch, key).await
     }
+}
+
+fn split(takes: &str) -> Vec<AssetKey> {
+    takes.split_whitespace().filter_map(|key| key.to_owned().try_into().ok()).collect()
 }

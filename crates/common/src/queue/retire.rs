@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use redis::AsyncCommands as _;
 
-use super::{BatchState, CHUNK, Failure, Queue, QueueError, connection::micros, replies::Replies, script};
+use super::{BatchState, Failure, Queue, QueueError, connection::micros, replies::Replies, script};
 use crate::{AssetKey, batch::BatchId};
 
 /// How long a turn lasts without a call.
@@ -66,20 +66,16 @@ impl Queue {
         batch: &BatchState,
         failed: &[AssetKey],
     ) -> Result<Retired, QueueError> {
-        let completed = batch.completed.unwrap_or(0).to_string();
-        let (done, not_made) = (batch.counts.done, batch.counts.failed);
-        let mut chunks = failed.chunks(CHUNK).peekable();
-        loop {
-            let leave = chunks.next().unwrap_or_default();
-            let gone = chunks.peek().is_none();
-            let request = serde_json::json!({
-                "batch": batch.id, "completed": completed, "done": done, "failed": not_made, "leave": leave, "gone": gone,
-            });
-            let answer = self.retire(request, owner).await?;
-            if gone || !matches!(answer, Retired::Ok(_)) {
-                return Ok(answer);
-            }
-        }
+        let mut request = archived_as(batch);
+        request["leave"] = serde_json::json!(failed);
+        self.retire(request, owner).await
+    }
+
+    /// Whether a batch may go, as it was read: nothing is to be derived from it, and nobody is to be told that it ended.
+    pub async fn may_retire(&self, batch: &BatchState) -> Result<bool, QueueError> {
+        let mut request = archived_as(batch);
+        request["look"] = true.into();
+        Ok(self.retire(request, "").await? != Retired::Changed)
     }
 
     /// Takes failures off the list that failed at a moment or before. The assets stay failed.
@@ -146,4 +142,12 @@ impl Queue {
         let (name, upto) = (self.keys.events(), upto_ms.to_string());
         Ok(self.connection.clone().xrange_count(name, "-", upto, limit).await?)
     }
+}
+
+/// A batch as it was read.
+fn archived_as(batch: &BatchState) -> serde_json::Value {
+    serde_json::json!({
+        "batch": batch.id, "completed": batch.completed.unwrap_or(0).to_string(), "done": batch.counts.done,
+        "failed": batch.counts.failed,
+    })
 }

@@ -34,27 +34,29 @@ macro_rules! lua {
 
 // Making functions takes time: what most calls need comes first, and returns before the parts that few need.
 // What gives back or finishes must work when the server is out of memory.
-lua!(SUBMIT, "submit", "", "money", "swap");
+lua!(SUBMIT, "submit", "", "money", "failures", "swap", "deadline");
 lua!(EPOCH, "epoch", " flags=allow-oom");
 lua!(SEAL, "seal", " flags=allow-oom");
 lua!(CLAIM, "claim", "", "money", "limiter");
 lua!(BEGIN, "begin", " flags=allow-oom", "begin_unchanged", "money", "limiter");
 lua!(EXTEND, "extend", " flags=allow-oom", "money");
-lua!(SETTLE, "settle", " flags=allow-oom", "money", "settle_made", "limiter");
-lua!(FAIL, "fail", " flags=allow-oom", "money", "limiter", "learning", "swap");
+lua!(SETTLE, "settle", " flags=allow-oom", "money", "failures", "settle_made", "limiter");
+lua!(FAIL, "fail", " flags=allow-oom", "money", "limiter", "learning", "failures", "swap", "tally");
 lua!(RELEASE, "release", " flags=allow-oom", "money", "limiter");
-lua!(REAP, "reap", " flags=allow-oom", "money", "limiter", "swap");
+lua!(REAP, "reap", " flags=allow-oom", "money", "limiter", "failures", "swap", "deadline");
+lua!(EXPIRE, "expire", " flags=allow-oom", "deadline");
 lua!(CANCEL, "cancel", " flags=allow-oom");
 lua!(LEARN, "learn", " flags=allow-oom", "money", "limiter", "learning");
 lua!(DECLARE, "declare", " flags=allow-oom");
 lua!(CAPS, "caps", " flags=allow-oom", "money");
 lua!(HOLD, "hold", " flags=allow-oom");
 lua!(LIFT, "lift", " flags=allow-oom");
-lua!(RETRY, "retry", " flags=allow-oom");
-lua!(REMAKE, "remake", "", "money", "swap");
-lua!(RETIRE, "retire", " flags=allow-oom", "money", "swap");
-lua!(REDO, "redo", "", "money", "swap");
-lua!(FOUND, "found", " flags=allow-oom", "money");
+lua!(RETRY, "retry", " flags=allow-oom", "failures");
+lua!(REPLACE, "replace", "", "money", "failures", "swap");
+lua!(REMAKE, "remake", "", "money", "failures", "swap");
+lua!(RETIRE, "retire", " flags=allow-oom", "money", "failures", "swap");
+lua!(REDO, "redo", "", "money", "failures", "swap");
+lua!(FOUND, "found", " flags=allow-oom", "money", "failures");
 lua!(PRIORITY, "priority", " flags=allow-oom");
 lua!(BEAT, "beat", " flags=allow-oom");
 lua!(DRAIN, "drain", " flags=allow-oom");
@@ -62,7 +64,19 @@ lua!(ARCHIVE, "archive", " flags=allow-oom");
 lua!(GAUGES, "gauges", " flags=no-writes", "money");
 lua!(BOOKS, "books", " flags=allow-oom", "money");
 lua!(NOTE, "note", " flags=allow-oom");
+lua!(SCHEDULE_PUT, "schedule_put", "");
+lua!(SCHEDULE_FIRE, "schedule_fire", " flags=allow-oom");
+lua!(SCHEDULE_HOLD, "schedule_hold", " flags=allow-oom");
+lua!(SCHEDULE_END, "schedule_end", " flags=allow-oom");
+lua!(SCHEDULE_STEER, "schedule_steer", " flags=allow-oom");
+lua!(DERIVE_TAKE, "derive_take", " flags=allow-oom");
+lua!(DERIVE_TELL, "derive_tell", " flags=allow-oom");
 lua!(TELLING, "telling", " flags=allow-oom");
+lua!(HOOK_DECLARE, "hook_declare", " flags=allow-oom");
+lua!(HOOK_PUBLISH, "hook_publish", " flags=allow-oom");
+lua!(HOOK_CLAIM, "hook_claim", " flags=allow-oom");
+lua!(HOOK_DONE, "hook_done", " flags=allow-oom");
+lua!(HOOK_AGAIN, "hook_again", " flags=allow-oom");
 
 impl Lua {
     /// Runs the script with one JSON request.

@@ -52,6 +52,12 @@ impl Queue {
         Ok(answer == "ok")
     }
 
+    /// Ends batches that are past their deadline, as workers do; returns how many.
+    pub async fn expire(&self) -> Result<u64, QueueError> {
+        let request = serde_json::json!({ "limit": 100 });
+        script::EXPIRE.run(&self.connection, self.keys.prefix(), &request).await
+    }
+
     /// Holds a batch with a reason, or with `None` lets it go on; false when it is unknown.
     pub async fn hold(&self, batch: &BatchId, reason: Option<&str>) -> Result<bool, QueueError> {
         let request = serde_json::json!({ "batch": batch, "reason": reason.unwrap_or("") });
@@ -77,7 +83,28 @@ impl Queue {
         let mut changed = 0;
         for chunk in keys.chunks(CHUNK) {
             let request = serde_json::json!({ "keys": chunk, "action": action });
-            changed += script::RETRY.run::<u64>(&self.connection, self.keys.prefix(), &request).await?;
+            let keys: Vec<String> = script::RETRY.run(&self.connection, self.keys.prefix(), &request).await?;
+            changed += keys.len() as u64;
+        }
+        Ok(changed)
+    }
+
+    /// The same for failures that a person has seen: what was tried again since, and failed again, is left alone.
+    /// With `due`, in µs since 1970, they are tried again then. Returns the keys that changed.
+    pub async fn act_on_seen(
+        &self,
+        seen: &[(AssetKey, u64)],
+        action: FailureAction,
+        due: Option<u64>,
+    ) -> Result<Vec<AssetKey>, QueueError> {
+        let mut changed = Vec::new();
+        for chunk in seen.chunks(CHUNK) {
+            let (keys, at): (Vec<_>, Vec<_>) = chunk.iter().map(|(key, at)| (key, at.to_string())).unzip();
+            let request = serde_json::json!({
+                "keys": keys, "seen": at, "action": action, "due": due.map(|due| due.to_string()),
+            });
+            let keys: Vec<String> = script::RETRY.run(&self.connection, self.keys.prefix(), &request).await?;
+            changed.extend(keys.into_iter().filter_map(|key| AssetKey::try_from(key).ok()));
         }
         Ok(changed)
     }

@@ -67,6 +67,10 @@ struct Header<'a> {
     fallback: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     on_unknown: Option<OnUnknown>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deadline: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    derive: Option<String>,
     retry_failed: bool,
     first: u64,
     upto: u64,
@@ -144,6 +148,8 @@ impl Queue {
             cap: head.cap.map(|cap| cap.0),
             fallback: head.fallback.as_deref(),
             on_unknown: head.on_unknown,
+            deadline: head.deadline,
+            derive: head.derive.as_ref().map(json).transpose()?,
             retry_failed,
             first: rows().min().unwrap_or(0),
             upto: rows().max().unwrap_or(0),
@@ -182,6 +188,7 @@ impl Queue {
         match answer.status.as_str() {
             "other_content" => Err(QueueError::OtherContent(chunk.batch.to_string())),
             "cancelled" => Err(QueueError::Cancelled(chunk.batch.to_string())),
+            "expired" => Err(QueueError::PastDeadline(chunk.batch.to_string())),
             "forgot" => Err(QueueError::Forgot),
             "gap" => Err(QueueError::Gap(chunk.batch.to_string())),
             _ => Ok(Submitted {

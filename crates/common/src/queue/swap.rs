@@ -23,6 +23,9 @@ use crate::{
 /// What the script answers when it needs more offers.
 pub(super) const WANTS: &str = "wants";
 
+/// So many may stand in one for another, as in `lua/swap.lua`.
+const MAX_HOPS: usize = 8;
+
 /// Before the model, in the hash of an asset that something stands in for.
 const FIELD: &str = "sub:";
 
@@ -102,7 +105,8 @@ impl Queue {
         })
     }
 
-    /// What stands in for some assets that a batch asked for, in the order given.
+    /// What stands in for some assets that a batch asked for, in the order given; what stands in may have been replaced
+    /// in turn, and then it is the last that is told.
     pub async fn stand_ins(
         &self,
         batch: &BatchId,
@@ -115,10 +119,21 @@ impl Queue {
             return Ok(found);
         }
         for (found, keys) in found.chunks_mut(CHUNK).zip(keys.chunks(CHUNK)) {
-            let names: Vec<&str> = keys.iter().map(AssetKey::as_str).collect();
-            let others: Vec<Option<String>> = connection.hmget(&name, &names).await?;
-            for (place, other) in found.iter_mut().zip(others) {
-                *place = other.and_then(|other| AssetKey::try_from(other).ok());
+            let mut wanted: Vec<(usize, AssetKey)> = keys.iter().cloned().enumerate().collect();
+            for _hop in 0..MAX_HOPS {
+                let names: Vec<&str> = wanted.iter().map(|(_, key)| key.as_str()).collect();
+                let others: Vec<Option<String>> = connection.hmget(&name, &names).await?;
+                let followed = wanted
+                    .iter()
+                    .zip(others)
+                    .filter_map(|((place, _), other)| Some((*place, AssetKey::try_from(other?).ok()?)));
+                wanted = followed.collect();
+                for (place, other) in &wanted {
+                    found[*place] = Some(other.clone());
+                }
+                if wanted.is_empty() {
+                    break;
+                }
             }
         }
         Ok(found)
@@ -169,10 +184,15 @@ impl Queue {
     }
 }
 
+/// Whether a field of an asset's hash says that a request for it was or may have been paid for.
+pub(super) fn is_of_money(name: &str) -> bool {
+    name.starts_with("unknown:") || name.starts_with("paid:")
+}
+
 /// Whether an asset was or may have been paid for, or was refused for its content: then nothing stands in any more.
 fn spoken_for(fields: &HashMap<String, String>) -> bool {
-    let money = |name: &String| name.starts_with("unknown:") || name.starts_with("paid:");
-    fields.keys().any(money) || fields.get("refused").is_some_and(|refused| refused == "content")
+    fields.keys().any(|name| is_of_money(name))
+        || fields.get("refused").is_some_and(|refused| refused == "content")
 }
 
 /// What stands in for an asset, by its hash.

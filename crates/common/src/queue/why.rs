@@ -16,6 +16,11 @@ pub enum Why {
         /// In their words.
         reason: String,
     },
+    /// Its deadline has passed: what was not sent is not sent any more.
+    PastDeadline {
+        /// When it was, µs since 1970.
+        deadline: u64,
+    },
     /// What it may cost in all is spent or set aside.
     BatchCap {
         /// The most.
@@ -143,6 +148,7 @@ impl Why {
     pub const fn wants_a_person(&self) -> bool {
         match self {
             Self::Paused { .. }
+            | Self::PastDeadline { .. }
             | Self::BatchCap { .. }
             | Self::Budget { until: None, .. }
             | Self::NoWorker
@@ -187,6 +193,9 @@ pub fn why(view: &BatchView, overview: &Overview) -> Vec<Why> {
     }
     let waiting = view.waiting();
     let to_come = waiting > 0 || view.retries.count > 0;
+    if let Some(deadline) = view.state.deadline.filter(|deadline| to_come && *deadline <= overview.now) {
+        reasons.push(Why::PastDeadline { deadline });
+    }
     if to_come {
         held(view, overview, &mut reasons);
         over_budget(view, overview, &mut reasons);

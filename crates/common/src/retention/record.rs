@@ -117,6 +117,9 @@ pub(super) async fn batch(of: &Retiring<'_>, batch: &BatchState) -> Result<Vec<A
             file.line(&Kept { row: line.row, id: &line.id, cells: &line.cells, images })?;
         }
     }
+    if seen < batch.sealed.unwrap_or(0) {
+        return Err(RetentionError::Short(batch.id.clone()));
+    }
     file.put(of, name).await?;
     failed.sort();
     failed.dedup();

@@ -1,6 +1,6 @@
 //! Workers are told to end, or to go on, and hear it with their next word.
 
-use pictor_common::queue::{Beat, Drain, Told};
+use pictor_common::queue::{Beat, Drain, Drained};
 use redis::AsyncCommands as _;
 
 use crate::world::World;
@@ -23,13 +23,13 @@ async fn an_order_reaches_its_worker_alone_and_goes_with_it() {
     let (order, both) = (order(), names(&["w1", "gone"]));
     let (first, second) = tokio::join!(queue.drain(&both, Some(&order)), queue.drain(&both, Some(&order)));
     let mut became = [first.unwrap(), second.unwrap()];
-    became.sort_by_key(|became| became[0] == Told::AsBefore);
-    assert_eq!(became, [[Told::Told, Told::Gone], [Told::AsBefore, Told::Gone]]);
+    became.sort_by_key(|became| became[0] == Drained::AsBefore);
+    assert_eq!(became, [[Drained::Told, Drained::Gone], [Drained::AsBefore, Drained::Gone]]);
     assert_eq!(queue.beat("w1", &beat).await.unwrap().drain, Some(order.clone()));
     assert_eq!(queue.beat("w2", &beat).await.unwrap().drain, None);
     assert_eq!(queue.workers().await.unwrap().drains.len(), 1);
 
-    assert_eq!(queue.drain(&names(&["w1", "w2"]), None).await.unwrap(), [Told::Told, Told::AsBefore]);
+    assert_eq!(queue.drain(&names(&["w1", "w2"]), None).await.unwrap(), [Drained::Told, Drained::AsBefore]);
     assert_eq!(queue.beat("w1", &beat).await.unwrap().drain, None);
 
     queue.drain(&names(&["w1"]), Some(&order)).await.unwrap();
@@ -52,7 +52,7 @@ async fn the_order_of_a_worker_that_was_killed_goes_with_its_memory() {
     // An order without a worker is swept by the next one.
     let _old: u64 = redis.hset(queue.keys().drains(), "w0", "{}").await.unwrap();
     queue.drain(&[], Some(&order())).await.unwrap();
-    assert_eq!(queue.drain(&names(&["w2"]), Some(&order())).await.unwrap(), [Told::Told]);
+    assert_eq!(queue.drain(&names(&["w2"]), Some(&order())).await.unwrap(), [Drained::Told]);
     let left: Vec<String> = redis.hkeys(queue.keys().drains()).await.unwrap();
     assert_eq!(left, ["w2"]);
 }

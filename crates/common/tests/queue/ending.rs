@@ -57,6 +57,11 @@ pub(crate) async fn refuse(world: &World, grant: &Grant) -> Ended {
     fail(world, grant, Billed::No, Outcome::Refused(Duration::ZERO)).await
 }
 
+/// Fails for good.
+pub(crate) async fn give_up(world: &World, grant: &Grant) -> Ended {
+    fail(world, grant, Billed::No, Outcome::Failed).await
+}
+
 pub(crate) async fn later(world: &World, grant: &Grant, delay: Duration) -> Ended {
     fail(world, grant, Billed::No, Outcome::Retry(delay)).await
 }

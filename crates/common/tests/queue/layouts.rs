@@ -73,7 +73,7 @@ async fn an_older_worker_that_is_silent_for_a_lease_is_not_waited_for() {
     let world = World::new().await;
     of_the_second_layout(&world).await;
     let (keys, mut redis) = (world.queue.keys(), world.redis.clone());
-    for (silent, layout) in [(14_000_000, "2"), (15_500_000, "3")] {
+    for (silent, layout) in [(14_000_000, "2".to_owned()), (15_500_000, SCHEMA.to_string())] {
         let seen = world.now().await - silent;
         let said = format!("{seen} {{\"host\":\"a\",\"pid\":1}}");
         let _new: u64 = redis.hset(keys.workers(), "killed", said).await.unwrap();

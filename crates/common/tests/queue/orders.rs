@@ -7,7 +7,7 @@ use pictor_common::{
     batch::{BatchHead, NewAsset},
     queue::{
         Begun, Billed, CapOf, Failure, FailureAction, Grant, HeldAsset, HeldPhase, LedgerEntry, MODERATION,
-        Offer, Outcome, Parted, Unmade,
+        Offer, Outcome, Parted, Replacement, Unmade,
     },
 };
 use redis::AsyncCommands as _;
@@ -264,13 +264,38 @@ impl Tale {
     async fn steer(&mut self) {
         let keys: Vec<AssetKey> =
             self.batches.iter().flat_map(|(_, all)| all).map(|a| a.key.clone()).collect();
-        match self.dice.below(3) {
+        match self.dice.below(5) {
             0 if !self.batches.is_empty() => {
                 let n = self.dice.below(self.batches.len());
                 let _ended = self.world.queue.cancel(&self.batches[n].0.id, "changed our mind").await;
             }
+            1 => drop(
+                self.world
+                    .queue
+                    .act_on_failures(&keys[..keys.len().min(1)], FailureAction::Discard)
+                    .await
+                    .unwrap(),
+            ),
+            2 => self.replace(&keys).await,
             _ => drop(self.world.queue.act_on_failures(&keys, FailureAction::Retry).await.unwrap()),
         }
+    }
+
+    /// A person has another asset made for some of those who ask.
+    async fn replace(&mut self, keys: &[AssetKey]) {
+        let failed = self.world.queue.failed_at(keys).await.unwrap();
+        if failed.is_empty() {
+            return;
+        }
+        let failed = failed[self.dice.below(failed.len())].clone();
+        let row = u64::try_from(self.dice.below(4)).unwrap();
+        let by = if self.dice.once_in(2) { asset(row) } else { other(row) };
+        let batches = self.batches.iter().map(|(head, _)| head.id.clone());
+        let dice = &mut self.dice;
+        let batches: Vec<_> = batches.filter(|_| dice.once_in(2)).collect();
+        let one = Replacement { failed, parked: self.dice.once_in(2), batches, by };
+        let became = self.world.queue.replace(&[one]).await.unwrap();
+        self.told.push(format!("  replaced: {became:?}"));
     }
 
     /// What is true at any time.
@@ -422,6 +447,7 @@ async fn any_order_of_events_keeps_the_books_and_the_counts() {
             tale.step().await;
             told.lock().unwrap().append(&mut tale.told);
             tale.check().await;
+            crate::failing::lists_are_right(&tale.world).await;
         }
         tale.finish().await;
         tale.check().await;

@@ -48,3 +48,24 @@ async fn weave() {
     }
     record("weave", "All orders of calls about the same assets", &body);
 }
+
+#[tokio::test]
+#[ignore = "full size: make prove-failed"]
+async fn failed() {
+    let sizes = crate::listing::Sizes { assets: 1_000_000, failures: 100_000 };
+    let rows = crate::listing::measure(sizes).await;
+    let mut body = format!(
+        "{} assets, of which {} failed, of 40 causes in 4 classes, for two tenants and three batches, one of them with three \
+         failures. Each question was asked a hundred times; pages have 50 failures, with what is known of each; the limit \
+         is 100 ms. Rules: `crates/common/tests/queue/listing.rs`. Without optimisation of the client.\n\n\
+         | question | median | longest |\n|---|---|---|\n",
+        sizes.assets, sizes.failures
+    );
+    for row in &rows {
+        writeln!(body, "| {} | {:.1} ms | {:.1} ms |", row.what, row.median, row.longest).unwrap();
+    }
+    record("failed", "How long causes and lists of failures take", &body);
+    for row in rows {
+        assert!(row.longest <= 100.0, "{} took {:.1} ms", row.what, row.longest);
+    }
+}

@@ -251,6 +251,8 @@ pub(crate) fn head(batch: &str, tenant: &str) -> BatchHead {
         cap: None,
         fallback: None,
         on_unknown: None,
+        deadline: None,
+        derive: None,
     }
 }
 

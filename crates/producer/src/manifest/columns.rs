@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 
-use pictor_common::spec::MANIFEST_FIELDS;
+use pictor_common::{derivative::COLUMN, spec::MANIFEST_FIELDS};
 
 use super::{RowError, error::shortened};
 use crate::template::Template;
@@ -28,6 +28,8 @@ pub(super) enum Use {
     Count,
     /// A spec field.
     Field(&'static str),
+    /// What is derived from its images.
+    Derive,
     /// The template reads it, or nobody.
     Other,
     /// It has no name, which is fine while it is empty.
@@ -58,6 +60,9 @@ const ALIASES: &[(&str, &str)] = &[
     ("asin", "id"),
     ("handle", "id"),
     ("text", "prompt"),
+    ("derivative", "derive"),
+    ("derivatives", "derive"),
+    ("thumbnails", "derive"),
 ];
 
 /// A column's name as it is compared: trimmed, lower-case, `_` for spaces and hyphens, and
@@ -126,6 +131,7 @@ pub(super) fn classify(
     match name.as_str() {
         "id" => return Ok(Use::Id),
         "n" => return Ok(Use::Count),
+        COLUMN if !in_template => return Ok(Use::Derive),
         "prompt" if template.is_some() => {}
         _ => {
             if let Some(field) = field_named(&name) {

@@ -72,7 +72,8 @@ impl Layout {
                 })
             };
             errors.extend(self.repeated(&name, title, row));
-            let wrong_list = bare.is_some() && matches!(what, Use::Id | Use::Count | Use::Field("take"));
+            let wrong_list =
+                bare.is_some() && matches!(what, Use::Id | Use::Count | Use::Derive | Use::Field("take"));
             if wrong_list {
                 let message = format!("{name} is one value; leave {LIST} out of the title");
                 errors.push(RowError { row, column: Some(title.clone()), ..RowError::file(message) });
@@ -86,7 +87,7 @@ impl Layout {
         match what {
             Use::Id => self.id = Some(column),
             Use::Count => self.count = Some(column),
-            Use::Field(_) | Use::Other | Use::Unnamed => {}
+            Use::Field(_) | Use::Derive | Use::Other | Use::Unnamed => {}
         }
         let variables = rules.template.map_or(&[][..], |template| template.variables());
         if let Some(variable) = variables.iter().position(|variable| *variable == name) {

@@ -7,6 +7,7 @@ use pictor_common::{
     MicroUsd, Spec,
     batch::Route,
     catalogue::Model,
+    derivative::of_cell,
     price::{self, Estimate},
     spec::Operation,
 };
@@ -105,6 +106,11 @@ impl<'r> RowWork<'_, 'r> {
                 Use::Field(field) => {
                     if let Err(message) = field::set(spec, field, text) {
                         self.blame(column, message);
+                    }
+                }
+                Use::Derive => {
+                    if let Err(wrong) = of_cell(text) {
+                        self.blame(column, wrong.to_string());
                     }
                 }
                 Use::Unnamed => {

@@ -11,7 +11,7 @@ use pictor_common::{
 
 use super::{
     RowError,
-    columns::{IgnoreColumns, field_named, nearest, normalized},
+    columns::{IgnoreColumns, Use, classify, field_named, nearest, normalized},
     error::shortened,
     field,
     variants::Target,
@@ -130,6 +130,12 @@ impl<'a> Rules<'a> {
         let Some(id) = model else { return Ok(self) };
         let model = usable(self.catalogue, self.hosts, self.today, id);
         Ok(Self { fallback: Some(model.map_err(|why| format!("--fallback: {why}"))?), ..self })
+    }
+
+    /// Whether some of these columns asks for derivatives.
+    #[must_use]
+    pub fn derive_by(&self, columns: &[String]) -> bool {
+        columns.iter().any(|title| matches!(classify(title, self.template, &self.ignore), Ok(Use::Derive)))
     }
 
     /// That model's name.

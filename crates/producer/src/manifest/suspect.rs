@@ -56,7 +56,7 @@ pub(super) fn doubts(raw: &RawRow, layout: &Layout, titles: &[String]) -> Vec<(u
 fn is_plain(text: &str, what: Use) -> bool {
     let bytes = text.as_bytes();
     match what {
-        Use::Unnamed => true,
+        Use::Unnamed | Use::Derive => true,
         Use::Count | Use::Field(_) => bytes.first().is_none_or(|byte| byte.is_ascii_alphanumeric()),
         Use::Other => bytes.first() != Some(&b'#') && bytes.iter().all(|byte| (b' '..=b'~').contains(byte)),
         Use::Id => {

@@ -143,6 +143,8 @@ impl<'v> Variants<'v> {
                     continue;
                 }
                 Use::Field(field) => Some(*field),
+                // All of it is for one image.
+                Use::Derive => continue,
                 Use::Other | Use::Unnamed => None,
             };
             // Columns that nothing uses may hold what they like.

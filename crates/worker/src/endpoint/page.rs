@@ -22,6 +22,15 @@ pub(super) fn of(engine: &Engine, saw: Option<&Gauges>) -> String {
     queue(&mut page, saw);
     lanes(&mut page, saw.unwrap_or(&nothing));
     money(&mut page, saw.unwrap_or(&nothing));
+    let webhooks = saw.map(|gauges| gauges.webhooks.as_slice()).unwrap_or_default();
+    page.gauge(
+        &families::WEBHOOK_WAITING,
+        webhooks.iter().map(|(name, waiting, _)| (vec![name.as_str()], *waiting as f64)),
+    );
+    page.gauge(
+        &families::WEBHOOK_DISABLED,
+        webhooks.iter().map(|(name, _, off)| (vec![name.as_str()], flag(*off))),
+    );
     let cut = |gauges: &Gauges| {
         Gauges::CUTS.map(|what| (vec![what], flag(gauges.cut.iter().any(|cut| cut == what))))
     };
@@ -78,6 +87,11 @@ fn queue(page: &mut Page, saw: Option<&Gauges>) {
         .map(|(phase, count)| (vec![phase], count as f64))
     };
     page.gauge(&families::QUEUE, saw.map(phases).into_iter().flatten());
+    let underived = |gauges: &Gauges| {
+        [("waiting", gauges.derive), ("failed", gauges.underived)]
+            .map(|(state, count)| (vec![state], count as f64))
+    };
+    page.gauge(&families::DERIVATIVE_BATCHES, saw.map(underived).into_iter().flatten());
 }
 
 fn lanes(page: &mut Page, gauges: &Gauges) {

@@ -22,6 +22,7 @@ use reqwest::{
 };
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument as _;
 use url::Url;
 
 use key::{Key, LiveKey};
@@ -39,6 +40,7 @@ use super::{
     transport,
     wide_streams::{BodyStream, WideStreams},
 };
+use crate::trace::stage;
 
 pub use account::{Account, AccountError, Auth, Paths, ResponseFormat};
 pub use key::KeyError;
@@ -162,7 +164,8 @@ impl Provider for OpenAiImages {
             Err(error) => return unsent(Stage::Disk, format!("{}: {error}", ask.sink.display())),
         };
         let key = self.key.current();
-        let response = match self.send(&ask, &body, key.as_deref(), deadline).await {
+        let response = match self.send(&ask, &body, key.as_deref(), deadline).instrument(stage!("send")).await
+        {
             Ok(response) => response,
             Err(answer) => return answer,
         };
@@ -171,9 +174,9 @@ impl Provider for OpenAiImages {
             key.accept();
         }
         if response.status().is_success() {
-            return self.receive(response, landing, deadline).await;
+            return self.receive(response, landing, deadline).instrument(stage!("receive")).await;
         }
-        let mut error = self.refusal(response, deadline).await;
+        let mut error = self.refusal(response, deadline).instrument(stage!("receive")).await;
         if let Some(key) = key.as_deref().filter(|_| !let_in) {
             error.refused_key = Some(self.key.refused(key).await);
         }

@@ -26,8 +26,10 @@ pub(super) struct Chosen {
     pub(super) current: AssetKey,
     /// The key that was named, if one was.
     named: Option<AssetKey>,
-    /// The takes it has had, the standing one among them.
+    /// What it has had, the standing one among them, and what was submitted.
     pub(super) takes: Vec<AssetKey>,
+    /// How many of them count as takes.
+    pub(super) had: usize,
 }
 
 impl Chosen {
@@ -59,7 +61,21 @@ impl Chosen {
                 found.extend(place.map(|place| (batch.clone(), line.clone(), place, Some(key.clone()))));
             }
         }
-        Self::only(text, found, queue).await
+        let mut chosen = Self::only(text, found, queue).await?;
+        if let Some(digits) = &args.from {
+            chosen.named = Some(chosen.had_before(digits)?);
+        }
+        Ok(chosen)
+    }
+
+    /// The take that somebody names by its first digits.
+    fn had_before(&self, digits: &str) -> anyhow::Result<AssetKey> {
+        let digits = digits.to_ascii_lowercase();
+        let mut fit = self.takes.iter().filter(|take| digits.len() >= 8 && take.as_str().starts_with(&digits));
+        let only = fit.next().filter(|_| fit.next().is_none());
+        only.cloned().ok_or_else(|| {
+            refused(format!("--from: {} has {}, by at least 8 digits", self.told(), self.current.short()))
+        })
     }
 
     async fn only(
@@ -85,15 +101,24 @@ impl Chosen {
         let asked = line.keys[place].clone();
         let current = now(queue, &batch, &line).await?[place].clone();
         let mut takes = queue.takes(&batch, &asked).await?;
-        if takes.is_empty() {
+        if !takes.contains(&current) {
             takes.push(current.clone());
         }
-        Ok(Self { batch, line, place, asked, current, named, takes })
+        let had = takes.len();
+        if !takes.contains(&asked) {
+            takes.insert(0, asked.clone());
+        }
+        Ok(Self { batch, line, place, asked, current, named, takes, had })
     }
 
     /// The take that stands, where it is another one than was named: somebody has redone that already.
     pub(super) fn moved_on(&self) -> Option<&AssetKey> {
         self.named.as_ref().filter(|named| **named != self.current).map(|_| &self.current)
+    }
+
+    /// Whether it was said which picture is not liked.
+    pub(super) const fn is_named(&self) -> bool {
+        self.named.is_some()
     }
 
     /// The line, for people.

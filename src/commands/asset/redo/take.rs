@@ -39,6 +39,20 @@ impl Next {
     }
 }
 
+impl Next {
+    /// Looks whether the store has by now what was to be made.
+    pub(super) async fn look_again(&mut self, context: &Context) -> anyhow::Result<()> {
+        if self.made {
+            return Ok(());
+        }
+        let store = parts::open_store(&context.settings, parts::store_url(&context.settings, None)).await?;
+        let object = store.head(&image_name(&self.asset.key, &self.asset.spec)).await?;
+        self.asset.made = object.as_ref().and_then(Stamp::of).map(|stamp| stamp.made);
+        self.made = self.asset.made.is_some();
+        Ok(())
+    }
+}
+
 /// What is read of the JSON beside an image.
 #[derive(serde::Deserialize)]
 struct Beside {
@@ -56,14 +70,12 @@ pub(super) async fn next(
     let looking = Looking { chosen, context, queue, store: &*store };
     let at = chosen.takes.iter().position(|take| *take == chosen.current);
     if back {
-        let before = at.and_then(|at| at.checked_sub(1)).map(|at| chosen.takes[at].clone());
-        let Some(before) = before else {
-            return Err(refused(format!(
-                "{} has its first take: there is none to go back to",
-                chosen.told()
-            )));
-        };
-        return looking.there(before).await;
+        for before in chosen.takes[..at.unwrap_or(0)].iter().rev() {
+            if looking.phase(before).await?.as_deref() == Some("done") {
+                return looking.there(before.clone()).await;
+            }
+        }
+        return Err(refused(format!("{} had no take before that is made: there is none to go back to", chosen.told())));
     }
     looking.current_is_made().await?;
     for after in chosen.takes.iter().skip(at.map_or(usize::MAX, |at| at + 1)) {
@@ -72,7 +84,7 @@ pub(super) async fn next(
         }
     }
     let most = context.settings.assets.max_takes;
-    if chosen.takes.len() >= most as usize {
+    if chosen.had >= most as usize {
         return Err(too_many(chosen, most));
     }
     looking.new_one().await
@@ -134,6 +146,11 @@ impl Looking<'_> {
             let spec = Spec { take, ..first.clone() };
             let key = AssetKey::of(&spec);
             if had.contains(&key) {
+                continue;
+            }
+            // Another line had it, and has something else now.
+            let others = self.queue.stand_ins(&self.chosen.batch, std::slice::from_ref(&key)).await?;
+            if others.iter().any(Option::is_some) {
                 continue;
             }
             let phase = self.phase(&key).await?;

@@ -5,6 +5,7 @@ local function refuse(reason)
   return { 'no', reason }
 end
 
+if late then return refuse('deadline') end
 if b[1] == 'cancelled' then return refuse('cancelled') end
 if set(b[2]) and not BY_CAP[b[2]] then return refuse('held') end
 local lane = lane_of(a[3])

@@ -23,10 +23,11 @@ if a[1] == 'sent' or a[1] == 'orphan' then return go(num(a[7]), a[8]) end
 if a[1] ~= 'claimed' then return { 'no', 'lost' } end
 
 -- What is as it was when it was claimed goes out without another look at limits and money.
-local b = call('HMGET', key('batch', a[4]), 'state', 'held')
+local b = call('HMGET', key('batch', a[4]), 'state', 'held', 'deadline')
 local l = call('HMGET', key('lane', a[3]), 'paused', 'pause_until', 'epoch')
 local slot = num(a[5])
-local open = b[1] ~= 'cancelled' and not set(b[2]) and not set(l[1]) and num(l[2]) <= NOW
+local late = b[3] and num(b[3]) <= NOW
+local open = not late and b[1] ~= 'cancelled' and not set(b[2]) and not set(l[1]) and num(l[2]) <= NOW
 if open and num(a[8]) == num(l[3]) and slot >= NOW - 1000000 and slot <= NOW + 2000 then
   return go(num(a[7]) + 1, l[3])
 end

@@ -101,7 +101,7 @@ local function peek(route)
     else
       local asset, row = unpack(call('ZRANGE', key('flow', route, batch), 0, 0, 'WITHSCORES'))
       local own, tenant = purse_of(batch)
-      if not asset or own.state == 'cancelled' or own.held then
+      if not asset or own.state == 'cancelled' or own.held or own.deadline and own.deadline <= NOW then
         drop_flow(route, head[1], batch)
       else
         local a = call('HMGET', key('a', asset), 'phase', 'ceiling', 'tokens', 'attempts', 'unknowns', 'bad',

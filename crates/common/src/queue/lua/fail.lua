@@ -2,7 +2,7 @@
 -- ARGV[1]  {key, token, billed: "no"|"yes"|"unknown", cost, outcome: "retry"|"refused"|"unsent"|"failed"|"parked",
 --           delay, max_unknown, failure, doubt?, attempt, payer, tenant?, lane, model, request_id?, pause?: {lane, delay?, reason, key?},
 --           refusal?: {epoch, dimension?, limit?, used?, requested?, wait?, slow_down}, fault?: {reason, epoch}, days,
---           content, offers?: [{model, key?, spec, route, ceiling, tokens, made?}]};
+--           content, offers?: [{model, key?, spec, route, ceiling, tokens, made?}], group?: {id, class, message}};
 --           times in µs; doubt: by a reaper, not by who held it; a pause without a delay lasts until a person lifts it,
 --           or where it names a refused key, until somebody has another; content: refused for what it shows; offers:
 --           other models may make it, and what stands in for it then; without a key, nothing does
@@ -105,7 +105,7 @@ if outcome == 'refused' or outcome == 'unsent' then
   outcome = 'retry'
 end
 if parked then outcome = 'parked' end
-call('SET', key('failure', request.key), request.failure)
+call('SET', key('failure', request.key), with_earlier(request.failure, request.key))
 if outcome == 'retry' then
   requeue(request.key, NOW + num(request.delay))
   if num(request.delay) < 50000 then wake() end
@@ -113,12 +113,13 @@ if outcome == 'retry' then
 end
 call('HSET', asset, 'phase', outcome)
 call('HDEL', asset, 'token', 'slot', 'deadline')
-call('ZADD', key('failures'), int(NOW), request.key)
+list_failure(request.key, outcome)
 if offers then
   outcome = substitute(request.key, offers)
   wake()
 else
   count(request.key, phase, outcome)
+  tally(request.group, request.payer)
 end
 event(outcome, request.key, request.payer)
 return { outcome, int(unknowns), unpack(alerts) }

@@ -16,7 +16,7 @@ if phase == 'claimed' and set(owner) then free(owner, request.key) end
 call('HSETNX', asset, 'paid:' .. request.token, request.cost)
 keep_made(request.key, request.made)
 call('ZREM', key('later'), request.key)
-call('ZREM', key('failures'), request.key)
+unlist_failure(request.key)
 local gone = { key('failure', request.key), key('s', request.key) }
 if count(request.key, phase, 'done') then
   gone[3], gone[4] = key('askers', request.key), key('rows', request.key)

@@ -1,7 +1,8 @@
 -- Looks at what a namespace holds, for metrics. Writes nothing.
 -- ARGV[1]  {routes, days}: at most 64 routes
--- Returns  {now, lanes: [[name, fields, in flight]], routes: [[route, ready]], leased, later, doubt, failed,
---          purses: [[scope, name, spent, reserved, cap or ""]], cut: [what there is more of]}; numbers as texts
+-- Returns  {now, lanes: [[name, fields, in flight]], routes: [[route, ready]], leased, later, doubt, failed, derive, underived,
+--          purses: [[scope, name, spent, reserved, cap or ""]],
+--          hooks: [[endpoint, notices that wait, disabled]], cut: [what there is more of]}; numbers as texts
 -- Complexity O(lanes + tenants) to name them; of these looks at 100 lanes, 500 flows, 500 tenants and 200 batches at most
 
 local MOST_LANES, MOST_FLOWS, MOST_TENANTS, MOST_BATCHES, MOST_SHOWN = 100, 500, 500, 200, 50
@@ -39,6 +40,7 @@ if flows_left <= 0 then cut('flows') end
 
 answer.leased, answer.later = int(call('ZCARD', key('leases'))), int(call('ZCARD', key('later')))
 answer.doubt, answer.failed = int(call('ZCARD', key('doubt'))), int(call('ZCARD', key('failures')))
+answer.derive, answer.underived = int(call('ZCARD', key('derive'))), int(call('ZCARD', key('underived')))
 
 local function show(c, of)
   answer.purses[#answer.purses + 1] = { c.scope, of, int(c.spent), int(c.reserved), c.cap and int(c.cap) or '' }
@@ -67,5 +69,12 @@ if #batches > MOST_BATCHES then cut('batches') end
 for i = 1, math.min(#batches, MOST_BATCHES) do
   local purse = purse_of_batch(batches[i])
   if purse.state == 'open' then show_capped(purse, 'batches') end
+end
+
+answer.hooks = {}
+for hook in pairs(hash(key('hooks'))) do
+  if #answer.hooks == MOST_SHOWN then break end
+  local off = set(call('HGET', key('hook', hook), 'disabled'))
+  answer.hooks[#answer.hooks + 1] = { hook, int(call('ZCARD', key('notices', hook))), off and '1' or '0' }
 end
 return cjson.encode(answer)

@@ -37,9 +37,9 @@ local function purse_of_all(day) return purse_with_days(key('budget'), 'total', 
 local function purse_of_tenant(tenant, day) return purse_with_days(key('tenant', tenant), 'tenant', tenant, day) end
 
 local function purse_of_batch(batch)
-  local v = call('HMGET', key('batch', batch), 'cap', 'spent', 'reserved', 'told', 'held', 'need', 'state', 'band', 'tenant', 'order')
+  local v = call('HMGET', key('batch', batch), 'cap', 'spent', 'reserved', 'told', 'held', 'need', 'state', 'band', 'tenant', 'order', 'deadline')
   return { name = key('batch', batch), of = batch, known = v[2] or v[3], held = set(v[5]) and v[5], need = num(v[6]), state = v[7],
-    band = v[8], tenant = set(v[9]) and v[9] or told_tenant(batch), order = num(v[10]), counters = { counter('batch', '', v[1], v[2], v[3], v[4]) } }
+    band = v[8], tenant = set(v[9]) and v[9] or told_tenant(batch), order = num(v[10]), deadline = tonumber(v[11]), counters = { counter('batch', '', v[1], v[2], v[3], v[4]) } }
 end
 
 -- The first of a purse's caps that an amount would exceed.

@@ -21,7 +21,7 @@ local function set(value) return value and value ~= '' and value ~= cjson.null e
 
 -- The layout these scripts write. A namespace that was taken over to a newer one refuses them, so that a worker that
 -- was frozen or cut off meanwhile changes nothing any more.
-local LAYOUT = 3
+local LAYOUT = 4
 local layout = num(call('HGET', key('meta'), 'layout'))
 if layout > LAYOUT then
   return redis.error_reply('LAYOUT the namespace has layout ' .. layout .. ' now, this version of Pictor knows ' .. LAYOUT
@@ -210,14 +210,39 @@ local function promote(limit)
   return #due
 end
 
+-- News --------------------------------------------------------------------
+
+local MOST_NEWS = 10000
+
+-- Leaves word for webhooks, where any are declared. It is named by what it says: told twice, it is the same.
+local function news(what, at, name)
+  if call('EXISTS', key('hooks')) == 0 then return end
+  call('ZADD', key('news'), 'NX', int(num(at)), what .. '|' .. int(num(at)) .. '|' .. name)
+  local over = call('ZCARD', key('news')) - MOST_NEWS
+  if over > 0 then
+    call('ZPOPMIN', key('news'), over)
+    call('HINCRBY', key('meta'), 'news_dropped', over)
+  end
+end
+
+local function news_of_end(batch)
+  local b = call('HMGET', key('batch', batch), 'state', 'completed', 'failed', 'parked')
+  local what = num(b[3]) + num(b[4]) > 0 and 'failed' or 'completed'
+  news(b[1] == 'cancelled' and 'cancelled' or what, b[2], batch)
+end
+
 -- Counting ----------------------------------------------------------------
 
 local function close_if_complete(batch)
-  local b = call('HMGET', key('batch', batch), 'sealed', 'done', 'failed', 'parked', 'state', 'assets', 'doubled')
-  if not set(b[1]) or b[5] ~= 'open' then return end
+  local b = call('HMGET', key('batch', batch), 'sealed', 'done', 'failed', 'parked', 'state', 'assets', 'doubled', 'expired')
+  -- Past its deadline, what was on its way or is made for others still counts.
+  if not set(b[1]) or b[5] ~= 'open' and not b[8] then return end
   if num(b[2]) + num(b[3]) + num(b[4]) + num(b[7]) >= num(b[6]) then
     call('HSET', key('batch', batch), 'state', 'complete', 'completed', int(NOW))
+    if b[8] then call('HDEL', key('batch', batch), 'expired', 'reason') end
     event('complete', '', batch)
+    if call('HEXISTS', key('batch', batch), 'derive') == 1 then call('ZADD', key('derive'), int(NOW), batch) end
+    news_of_end(batch)
   end
 end
 
@@ -226,7 +251,11 @@ local function count_in(batch, from, to)
   if call('EXISTS', name) == 0 then return end
   if ENDED[from] then
     call('HINCRBY', name, from, -1)
-    if call('HGET', name, 'state') == 'complete' then call('HSET', name, 'state', 'open') end
+    if call('HGET', name, 'state') == 'complete' then
+      call('HSET', name, 'state', 'open')
+      local deadline = call('HGET', name, 'deadline')
+      if deadline then call('ZADD', key('deadlines'), deadline, batch) end
+    end
   end
   if ENDED[to] then
     call('HINCRBY', name, to, 1)
@@ -253,16 +282,15 @@ local function keep_made(asset, made)
   end
 end
 
--- Makes a failed or parked asset ready again, with attempts and doubts counted anew; false while some who ask have not
--- heard yet how it ended.
-local function revive(asset, phase)
-  if call('HEXISTS', key('a', asset), 'parting') == 1 then return false end
-  count(asset, phase, 'ready')
-  call('ZREM', key('failures'), asset)
-  call('DEL', key('failure', asset))
-  call('HDEL', key('a', asset), 'attempts', 'unknowns', 'bad', 'unsent')
-  requeue(asset)
-  return true
+-- Whether nobody may send an asset any more, or at a time to come: all of its first hundred askers are past their deadlines
+-- then.
+local function too_late(asset, at)
+  local list = askers(asset)
+  for _, batch in ipairs(list) do
+    local deadline = call('HGET', key('batch', batch), 'deadline')
+    if not deadline or num(deadline) > (at or NOW) then return false end
+  end
+  return list[1] ~= nil
 end
 
 -- Books -------------------------------------------------------------------

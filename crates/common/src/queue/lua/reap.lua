@@ -1,6 +1,6 @@
 -- Looks after what nobody holds: due retries, expired leases, doubt, work-lists. Bounded; run by every worker.
 -- ARGV[1]  {limit, grace, again, profile?, days}: again is how long another reaper leaves an orphan alone, µs
--- Returns  JSON {look: [{key, token, spec, payer, tenant, lane, attempt, ceiling, last}], requeued, orphaned, worked, resumed, grace,
+-- Returns  JSON {look: [{key, token, spec, payer, tenant, lane, attempt, ceiling, last}], requeued, orphaned, worked, resumed, expired, grace,
 --          begun?, epoch?}:
 --          `look` names orphans to look for in the store; with `last` the send deadline has passed
 -- Complexity O(limit * log(queue))
@@ -80,6 +80,9 @@ end
 function WORK.count(w)
   return page_of(w, function(batch) count_in(batch, w.from, w.to) end)
 end
+function WORK.list(w)
+  return page_of(w, function(batch) list_for(w.asset, batch) end)
+end
 function WORK.enqueue(w)
   local a = call('HMGET', key('a', w.asset), 'phase', 'route')
   if a[1] ~= 'ready' then return nil end
@@ -114,7 +117,7 @@ function WORK.cancel(w)
   local swaps = call('EXISTS', key('swaps', w.batch)) == 1
   for at = num(w.from), upto - 1 do
     local asset = hex(string.sub(keys, at * 32 + 1, at * 32 + 32))
-    unask(swaps and call('HGET', key('swaps', w.batch), asset) or asset, w.batch)
+    unask(swaps and instead_of(w.batch, asset) or asset, w.batch)
   end
   w.from = upto
   if upto < #keys / 32 then return chunk[1] end
@@ -181,6 +184,8 @@ for _, member in ipairs(call('ZRANGEBYSCORE', key('capped'), '-inf', int(NOW - 1
   end
 end
 
+list_older()
+report.expired = expire_due(8)
 report.promoted = promote(request.limit)
 if report.requeued + report.promoted + report.resumed > 0 then wake() end
 return finish()

@@ -25,7 +25,7 @@ keep_made(request.key, request.made)
 -- What is out is neither to be tried again later nor among the failures.
 if phase ~= 'sent' and phase ~= 'received' then
   call('ZREM', key('later'), request.key)
-  call('ZREM', key('failures'), request.key)
+  unlist_failure(request.key)
 end
 local gone = { key('failure', request.key) }
 if count(request.key, phase, 'done') and not a[7] then

@@ -1,13 +1,13 @@
 -- Puts a chunk of a batch into the queue; safe to repeat, adds only what is missing. Chunks come in the order of
 -- their rows; one that comes before its turn is refused whole.
--- ARGV[1]  {batch, tenant, band, content, source, columns, cap?, fallback?, on_unknown?, retry_failed, first, upto, after?, epoch?, lines,
---          kinds: [[route, ceiling, tokens]], made: {number of an asset: short record or JSON}}: the first and last
+-- ARGV[1]  {batch, tenant, band, content, source, columns, cap?, fallback?, on_unknown?, deadline?, derive?, retry_failed, first, upto, after?,
+--          epoch?, lines, kinds: [[route, ceiling, tokens]], made: {number of an asset: short record or JSON}}: the first and last
 --          row, the last row of the chunk before (0 for none), the epoch in which its assets were looked up, how many
 --          lines
 -- ARGV[2]  keys of the assets, 32 bytes each
 -- ARGV[3]  the lines, packed
 -- ARGV[4…] four for each asset: key, row, number of its kind, spec
--- Returns  JSON {status: "ok"|"forgot"|"gap"|"other_content"|"cancelled", new, made, queued, failed}
+-- Returns  JSON {status: "ok"|"forgot"|"gap"|"other_content"|"cancelled"|"expired", new, made, queued, failed}
 -- Complexity O(assets * log(queue)); at most 500 assets and 500 lines a call
 
 -- What was found in Redis then may be in the store alone now.
@@ -15,9 +15,13 @@ if set(request.epoch) and request.epoch ~= epoch() then return cjson.encode({ st
 
 local batch = request.batch
 local name = key('batch', batch)
-local old = call('HMGET', name, 'content', 'state', 'last', 'assets', 'lines', 'routes', 'substituted', 'redone')
+local old = call('HMGET', name, 'content', 'state', 'last', 'assets', 'lines', 'routes', 'substituted', 'deadline', 'expired',
+  'redone')
 if old[1] and old[1] ~= request.content then return cjson.encode({ status = 'other_content' }) end
-if old[2] == 'cancelled' then return cjson.encode({ status = 'cancelled' }) end
+local deadline = tonumber(request.deadline)
+local later = deadline and deadline > NOW and deadline > num(old[8])
+if (old[9] or old[8] and old[2] == 'open' and num(old[8]) <= NOW) and not later then return cjson.encode({ status = 'expired' }) end
+if old[2] == 'cancelled' and not old[9] then return cjson.encode({ status = 'cancelled' }) end
 
 -- Rows up to `last` are in. What is in is not counted again; its assets are looked at all the same.
 local last = tonumber(old[3])
@@ -36,10 +40,15 @@ if not old[1] then
   call('HSETNX', name, 'reserved', 0)
   call('ZADD', key('batches'), int(NOW), batch)
 end
+if later or deadline and not old[1] then set_deadline(batch, deadline) end
 if set(request.cap) then
   recap(purse_of_batch(batch), 1, num(request.cap))
 end
 if set(request.on_unknown) then call('HSET', name, 'on_unknown', request.on_unknown) end
+if set(request.derive) then
+  call('HSET', name, 'derive', request.derive)
+  call('ZADD', key('derive'), int(NOW), batch)
+end
 
 local routes, known = old[6] or '', {}
 for route in string.gmatch(routes, '%S+') do known[route] = true end
@@ -111,11 +120,13 @@ local retries = call('EXISTS', key('later')) == 1
 local counts = { new = 0, made = 0, queued = 0, failed = 0 }
 local ended = {}
 
--- What stands in for an asset of this batch, or would by what others found out.
+-- What stands in for an asset of this batch, or would by what others found out. A line that comes later may ask for what
+-- stood in for another's asset and has something in its own place since: all that read the batch follow there.
 local function other_than(asset, phase)
-  if not fresh then return (num(old[7]) > 0 or set(old[8])) and call('HGET', key('swaps', batch), asset) end
+  local other = (num(old[7]) > 0 or set(old[10])) and instead_of(batch, asset)
+  if other or not fresh then return other end
   if phase ~= 'failed' and phase ~= 'substituted' or not set(request.fallback) then return nil end
-  local other = call('HGET', key('a', asset), 'sub:' .. request.fallback)
+  other = call('HGET', key('a', asset), 'sub:' .. request.fallback)
   return other and call('HEXISTS', key('a', other), 'phase') == 1 and not spoken_for(asset) and other
 end
 
@@ -176,9 +187,9 @@ for n, home in ipairs(names) do
   local asset, row, kind, spec = ARGV[i], ARGV[i + 1], request.kinds[tonumber(ARGV[i + 2])], ARGV[i + 3]
   local a = some_known and call('HMGET', home, 'phase', 'batch', 'route')
   local phase
-  local other = not (a and a[1]) and not fresh and set(old[8]) and other_than(asset)
+  local other = not (a and a[1]) and other_than(asset)
   if other then
-    -- Its place was taken by another take; it is not paid for once more.
+    -- Its place was taken; it is not paid for once more.
     join_other(asset, other, row)
   elseif a and a[1] then
     phase = join(asset, a, row, kind, spec)

@@ -5,16 +5,21 @@
 -- asked for. swaps:BATCH has which stands in for which, `sub:MODEL` of an asset's hash the same for batches that ask
 -- later. `substituted` of a batch counts them; `doubled` those of its assets that it asks for twice now.
 
+-- So many may stand in one for another.
+local MAX_HOPS = 8
+
 -- Lets a batch ask for an asset; false where it does already.
 local function share(asset, first, batch, row)
   if not set(first) then
     call('HSET', key('a', asset), 'batch', batch, 'row', row)
+    if call('ZSCORE', key('listed'), asset) then list_for(asset, batch) end
     return true
   end
   if first == batch then return false end
   if call('ZADD', key('askers', asset), 'NX', call('HINCRBY', key('meta'), 'joined', 1), batch) == 0 then return false end
   call('HSET', key('rows', asset), batch, row)
   call('HSET', key('a', asset), 'shared', 1)
+  if call('ZSCORE', key('listed'), asset) then list_for(asset, batch) end
   return true
 end
 
@@ -28,6 +33,7 @@ local function leave(asset, batch)
     call('ZREM', key('askers', asset), batch)
     call('HDEL', key('rows', asset), batch)
   end
+  unlist_for(asset, batch)
 end
 
 -- The first batch that asks for an asset: another one takes an empty place. Nothing when nobody asks.
@@ -44,13 +50,24 @@ end
 -- An asset that was substituted for all who asked is a failure again for one that asks now.
 local function expose(asset)
   call('HSET', key('a', asset), 'phase', 'failed')
-  call('ZADD', key('failures'), int(NOW), asset)
+  list_failure(asset, 'failed')
 end
 
 local function add_route(batch, route)
   local routes = call('HGET', key('batch', batch), 'routes') or ''
   if string.find(' ' .. routes .. ' ', ' ' .. route .. ' ', 1, true) then return end
   call('HSET', key('batch', batch), 'routes', routes == '' and route or routes .. ' ' .. route)
+end
+
+-- What a batch has in place of an asset it asked for, if that is another; what stands in may have one of its own.
+local function instead_of(batch, asset)
+  local other
+  for _ = 1, MAX_HOPS do
+    local following = call('HGET', key('swaps', batch), other or asset)
+    if not following then break end
+    other = following
+  end
+  return other
 end
 
 -- Has a batch ask for one more asset in a row that it has, and counts it.
@@ -73,11 +90,7 @@ end
 
 -- Has one asset stand in for another that a batch asks for in a row.
 local function stand_in(batch, row, asset, other)
-  -- Of another take that was wanted, it is the place of the first one that lines know.
-  local redos = key('redos', batch)
-  local asked = call('HGET', redos, '<' .. asset)
-  if asked then call('HSET', redos, asked, call('HGET', redos, asked) .. ' ' .. other) end
-  call('HSET', key('swaps', batch), asked or asset, other)
+  call('HSET', key('swaps', batch), asset, other)
   call('HINCRBY', key('batch', batch), 'substituted', 1)
   ask_for(batch, row, other)
 end
@@ -108,7 +121,8 @@ end
 local function part_with(asset, batch, by)
   local b = call('HMGET', key('batch', batch), 'fallback', 'state')
   local offer = b[2] == 'open' and set(b[1]) and by[b[1]]
-  if not offer or not offer.key then
+  -- What stood in a circle would be had by nobody.
+  if not offer or not offer.key or call('HEXISTS', key('swaps', batch), offer.key) == 1 then
     count_in(batch, nil, 'failed')
     return false
   end
@@ -127,7 +141,7 @@ local function parted(asset)
   if phase == 'ready' then forget(asset) end
   if phase ~= 'failed' then return 'failed' end
   call('HSET', key('a', asset), 'phase', 'substituted')
-  call('ZREM', key('failures'), asset)
+  unlist_failure(asset)
   return 'substituted'
 end
 

@@ -184,7 +184,7 @@ fn free_of_clocks(name: &str, value: &mut Value, now: u64) {
             scores.values_mut().for_each(|score| *score = tell(score, now));
         }
         // Only one tenant asks, so that its virtual time is compared with nobody's.
-        ("route" | "batches" | "failures", Value::Scores(scores)) => {
+        ("route" | "batches" | "failures" | "listed" | "failed", Value::Scores(scores)) => {
             scores.values_mut().for_each(|score| "0".clone_into(score));
         }
         ("meta", Value::Hash(fields)) => {
@@ -204,6 +204,7 @@ fn free_of_clocks(name: &str, value: &mut Value, now: u64) {
             fields.values_mut().for_each(|json| *json = ordered(json));
         }
         ("work", Value::List(items)) => items.iter_mut().for_each(|json| *json = ordered(json)),
+        ("failure", Value::Text(json)) => *json = last(json),
         ("answer", Value::Text(json)) => *json = timeless(json),
         _ => {}
     }
@@ -228,6 +229,13 @@ fn parsed(json: &str) -> BTreeMap<String, serde_json::Value> {
 /// JSON with its fields in order: Lua has them in any.
 fn ordered(json: &str) -> String {
     serde_json::to_string(&parsed(json)).unwrap()
+}
+
+/// The last attempt's failure: no script looks at those before it.
+fn last(json: &str) -> String {
+    let mut failure = parsed(json);
+    failure.remove("before");
+    serde_json::to_string(&failure).unwrap()
 }
 
 /// A kept answer to a claim, without the times in it.

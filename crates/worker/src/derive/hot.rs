@@ -1,0 +1,138 @@
+//! Derives from images that were just made, while their bytes are at hand and a thread is free.
+//!
+//! Nothing waits for it: what finds no room here is made by [the sweep](super::sweep), from the store.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use pictor_common::{AssetKey, derivative::Derivative};
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+use super::{Pool, kept};
+use crate::{deliver::Delivery, engine::Engine};
+
+/// Images in memory that wait for a thread, beside those worked on.
+const WAITING: usize = 6;
+/// An image of more bytes is left to the sweep.
+const MOST_BYTES: u64 = 32 << 20;
+/// How long a batch's words are believed.
+const FRESH: Duration = Duration::from_secs(60);
+/// Batches whose words are known at once.
+const MOST_KNOWN: usize = 256;
+/// How long a stopping worker waits for what it derives.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+type Words = Arc<[Derivative]>;
+
+/// Derives beside the worker's handlers.
+#[derive(Debug)]
+pub(crate) struct Deriver {
+    pub(crate) pool: Pool,
+    room: Arc<Semaphore>,
+    known: Mutex<HashMap<String, (Instant, Words)>>,
+    tasks: TaskTracker,
+}
+
+impl Deriver {
+    pub(crate) fn new(threads: usize) -> Self {
+        let pool = Pool::new(threads);
+        let room = Arc::new(Semaphore::new(pool.size() + WAITING));
+        Self { pool, room, known: Mutex::default(), tasks: TaskTracker::new() }
+    }
+
+    fn known(&self, batch: &str) -> Option<Words> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(batch).filter(|(at, _)| at.elapsed() < FRESH).map(|(_, words)| Arc::clone(words))
+    }
+
+    fn note(&self, batch: &str, words: &Words) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST_KNOWN {
+            known.clear();
+        }
+        known.insert(batch.to_owned(), (Instant::now(), Arc::clone(words)));
+    }
+
+    /// Waits a little for what is being derived; the sweep of another worker makes the rest.
+    pub(crate) async fn leave(&self) {
+        self.tasks.close();
+        if tokio::time::timeout(PATIENCE, self.tasks.wait()).await.is_err() {
+            debug!("stopped while deriving; what is missing is made later");
+        }
+    }
+}
+
+impl Engine {
+    /// Derives from an image that is settled, in the background and from memory, so that its file can go.
+    pub(crate) async fn derive_soon(self: &Arc<Self>, delivery: &Delivery) {
+        let batch = delivery.attempt.payer.clone();
+        let known = self.deriver.known(&batch);
+        let most = known.as_ref().map_or(0, |words| words.len() as u64);
+        if known.is_some_and(|words| words.is_empty()) {
+            return;
+        }
+        let room = Arc::clone(&self.deriver.room).try_acquire_owned();
+        let (Ok(place), false) = (room, delivery.image.bytes > MOST_BYTES) else {
+            self.metrics.derived_later(most);
+            return;
+        };
+        let Ok(image) = tokio::fs::read(&delivery.file).await else { return };
+        let (engine, key) = (Arc::clone(self), delivery.attempt.key.clone());
+        self.deriver.tasks.spawn(async move {
+            engine.derive_now(&key, &batch, image.into()).await;
+            drop(place);
+        });
+    }
+
+    async fn derive_now(&self, key: &AssetKey, batch: &str, image: Bytes) {
+        let words = match self.deriver.known(batch) {
+            Some(words) => words,
+            None => match self.queue.derivatives_of(batch).await {
+                Ok(words) => {
+                    let words: Words = words.unwrap_or_default().into();
+                    self.deriver.note(batch, &words);
+                    words
+                }
+                Err(error) => {
+                    debug!(%error, "what is to be derived is not known now");
+                    return;
+                }
+            },
+        };
+        if words.is_empty() {
+            return;
+        }
+        let all = words.len() as u64;
+        if self.draining.is_cancelled() {
+            self.metrics.derived_later(all);
+            return;
+        }
+        let derived = match self.deriver.pool.derive(image, words.to_vec()).await {
+            Ok(derived) => derived,
+            Err(error) => {
+                // The sweep tries once more, and tells.
+                debug!(%error, key = %key.short(), "not derived");
+                self.metrics.derived_later(all);
+                return;
+            }
+        };
+        let mut made = 0;
+        for (derivative, bytes) in words.iter().zip(derived) {
+            match kept(&self.store, key, derivative, bytes, false).await {
+                Ok(()) => made += 1,
+                Err(error) => {
+                    warn!(%error, key = %key.short(), "the store does not take a derivative; it is made later");
+                    break;
+                }
+            }
+        }
+        self.metrics.derived(made);
+        self.metrics.derived_later(all - made);
+    }
+}

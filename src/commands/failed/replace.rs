@@ -1,0 +1,317 @@
+//! Has another model, or another spec, make what failed, for those who asked.
+
+use std::collections::{BTreeMap, HashMap};
+
+use pictor_common::{
+    AssetKey, MicroUsd, Spec,
+    batch::{NewAsset, Route},
+    price::{self, Terms},
+    queue::{CHUNK, Note, Queue, Replaced, Replacement},
+    stamp::Stamp,
+    store::{Store, image_name},
+};
+use serde_json::json;
+
+use super::{
+    RetryArgs,
+    act::is_wanted,
+    draft::{Draft, MOST},
+    which::{Failed, Selection},
+};
+use crate::{
+    commands::Context,
+    config::who,
+    exit::{Exit, refused},
+    parts,
+};
+
+/// What is to stand in for failures, and what that may cost.
+#[derive(Default)]
+struct Plan {
+    replacements: Vec<Replacement>,
+    expected: MicroUsd,
+    ceiling: MicroUsd,
+    /// New assets that are made already, or under way.
+    known: u64,
+    /// Failures that nobody asks for any more.
+    unasked: u64,
+    /// What cannot be made so, and why.
+    wrong: BTreeMap<String, u64>,
+}
+
+pub(super) async fn run(args: &RetryArgs, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
+    let selection = args.which.select(true, context, queue).await?;
+    if selection.chosen.is_empty() {
+        context.output.result(&json!({ "found": 0, "replaced": 0 }), || {
+            format!("no failure fits; nothing was changed\n{}", selection.left_told())
+        })?;
+        return Ok(Exit::Done);
+    }
+    if !args.edit {
+        let specs = selection
+            .chosen
+            .iter()
+            .filter_map(|(place, state)| Some((place.key.clone(), by_model(state.spec.clone()?, args))));
+        let specs: Vec<(AssetKey, Spec)> = specs.collect();
+        return carry_out(&selection, specs, None, args, context, queue).await;
+    }
+    let chosen = &selection.chosen;
+    if chosen.len() > MOST {
+        return Err(refused(format!(
+            "{} failures are too many for an editor, {MOST} at most: pictor failed export mend.csv writes them to a \
+             file that can be mended and submitted",
+            chosen.len()
+        )));
+    }
+    let draft = match &args.draft {
+        Some(path) => Draft::of(path, chosen)?,
+        None => Draft::new(&context.settings.data_dir, chosen)?,
+    };
+    draft.edit().await?;
+    let specs = draft.read(chosen)?;
+    if specs.is_empty() {
+        draft.done();
+        context.output.result(&json!({ "found": chosen.len(), "replaced": 0 }), || {
+            "nothing was changed in the editor, nor anywhere else".to_owned()
+        })?;
+        return Ok(Exit::Done);
+    }
+    let specs = specs.into_iter().map(|(key, spec)| (key, by_model(spec, args))).collect();
+    carry_out(&selection, specs, Some(draft), args, context, queue).await
+}
+
+fn by_model(spec: Spec, args: &RetryArgs) -> Spec {
+    match &args.by_model {
+        Some(model) => Spec { model: model.clone(), ..spec },
+        None => spec,
+    }
+}
+
+async fn carry_out(
+    selection: &Selection,
+    specs: Vec<(AssetKey, Spec)>,
+    draft: Option<Draft>,
+    args: &RetryArgs,
+    context: &Context,
+    queue: &Queue,
+) -> anyhow::Result<Exit> {
+    let refuse = |why: String| match &draft {
+        Some(draft) => draft.kept(&why),
+        None => refused(format!("{why}; nothing was changed")),
+    };
+    let mut plan = Plan::default();
+    for page in specs.chunks(CHUNK) {
+        plan.add(page, &selection.chosen, args, context, queue).await?;
+    }
+    let wrong: Vec<String> =
+        plan.wrong.iter().map(|(why, count)| format!("{count} cannot be made so: {why}")).collect();
+    if draft.is_some() && !wrong.is_empty() || plan.replacements.is_empty() && !wrong.is_empty() {
+        return Err(refuse(wrong.join("\n")));
+    }
+    let words = plan.told();
+    if let Some(most) = args.max_cost.filter(|most| plan.ceiling > *most) {
+        return Err(refuse(format!("{words}: more than --max-cost {most}")));
+    }
+    for line in &wrong {
+        context.output.note(line);
+    }
+    if args.dry_run {
+        context.output.result(&plan.value(None), || {
+            format!("{words}; nothing was changed\n{}", selection.left_told())
+        })?;
+        return Ok(Exit::Done);
+    }
+    let is_said = args.yes || args.max_cost.is_some() && !context.output.terminal;
+    if !is_said && !is_wanted(&context.output, &words, true).map_err(|error| refuse(error.to_string()))? {
+        return Err(refuse("nothing was asked for".to_owned()));
+    }
+    find_made(&mut plan, context, queue).await?;
+    let became = queue.replace(&plan.replacements).await?;
+    let replaced = became.iter().filter(|became| matches!(became, Replaced::In(_))).count();
+    if became.contains(&Replaced::Older) {
+        return Err(refuse(
+            "a worker of an older version of Pictor is alive, which would not know of it: update it first"
+                .to_owned(),
+        ));
+    }
+    if replaced > 0 {
+        let (who, of) = (who(), format!("failures {}", args.which.told()));
+        let what = if args.edit { "edited" } else { "replaced" };
+        queue.note(&Note { who: &who, what, of: &of, count: replaced as u64, why: &args.reason }).await?;
+    }
+    context.output.result(&plan.value(Some(&became)), || {
+        format!("{}{}", done_told(&became, &plan), selection.left_told())
+    })?;
+    match draft {
+        // What was not done may be wanted yet.
+        Some(draft) if replaced == plan.replacements.len() => draft.done(),
+        Some(draft) => context.output.note(&draft.kept("not all of it was done").to_string()),
+        None => {}
+    }
+    Ok(Exit::Done)
+}
+
+impl Plan {
+    async fn add(
+        &mut self,
+        page: &[(AssetKey, Spec)],
+        chosen: &[Failed],
+        args: &RetryArgs,
+        context: &Context,
+        queue: &Queue,
+    ) -> anyhow::Result<()> {
+        let keys: Vec<AssetKey> = page.iter().map(|(key, _)| key.clone()).collect();
+        let asking = queue.asking(&keys).await?;
+        let by_key: HashMap<&AssetKey, &Failed> =
+            chosen.iter().map(|failed| (&failed.0.key, failed)).collect();
+        let mut planned = Vec::new();
+        for ((key, spec), asking) in page.iter().zip(asking) {
+            let Some((place, _)) = by_key.get(key) else { continue };
+            let (by, expected) = match asset_of(context, spec) {
+                Ok(asset) => asset,
+                Err(why) => {
+                    *self.wrong.entry(why).or_default() += 1;
+                    continue;
+                }
+            };
+            if by.key == *key {
+                *self.wrong.entry("it is what failed".to_owned()).or_default() += 1;
+                continue;
+            }
+            let batches = args.which.filter.askers(asking, queue).await?;
+            if batches.is_empty() {
+                self.unasked += 1;
+                continue;
+            }
+            let parked = args.which.filter.takes_parked();
+            planned.push((Replacement { failed: place.clone(), parked, batches, by }, expected));
+        }
+        let others: Vec<AssetKey> = planned.iter().map(|(one, _)| one.by.key.clone()).collect();
+        for ((one, expected), state) in planned.into_iter().zip(queue.assets(&others).await?) {
+            if state.is_some() {
+                self.known += 1;
+            } else {
+                self.expected = self.expected + expected;
+                self.ceiling = self.ceiling + one.by.ceiling;
+            }
+            self.replacements.push(one);
+        }
+        Ok(())
+    }
+
+    fn told(&self) -> String {
+        let mut words = format!(
+            "{} would be asked for anew, for about {} and at most {}",
+            self.replacements.len(),
+            self.expected,
+            self.ceiling
+        );
+        if self.known > 0 {
+            words += &format!("; {} of these are there or under way", self.known);
+        }
+        if self.unasked > 0 {
+            words += &format!("; {} are left out: no batch that was named asks for them", self.unasked);
+        }
+        words
+    }
+
+    fn value(&self, became: Option<&[Replaced]>) -> serde_json::Value {
+        let done = became.unwrap_or_default();
+        let lines: Vec<_> = self
+            .replacements
+            .iter()
+            .enumerate()
+            .map(|(n, one)| {
+                json!({
+                    "original_key": one.failed.key, "current_key": one.by.key, "batches": one.batches,
+                    "became": done.get(n),
+                })
+            })
+            .collect();
+        json!({
+            "found": self.replacements.len(), "expected": self.expected, "ceiling": self.ceiling, "known": self.known,
+            "replaced": done.iter().filter(|became| matches!(became, Replaced::In(_))).count(),
+            "wrong": self.wrong, "assets": lines,
+        })
+    }
+}
+
+fn done_told(became: &[Replaced], plan: &Plan) -> String {
+    let count = |wanted: fn(&Replaced) -> bool| became.iter().filter(|became| wanted(became)).count();
+    let mut text = format!(
+        "{} asked for anew, for at most {}; their lines follow\n",
+        count(|became| matches!(became, Replaced::In(_))),
+        plan.ceiling
+    );
+    for (count, why) in [
+        (count(|became| *became == Replaced::Changed), "had changed meanwhile, and were left alone"),
+        (count(|became| *became == Replaced::Parked), "are parked; --parked takes them, too"),
+        (
+            count(|became| *became == Replaced::Ended),
+            "were left alone: what was to replace them has failed itself; pictor failed retry KEY tries that again",
+        ),
+        (
+            count(|became| *became == Replaced::Circle),
+            "were left alone: they stand for what was to replace them, or were replaced too often",
+        ),
+        (
+            count(|became| *became == Replaced::Crowd),
+            "are asked for by so many that not all have heard yet: try again in a minute",
+        ),
+    ] {
+        if count > 0 {
+            text += &format!("{count} {why}\n");
+        }
+    }
+    text
+}
+
+/// The asset of a spec, and what it will most likely cost; in words where it cannot be made.
+fn asset_of(context: &Context, spec: &Spec) -> Result<(NewAsset, MicroUsd), String> {
+    let catalogue = &context.settings.catalogue;
+    let Some(model) = catalogue.model(&spec.model) else {
+        return Err(format!(
+            "the catalogue does not know the model {:?}; pictor models lists them",
+            spec.model
+        ));
+    };
+    let problems: Vec<String> = model
+        .check(spec)
+        .into_iter()
+        .map(|problem| format!("{}: {}", problem.field, problem.message))
+        .collect();
+    if !problems.is_empty() {
+        return Err(problems.join("; "));
+    }
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let estimate = price::estimate(model, spec, Terms::on(today)).map_err(|unpriced| unpriced.to_string())?;
+    let asset = NewAsset {
+        key: AssetKey::of(spec),
+        spec: spec.clone(),
+        route: Route::new(&model.family, spec.operation),
+        ceiling: estimate.ceiling,
+        tokens: estimate.tokens,
+        made: None,
+    };
+    Ok((asset, estimate.expected))
+}
+
+/// Looks for images that the store has and Redis does not know: they are paid for.
+async fn find_made(plan: &mut Plan, context: &Context, queue: &Queue) -> anyhow::Result<()> {
+    let url = parts::store_url(&context.settings, None);
+    let store = parts::open_store(&context.settings, url).await?;
+    for page in plan.replacements.chunks_mut(CHUNK) {
+        let keys: Vec<AssetKey> = page.iter().map(|one| one.by.key.clone()).collect();
+        for (one, state) in page.iter_mut().zip(queue.assets(&keys).await?) {
+            if state.is_none() {
+                one.by.made = stored(&*store, &one.by).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn stored(store: &dyn Store, asset: &NewAsset) -> anyhow::Result<Option<pictor_common::batch::Made>> {
+    let object = store.head(&image_name(&asset.key, &asset.spec)).await?;
+    Ok(object.as_ref().and_then(Stamp::of).map(|stamp| stamp.made))
+}

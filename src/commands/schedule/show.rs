@@ -1,0 +1,157 @@
+//! Schedules for people: when, what, and what became of it.
+
+use pictor_common::queue::{BatchState, Queue, ScheduleState};
+use serde::Serialize;
+
+use super::{
+    definition::{Definition, NEVER, Outcome, Plan, Run},
+    runs,
+    source::is_allowed,
+};
+use crate::{
+    commands::batch::state_of,
+    table::{harmless, shortened},
+};
+
+/// Times to come that are told.
+const NEXT: usize = 3;
+/// Past times that are told of one schedule.
+const PAST: usize = 20;
+
+/// One schedule as it is told.
+#[derive(Debug, Serialize)]
+pub(super) struct Told {
+    name: String,
+    definition: Option<Definition>,
+    words: String,
+    by: String,
+    paused: Option<String>,
+    /// The time that is being submitted.
+    firing: Option<u64>,
+    /// Times to come, as a clock there shows them.
+    next: Vec<String>,
+    last: Option<Run>,
+    /// How the newest batch stands.
+    batch: Option<String>,
+    runs: Vec<Run>,
+    #[serde(skip)]
+    zone: Option<Plan>,
+}
+
+impl Told {
+    pub(super) async fn of(state: &ScheduleState, now: u64, queue: &Queue) -> anyhow::Result<Self> {
+        let plan = Plan::of(state).ok();
+        let newest = runs::newest(state, queue).await?;
+        let batch = newest.map(|(run, batch)| stands(&run, batch.as_ref()));
+        let runs = queue.schedule_runs(&state.name, PAST).await?;
+        Ok(Self {
+            name: state.name.clone(),
+            words: plan.as_ref().map_or_else(|| "cannot be understood".to_owned(), |plan| plan.cron.words()),
+            definition: plan.as_ref().map(|plan| plan.definition.clone()),
+            by: state.by.clone(),
+            paused: state.paused.clone(),
+            firing: state.firing,
+            next: plan.as_ref().map(|plan| next(plan, now.max(state.cursor))).unwrap_or_default(),
+            last: state.last.as_deref().and_then(Run::read),
+            batch,
+            runs: runs.iter().filter_map(|text| Run::read(text)).collect(),
+            zone: plan,
+        })
+    }
+
+    /// Whether somebody should look.
+    pub(super) fn is_bad(&self) -> bool {
+        self.zone.is_none() || self.last.as_ref().is_some_and(|run| run.outcome == Outcome::Failed)
+    }
+
+    pub(super) fn text(&self) -> String {
+        let mut text = format!("{}  {}", self.name, self.words);
+        if let Some(definition) = &self.definition {
+            text += &format!("\n  cron    {} ({})", definition.cron, definition.time_zone);
+            text += &format!("\n  file    {}", shortened(&definition.file, 68));
+        }
+        if let Some(reason) = &self.paused {
+            text += &format!("\n  paused  {}", shortened(reason, 68));
+        } else {
+            let title = |at| if at == 0 { "next  " } else { "      " };
+            text += &self
+                .next
+                .iter()
+                .enumerate()
+                .map(|(at, next)| format!("\n  {}  {next}", title(at)))
+                .collect::<String>();
+        }
+        if let (Some(due), Some(plan)) = (self.firing, &self.zone) {
+            text += &format!("\n  now     {} is being submitted", when(plan, due));
+        }
+        if let Some(run) = &self.last {
+            text += &format!("\n  last    {}", self.run(run));
+        }
+        if let Some(batch) = &self.batch {
+            text += &format!("\n  batch   {batch}");
+        }
+        harmless(&text) + "\n"
+    }
+
+    /// With policies and history.
+    pub(super) fn whole(&self, read_from: &[String]) -> String {
+        let mut text = self.text();
+        if let Some(definition) = &self.definition {
+            let Definition { misfire, overlap, deadline, band, batch, .. } = definition;
+            text += &format!("  missed  {}\n  overlap {}\n", word(misfire), word(overlap));
+            let mut more = vec![format!("tenant {}", batch.tenant), format!("band {}", band.as_str())];
+            more.extend(deadline.as_ref().map(|deadline| format!("deadline {deadline}")));
+            more.extend(batch.max_cost.as_ref().map(|most| format!("at most ${most}")));
+            text += &format!("  submits {}\n", more.join(", "));
+            if !is_allowed(&definition.file, read_from) {
+                text +=
+                    "  note    with the settings of this machine the file is not read: schedule.read_from\n";
+            }
+        }
+        text += &format!("  added   by {}\n", self.by);
+        for run in &self.runs {
+            text += &format!("  past    {}\n", self.run(run));
+        }
+        harmless(&text)
+    }
+
+    fn run(&self, run: &Run) -> String {
+        let due = |plan: &Plan| plan.shown(run.due).strftime("%Y-%m-%d %H:%M %:z").to_string();
+        let due = self.zone.as_ref().map(due).unwrap_or_default();
+        let what = match run.outcome {
+            Outcome::Submitted => "",
+            Outcome::Passed => "not fired: ",
+            Outcome::Failed => "FAILED: ",
+        };
+        format!("{due}  {what}{}", shortened(&run.note, 160))
+    }
+}
+
+fn word(value: &impl Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn stands(run: &Run, batch: Option<&BatchState>) -> String {
+    let id = run.batch.clone().unwrap_or_default();
+    let Some(batch) = batch else { return format!("{id} is not known any more") };
+    let failed = match batch.counts.failed + batch.counts.parked {
+        0 => String::new(),
+        failed => format!(", {failed} failed"),
+    };
+    let state = if batch.ended() { state_of(batch) } else { format!("goes on ({})", state_of(batch)) };
+    format!("{id}: {} of {} made{failed}; {}", batch.counts.done, batch.assets, shortened(&state, 80))
+}
+
+fn when(plan: &Plan, at: u64) -> String {
+    plan.shown(at).strftime("%a %Y-%m-%d %H:%M %:z %Z").to_string()
+}
+
+/// Times to come; with the offset, so that a change of the clocks shows.
+pub(super) fn next(plan: &Plan, after: u64) -> Vec<String> {
+    let mut at = after;
+    let times = std::iter::from_fn(|| {
+        at = plan.next(at);
+        (at < NEVER).then(|| when(plan, at))
+    });
+    times.take(NEXT).collect()
+}

@@ -25,8 +25,8 @@ use config::{Value, ValueKind};
 use pictor_common::{
     batch::{OnUnknown, check_name},
     catalogue::Catalogue,
-    retention::Retention,
     derivative::{self, Derivative},
+    retention::Retention,
 };
 use pictor_store::{PublicBase, S3Settings};
 use secrecy::SecretString;

@@ -49,11 +49,7 @@ async fn perform(command: AssetCommand, context: &Context, queue: &Queue) -> any
 }
 
 /// Shows everything known of an asset.
-pub(crate) async fn show(
-    key: &AssetKey,
-    context: &Context,
-    queue: &Queue,
-) -> anyhow::Result<()> {
+pub(crate) async fn show(key: &AssetKey, context: &Context, queue: &Queue) -> anyhow::Result<()> {
     trace::show(key, context, queue).await
 }
 

@@ -419,7 +419,10 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
                 "What another take of a row would cost",
                 "pictor asset redo SKU-1042 --batch nightly-2026-11-20 --dry-run",
             ),
-            ("Ask for it", "pictor asset redo --batch nightly-2026-11-20 --id SKU-1042 --from 9f86d081 --yes"),
+            (
+                "Ask for it",
+                "pictor asset redo --batch nightly-2026-11-20 --id SKU-1042 --from 9f86d081 --yes",
+            ),
             ("The first one was better", "pictor asset redo SKU-1042 --batch nightly-2026-11-20 --back"),
         ],
     ),

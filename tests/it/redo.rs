@@ -80,9 +80,14 @@ async fn what_is_not_made_or_had_too_many_takes_is_refused() {
     let _worker = world.worker("w", 4, &[]);
     world.ended("b", PATIENCE).await;
     refused(&["--take", "0", "--back"], "none to go back to");
-    let output = redo(&["--take", "0"]);
+    refused(&["--take", "0"], "so that this command, sent again, buys nothing more: --from ");
+    let of = world.json(&["asset", "show", "mug", "--batch", "b", "--take", "0"])["key"].clone();
+    let from = ["--take", "0", "--from", &of.as_str().unwrap()[..12]];
+    let output = redo(&from);
     assert!(output.status.success(), "{}", told(&output));
     assert_eq!(world.ended("b", PATIENCE).await.counts.done, 2);
+    let again = redo(&from);
+    assert!(again.status.success() && told(&again).contains("nothing to do"), "{}", told(&again));
     refused(&["--take", "0"], "assets.max_takes");
     assert_eq!(world.sim.billed().await, 3, "take 2: the row has 0 and 1 already");
 }

@@ -111,7 +111,7 @@ impl Retention {
         let ended = batch.completed.filter(|_| batch.state == "complete" && batch.sealed.is_some());
         let Some(age) = ended.map(|at| now.saturating_sub(at)) else { return false };
         let settled = batch.counts.failed <= MOST_FAILED
-            && batch.counts.parked == 0 
+            && batch.counts.parked == 0
             && batch.reserved.0 == 0
             && batch.open_assets() == 0;
         let old = self.batches.is_some_and(|most| age > micros(most));

@@ -150,7 +150,9 @@ async fn carry_out(
         Redone::Unmade => {
             return Err(refused(format!("{} is not made: there is nothing to redo", chosen.told())));
         }
-        Redone::Ended => return Err(refused("that take has failed for others since: try again, for the next")),
+        Redone::Ended => {
+            return Err(refused("that take has failed for others since: try again, for the next"));
+        }
         Redone::Late => return Err(refused(format!("batch {} is past its deadline", chosen.batch))),
         Redone::Older => {
             return Err(refused(
@@ -191,8 +193,7 @@ async fn affordable(chosen: &Chosen, next: &Next, output: &Output, queue: &Queue
         Counter { cap: totals.cap, spent: totals.spent, reserved: totals.reserved, ..Counter::default() };
     let batch = known_batch(queue, chosen.batch.as_str()).await?;
     let tenant = queue.tenant_money(&batch.tenant).await?.total;
-    let own =
-        Counter { cap: batch.cap, spent: batch.spent, reserved: batch.reserved, ..Counter::default() };
+    let own = Counter { cap: batch.cap, spent: batch.spent, reserved: batch.reserved, ..Counter::default() };
     let counters = [("the total budget", all), ("its tenant's budget", tenant), ("its batch's budget", own)];
     for (name, counter) in counters {
         if counter.left().is_some_and(|left| next.ceiling > left) {

@@ -116,7 +116,8 @@ impl Queue {
             return Ok(Vec::new());
         }
         let names: Vec<&str> = asked.iter().map(AssetKey::as_str).collect();
-        let texts: Vec<Option<String>> = self.connection.clone().hmget(self.keys.redos(batch), &names).await?;
+        let texts: Vec<Option<String>> =
+            self.connection.clone().hmget(self.keys.redos(batch), &names).await?;
         Ok(texts.into_iter().map(|text| split(&text.unwrap_or_default())).collect())
     }
 

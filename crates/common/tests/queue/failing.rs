@@ -102,7 +102,7 @@ async fn with(world: &World, traits: &[Trait]) -> Vec<FailurePlace> {
     world.queue.failures_with(traits, 0, None, 100).await.unwrap().found
 }
 
-async fn place(world: &World, key: &AssetKey) -> FailurePlace {
+pub(crate) async fn place(world: &World, key: &AssetKey) -> FailurePlace {
     world.queue.failed_at(std::slice::from_ref(key)).await.unwrap().remove(0)
 }
 

@@ -3,11 +3,13 @@
 use pictor_common::{
     AssetKey, MicroUsd, Spec,
     batch::{BatchHead, Made, NewAsset},
-    queue::{FailureAction, Grant, Redo, Redone},
+    queue::{Billed, FailureAction, Grant, Outcome, QueueError, Redo, Redone, Replaced, Replacement},
 };
+use redis::AsyncCommands as _;
 
 use crate::{
-    ending::unknown,
+    ending::{fail, unknown},
+    failing::place,
     swapping::{OTHER, gone, other, other_grants},
     world::{World, asset, attempt, head, id, key, line, spec},
 };
@@ -205,4 +207,115 @@ async fn another_batch_that_redid_it_first_has_paid_for_the_take() {
         world.queue.redo(&batch, &Redo { to: asset(5), ..redo(5, 0, 1) }).await.unwrap(),
         Redone::Again
     );
+}
+
+/// Puts rows into a batch, as a chunk does.
+async fn put(world: &World, head: &BatchHead, rows: &[(u64, NewAsset)]) {
+    let lines: Vec<_> = rows.iter().map(|(row, asset)| line(*row, asset)).collect();
+    world.queue.submit(head, rows, &lines, false).await.unwrap();
+}
+
+/// What the lines of the batch have that asked for takes of the picture 1.
+async fn lines_have(world: &World, asked: &[u32]) -> Vec<AssetKey> {
+    let keys: Vec<AssetKey> = asked.iter().map(|n| take(1, *n).key).collect();
+    let others = world.queue.stand_ins(&id("b"), &keys).await.unwrap();
+    keys.into_iter().zip(others).map(|(key, other)| other.unwrap_or(key)).collect()
+}
+
+fn keys(takes: &[u32]) -> Vec<AssetKey> {
+    takes.iter().map(|n| take(1, *n).key).collect()
+}
+
+#[tokio::test]
+async fn a_line_that_chose_keeps_its_choice_when_another_wants_what_it_left() {
+    let world = World::new().await;
+    let head = head("b", "shop");
+    put(&world, &head, &[(1, take(1, 0)), (2, take(1, 1))]).await;
+    world.queue.seal(&head.id, 2).await.unwrap();
+    make(&world).await;
+    make(&world).await;
+    let second = Redo { asked: take(1, 1).key, row: 2, ..redo(1, 1, 2) };
+    assert_eq!(ask(&world, &second).await, Redone::Ok);
+    make(&world).await;
+    assert_eq!(ask(&world, &redo(1, 0, 1)).await, Redone::Taken);
+    assert_eq!(lines_have(&world, &[0, 1]).await, keys(&[0, 2]));
+    assert_eq!(counts(&world, "b").await, (2, 0, 0, "complete".into()));
+}
+
+#[tokio::test]
+async fn a_take_that_a_later_line_asks_for_is_not_taken_from_it() {
+    let world = World::new().await;
+    let head = head("b", "shop");
+    put(&world, &head, &[(1, take(1, 0))]).await;
+    make(&world).await;
+    assert_eq!(ask(&world, &redo(1, 0, 1)).await, Redone::Ok);
+    put(&world, &head, &[(600, take(1, 1))]).await;
+    world.queue.seal(&head.id, 2).await.unwrap();
+    assert_eq!(ask(&world, &back(1, 1, 0)).await, Redone::Taken);
+    assert_eq!(counts(&world, "b").await.3, "open");
+    assert_eq!(make(&world).await, take(1, 1).key);
+    assert_eq!(counts(&world, "b").await.3, "complete");
+    assert_eq!(ask(&world, &back(1, 1, 0)).await, Redone::Ok);
+    assert_eq!(lines_have(&world, &[0, 1]).await, keys(&[0, 1]));
+    assert_eq!(counts(&world, "b").await.3, "complete");
+}
+
+#[tokio::test]
+async fn what_fails_for_one_line_changes_no_line_that_went_back_from_it() {
+    let world = World::new().await;
+    let head = BatchHead { fallback: Some(OTHER.into()), ..head("b", "shop") };
+    put(&world, &head, &[(1, take(1, 0))]).await;
+    make(&world).await;
+    assert_eq!(ask(&world, &redo(1, 0, 1)).await, Redone::Ok);
+    assert_eq!(ask(&world, &back(1, 1, 0)).await, Redone::Ok);
+    assert_eq!(world.queue.takes(&head.id, &key(1)).await.unwrap(), keys(&[0]), "it was never sent");
+    put(&world, &head, &[(600, take(1, 1))]).await;
+    world.queue.seal(&head.id, 2).await.unwrap();
+    gone(&world, &world.sent().await, 1).await;
+    assert_eq!(lines_have(&world, &[0, 1]).await, [key(1), other(1).key]);
+    assert_eq!(counts(&world, "b").await, (1, 0, 0, "open".into()));
+}
+
+#[tokio::test]
+async fn what_took_the_place_of_a_failed_take_can_be_gone_back_to() {
+    let world = made().await;
+    assert_eq!(ask(&world, &redo(1, 0, 1)).await, Redone::Ok);
+    for (from, by) in [(take(1, 1), take(1, 6)), (take(1, 6), take(1, 7))] {
+        let grant = world.sent().await;
+        assert_eq!(grant.key, from.key);
+        fail(&world, &grant, Billed::No, Outcome::Failed).await;
+        let failed = place(&world, &from.key).await;
+        let wanted = Replacement { failed, parked: false, batches: vec![id("b")], by };
+        assert_eq!(world.queue.replace(&[wanted]).await.unwrap(), [Replaced::In(1)]);
+    }
+    make(&world).await;
+    assert_eq!(lines_have(&world, &[0]).await, keys(&[7]));
+    assert_eq!(ask(&world, &Redo { most: 9, ..redo(1, 7, 2) }).await, Redone::Ok);
+    make(&world).await;
+    for (from, to) in [(2, 7), (7, 0)] {
+        assert_eq!(ask(&world, &Redo { most: 9, ..back(1, from, to) }).await, Redone::Ok);
+        assert_eq!(lines_have(&world, &[0]).await, keys(&[to]));
+        assert_eq!(counts(&world, "b").await, (2, 0, 0, "complete".into()));
+    }
+    assert!(world.claim(5).await.grants.is_empty());
+}
+
+#[tokio::test]
+async fn what_failed_for_others_or_comes_too_late_is_not_asked_for() {
+    let world = made().await;
+    put(&world, &head("x", "shop"), &[(1, take(1, 1))]).await;
+    fail(&world, &world.sent().await, Billed::No, Outcome::Failed).await;
+    assert_eq!(ask(&world, &redo(1, 0, 1)).await, Redone::Ended);
+    assert_eq!(ask(&world, &redo(1, 0, 2)).await, Redone::Ok);
+    make(&world).await;
+    let name = world.queue.keys().batch(&id("b"));
+    let _past: u64 = world.redis.clone().hset(&name, "deadline", 1).await.unwrap();
+    assert_eq!(ask(&world, &redo(1, 2, 3)).await, Redone::Late);
+    assert_eq!(ask(&world, &back(1, 2, 0)).await, Redone::Ok, "what is made is not sent");
+    assert_eq!(counts(&world, "b").await, (2, 0, 0, "complete".into()));
+    let _none: u64 = world.redis.clone().hdel(&name, "deadline").await.unwrap();
+    let before = world.queue.within(&world.queue.epoch().await.unwrap());
+    let _other: u64 = world.redis.clone().hset(world.queue.keys().meta(), "epoch", "x").await.unwrap();
+    let became = before.redo(&id("b"), &redo(1, 0, 3)).await;
+    assert!(matches!(became, Err(QueueError::Forgot)), "{became:?}");
 }

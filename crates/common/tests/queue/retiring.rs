@@ -55,7 +55,7 @@ async fn two_ended() -> World {
 
 /// What Redis has of a batch.
 async fn left_of(world: &World, batch: &str) -> Vec<String> {
-    let pattern = format!("{}*:{batch}*", world.queue.keys().prefix());
+    let pattern = format!("{}*:{batch}", world.queue.keys().prefix());
     let names: Vec<String> =
         redis::cmd("KEYS").arg(pattern).query_async(&mut world.redis.clone()).await.unwrap();
     names
@@ -178,4 +178,65 @@ async fn old_events_go_to_the_store() {
     let after: u64 = world.redis.clone().xlen(world.queue.keys().events()).await.unwrap();
     let names = store.list("archive/", None, 10).await.unwrap();
     assert_eq!((after, text(&store, &names[0]).await.lines().count() as u64), (0, before));
+}
+
+#[tokio::test]
+async fn what_is_still_derived_or_to_be_told_stays_and_holds_up_no_other() {
+    let (world, store) = (World::new().await, store());
+    let mut redis = world.redis.clone();
+    let keys = world.queue.keys();
+    for (n, batch) in (1_u64..).zip(["derived", "told", "free"]) {
+        world.submit(batch, "shop", n..n + 1).await;
+        settle(&world, &world.sent().await, 16_000).await;
+    }
+    let _pending: u64 = redis.zadd(keys.derive(), "derived", 1).await.unwrap();
+    let told = world.queue.batch(&id("told")).await.unwrap().unwrap().completed.unwrap();
+    let _hook: u64 = redis.hset(keys.hooks(), "shop", "{}").await.unwrap();
+    let news = format!("completed|{told}|told");
+    let _news: u64 = redis.zadd(keys.news(), &news, told).await.unwrap();
+    let _free: u64 = redis.hset(keys.batch(&id("free")), "told", u64::MAX >> 12).await.unwrap();
+    let plan = {
+        let (folder, keep) = (tempfile::tempdir().unwrap(), old_batches());
+        let retiring =
+            Retiring { queue: &world.queue, store: &store, keep: &keep, owner: "w", folder: folder.path() };
+        retiring.plan(10).await.unwrap()
+    };
+    assert_eq!(plan.batches, ["free"]);
+    assert_eq!(step(&world, &store, &old_batches(), "w1").await.unwrap().batches, ["free"]);
+    assert!(step(&world, &store, &old_batches(), "w1").await.unwrap().is_empty());
+    let _gone: u64 = redis.zrem(keys.derive(), "derived").await.unwrap();
+    let _sent: u64 = redis.zrem(keys.news(), &news).await.unwrap();
+    let _told: u64 = redis.hset(keys.batch(&id("told")), "told", told).await.unwrap();
+    let _told: u64 = redis.hset(keys.batch(&id("derived")), "told", u64::MAX >> 12).await.unwrap();
+    for batch in ["derived", "told"] {
+        assert_eq!(step(&world, &store, &old_batches(), "w1").await.unwrap().batches, [batch]);
+    }
+}
+
+#[tokio::test]
+async fn a_failure_that_only_an_archived_batch_had_is_listed_again_for_whoever_asks_next() {
+    let (world, store) = (World::new().await, store());
+    world.submit("b", "shop", 1..2).await;
+    fail(&world, &world.sent().await, Billed::No, Outcome::Failed).await;
+    assert_eq!(step(&world, &store, &old_batches(), "w1").await.unwrap().batches, ["b"]);
+    assert_eq!(left_of(&world, "b").await, Vec::<String>::new());
+    assert_eq!(world.queue.act_on_failures(&[key(1)], FailureAction::Retry).await.unwrap(), 0);
+    let again = world.submit("b", "shop", 1..2).await;
+    assert_eq!((again.new, again.failed), (0, 1));
+    assert_eq!(world.queue.act_on_failures(&[key(1)], FailureAction::Retry).await.unwrap(), 1);
+    let grant = world.sent().await;
+    assert_eq!((grant.key.clone(), grant.payer.as_str()), (key(1), "b"));
+    settle(&world, &grant, 16_000).await;
+    assert_eq!(world.queue.batch(&id("b")).await.unwrap().unwrap().state, "complete");
+}
+
+#[tokio::test]
+async fn a_batch_whose_lines_are_missing_is_not_forgotten() {
+    let (world, store) = (two_ended().await, store());
+    let name = world.queue.keys().batch(&id("b"));
+    let _short: u64 = world.redis.clone().hset(&name, "sealed", 3).await.unwrap();
+    let became = step(&world, &store, &old_batches(), "w1").await;
+    assert!(matches!(became, Err(RetentionError::Short(_))), "{became:?}");
+    assert!(world.queue.batch(&id("b")).await.unwrap().is_some());
+    assert!(store.list("archive/", None, 10).await.unwrap().is_empty());
 }

@@ -71,7 +71,8 @@ impl Chosen {
     /// The take that somebody names by its first digits.
     fn had_before(&self, digits: &str) -> anyhow::Result<AssetKey> {
         let digits = digits.to_ascii_lowercase();
-        let mut fit = self.takes.iter().filter(|take| digits.len() >= 8 && take.as_str().starts_with(&digits));
+        let mut fit =
+            self.takes.iter().filter(|take| digits.len() >= 8 && take.as_str().starts_with(&digits));
         let only = fit.next().filter(|_| fit.next().is_none());
         only.cloned().ok_or_else(|| {
             refused(format!("--from: {} has {}, by at least 8 digits", self.told(), self.current.short()))

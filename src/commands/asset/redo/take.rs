@@ -75,7 +75,10 @@ pub(super) async fn next(
                 return looking.there(before.clone()).await;
             }
         }
-        return Err(refused(format!("{} had no take before that is made: there is none to go back to", chosen.told())));
+        return Err(refused(format!(
+            "{} had no take before that is made: there is none to go back to",
+            chosen.told()
+        )));
     }
     looking.current_is_made().await?;
     for after in chosen.takes.iter().skip(at.map_or(usize::MAX, |at| at + 1)) {

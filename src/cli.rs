@@ -114,6 +114,9 @@ pub(crate) enum Command {
     Batch(commands::batch::BatchCommand),
     /// Write a table of rows, images, costs and errors
     Results(commands::results::ResultsArgs),
+    /// What has ended and is old: archive it in the store, and forget it
+    #[command(subcommand)]
+    Retention(commands::retention::RetentionCommand),
     /// Make resized or re-encoded copies of images that are there; costs nothing
     Derive(commands::derive::DeriveArgs),
     /// Write one page with small pictures of a batch, to look through, search and send around

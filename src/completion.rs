@@ -71,6 +71,7 @@ const PLACES: &[(&str, &str, Source)] = &[
     ("*", "lane", Source::Lanes),
     ("failed retry", "by_model", Source::Models),
     ("asset show", "asset", Source::Assets),
+    ("asset redo", "asset", Source::Assets),
     ("workers drain", "workers", Source::Workers),
     ("workers undrain", "workers", Source::Workers),
     ("lane show", "lane", Source::Lanes),

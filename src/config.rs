@@ -8,6 +8,7 @@ mod mask;
 mod nearest;
 mod origin;
 mod profile;
+mod retention;
 mod show;
 mod webhook;
 mod who;
@@ -25,6 +26,7 @@ use pictor_common::{
     batch::{OnUnknown, check_name},
     catalogue::Catalogue,
     derivative::{self, Derivative},
+    retention::Retention,
 };
 use pictor_store::{PublicBase, S3Settings};
 use secrecy::SecretString;
@@ -52,6 +54,8 @@ const SECTIONS: &[&str] = &[
     "worker",
     "budget",
     "ledger",
+    "assets",
+    "retention",
     "schedule",
     "webhooks",
     "catalogue",
@@ -82,6 +86,8 @@ pub(crate) struct Settings {
     pub(crate) worker: WorkerSettings,
     pub(crate) budget: BudgetSettings,
     pub(crate) ledger: LedgerSettings,
+    pub(crate) assets: AssetSettings,
+    pub(crate) retention: Retention,
     pub(crate) schedule: ScheduleSettings,
     pub(crate) webhooks: BTreeMap<String, WebhookSettings>,
     pub(crate) catalogue: Catalogue,
@@ -185,6 +191,14 @@ impl LedgerSettings {
     pub(crate) fn keep(&self) -> Duration {
         Duration::from_secs(u64::from(self.keep_days) * 86_400)
     }
+}
+
+/// What may be asked of one image.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AssetSettings {
+    /// Takes that a line may have, its first one included.
+    pub(crate) max_takes: u32,
 }
 
 /// What `pictor schedule serve` may do here.
@@ -347,6 +361,8 @@ struct Sections {
     worker: WorkerSettings,
     budget: BudgetSettings,
     ledger: LedgerSettings,
+    assets: AssetSettings,
+    retention: Retention,
     schedule: ScheduleSettings,
     webhooks: webhook::All,
     catalogue: CatalogueSettings,
@@ -387,6 +403,8 @@ impl Sections {
             worker,
             budget: budget::read(whole)?,
             ledger: section(whole, "ledger")?,
+            assets: section(whole, "assets")?,
+            retention: section::<retention::Fields>(whole, "retention")?.read()?,
             schedule: section(whole, "schedule")?,
             webhooks: webhook::fields(whole)?,
             catalogue: section(whole, "catalogue")?,
@@ -409,6 +427,8 @@ fn assemble(
         worker,
         budget,
         ledger,
+        assets,
+        retention,
         schedule,
         webhooks,
         catalogue,
@@ -428,6 +448,8 @@ fn assemble(
         worker,
         budget,
         ledger,
+        assets,
+        retention,
         schedule,
         catalogue,
         derive,

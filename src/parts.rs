@@ -133,6 +133,7 @@ pub(crate) async fn worker(
             alerts: alerts(settings),
             webhooks,
             keep_ledger: settings.ledger.keep(),
+            retention: settings.retention.clone(),
             derive_threads: settings.worker.derive_threads(),
         },
     })

@@ -1,10 +1,14 @@
 //! `pictor asset`: one image, with everything known of it.
 
 pub(super) mod find;
+mod redo;
 mod trace;
 
 use clap::Subcommand;
-use pictor_common::{AssetKey, queue::AssetState};
+use pictor_common::{
+    AssetKey,
+    queue::{AssetState, Queue},
+};
 
 use super::{Context, when};
 use crate::exit::Exit;
@@ -22,27 +26,30 @@ pub(crate) enum AssetCommand {
         #[arg(long)]
         take: Option<usize>,
     },
+    /// Ask for another take of a picture that is not liked, or go back to an earlier one
+    Redo(redo::RedoArgs),
 }
 
 pub(crate) async fn run(command: AssetCommand, context: &Context) -> anyhow::Result<Exit> {
-    let AssetCommand::Show { asset, batch, take } = command;
     let opened = context.look().await?;
-    let shown = async {
-        let wanted = find::Wanted { text: &asset, batch: batch.as_deref(), take };
-        let key = wanted.find(context, &opened.queue).await?;
-        trace::show(&key, context, &opened.queue).await
-    };
-    let shown = Box::pin(shown).await;
+    let done = Box::pin(perform(command, context, &opened.queue)).await;
     opened.close().await?;
-    shown.map(|()| Exit::Done)
+    done
+}
+
+async fn perform(command: AssetCommand, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
+    match command {
+        AssetCommand::Show { asset, batch, take } => {
+            let wanted = find::Wanted { text: &asset, batch: batch.as_deref(), take };
+            let key = wanted.find(context, queue).await?;
+            trace::show(&key, context, queue).await.map(|()| Exit::Done)
+        }
+        AssetCommand::Redo(args) => redo::run(&args, context, queue).await,
+    }
 }
 
 /// Shows everything known of an asset.
-pub(crate) async fn show(
-    key: &AssetKey,
-    context: &Context,
-    queue: &pictor_common::queue::Queue,
-) -> anyhow::Result<()> {
+pub(crate) async fn show(key: &AssetKey, context: &Context, queue: &Queue) -> anyhow::Result<()> {
     trace::show(key, context, queue).await
 }
 

@@ -18,6 +18,7 @@ pub(crate) mod man;
 pub(crate) mod models;
 pub(crate) mod price;
 pub(crate) mod results;
+pub(crate) mod retention;
 pub(crate) mod run;
 pub(crate) mod schedule;
 pub(crate) mod simulate;
@@ -98,6 +99,7 @@ async fn act(command: Command, flags: &Flags, context: Context) -> anyhow::Resul
         Command::Audit(args) => Box::pin(audit::run(&args, &context)).await,
         Command::Batch(command) => Box::pin(batch::run(command, &context)).await,
         Command::Results(args) => Box::pin(results::run(args, &context)).await,
+        Command::Retention(command) => Box::pin(retention::run(command, &context)).await,
         Command::Derive(args) => Box::pin(derive::run(args, &context)).await,
         Command::Gallery(args) => Box::pin(gallery::run(args, &context)).await,
         Command::Verify(args) => Box::pin(verify::run(args, &context)).await,

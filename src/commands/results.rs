@@ -22,7 +22,7 @@ use pictor_common::{
 use pictor_producer::{fresh::Fresh, results::Layout};
 use serde_json::json;
 
-use super::{Context, known_batch, newest};
+use super::{Context, newest, retention};
 use crate::{
     exit::{Exit, refused},
     output::heard,
@@ -103,7 +103,7 @@ pub(crate) async fn run(args: ResultsArgs, context: &Context) -> anyhow::Result<
 
 async fn write(args: &ResultsArgs, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
     let batch = match &args.batch {
-        Some(name) => known_batch(queue, name).await?,
+        Some(name) => retention::kept(name, context, queue).await?,
         None => return Err(refused(format!("name a batch{}", newest(queue).await?))),
     };
     let failed = batch.counts.failed + batch.counts.parked > 0;

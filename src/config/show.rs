@@ -6,14 +6,14 @@ mod webhook;
 
 use std::path::{Path, PathBuf};
 
-use pictor_common::MicroUsd;
+use pictor_common::{MicroUsd, retention::Retention};
 use pictor_store::{Checksums, S3Settings, Sse};
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
 use super::{
-    BudgetSettings, LedgerSettings, RedisSettings, ScheduleSettings, Settings, StoreSettings, TenantBudget,
-    WorkerSettings, layers::Layers, mask, origin::Origin,
+    AssetSettings, BudgetSettings, LedgerSettings, RedisSettings, ScheduleSettings, Settings, StoreSettings,
+    TenantBudget, WorkerSettings, layers::Layers, mask, origin::Origin, retention::written,
 };
 use crate::parts::DEFAULT_STORE;
 pub(crate) use rows::Row;
@@ -51,6 +51,8 @@ pub(super) fn show(
         worker,
         budget,
         ledger: LedgerSettings { keep_days },
+        assets: AssetSettings { max_takes },
+        retention,
         schedule: ScheduleSettings { read_from },
         webhooks,
         catalogue: _,
@@ -97,6 +99,8 @@ pub(super) fn show(
     rows.add("worker", &["derive_threads"], worker.derive_threads());
     show_budget(&mut rows, budget);
     rows.add("ledger", &["keep_days"], *keep_days);
+    rows.add("assets", &["max_takes"], *max_takes);
+    show_retention(&mut rows, retention);
     rows.add("schedule", &["read_from"], read_from.clone());
     for (name, webhook) in webhooks {
         webhook::show(&mut rows, name, webhook);
@@ -104,6 +108,14 @@ pub(super) fn show(
     rows.add("catalogue", &["file"], layers.text(&["catalogue", "file"]));
     let (profile, selected_by) = profile.unzip();
     Shown { profile, selected_by, file: file.map(Path::to_owned), settings: rows.done() }
+}
+
+fn show_retention(rows: &mut Rows<'_>, retention: &Retention) {
+    let Retention { batches, max_batches, failures, events } = retention;
+    for (name, age) in [("batches", batches), ("failures", failures), ("events", events)] {
+        rows.add("retention", &[name], text(age.map(written)));
+    }
+    rows.add("retention", &["max_batches"], *max_batches);
 }
 
 fn show_budget(rows: &mut Rows<'_>, budget: &BudgetSettings) {

@@ -414,6 +414,28 @@ pub(crate) const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "asset redo",
+        &[
+            (
+                "What another take of a row would cost",
+                "pictor asset redo SKU-1042 --batch nightly-2026-11-20 --dry-run",
+            ),
+            (
+                "Ask for it",
+                "pictor asset redo --batch nightly-2026-11-20 --id SKU-1042 --from 9f86d081 --yes",
+            ),
+            ("The first one was better", "pictor asset redo SKU-1042 --batch nightly-2026-11-20 --back"),
+        ],
+    ),
+    ("retention show", &[("What the settings keep, and what would go", "pictor retention show")]),
+    (
+        "retention run",
+        &[
+            ("What would go now", "pictor retention run --dry-run"),
+            ("Once, with settings of its own", "pictor retention run --config nightly.toml"),
+        ],
+    ),
+    (
         "doctor",
         &[
             ("Before the first run, and when something is odd", "pictor doctor"),

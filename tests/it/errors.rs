@@ -202,6 +202,7 @@ impl Bench {
                 alerts: AlertSettings::default(),
                 webhooks: Vec::new(),
                 keep_ledger: Duration::from_secs(600),
+                retention: Default::default(),
                 derive_threads: 1,
             },
         }

@@ -187,6 +187,12 @@ impl Keys {
         self.two("swaps", batch.as_str())
     }
 
+    /// Hash: of a batch, the takes that an asset it asked for has had, in their order.
+    #[must_use]
+    pub fn redos(&self, batch: &BatchId) -> String {
+        self.two("redos", batch.as_str())
+    }
+
     /// Hash: the row of each further batch that asks for an asset.
     #[must_use]
     pub fn rows(&self, key: &AssetKey) -> String {
@@ -263,6 +269,12 @@ impl Keys {
     #[must_use]
     pub fn notes(&self) -> String {
         self.one("notes")
+    }
+
+    /// String: who archives and forgets what is old.
+    #[must_use]
+    pub fn retiring(&self) -> String {
+        self.one("retiring")
     }
 
     /// Stream: the ledger.

@@ -12,6 +12,7 @@ pub mod metrics;
 pub mod money;
 pub mod price;
 pub mod queue;
+pub mod retention;
 pub mod spec;
 pub mod stamp;
 pub mod store;

@@ -13,6 +13,7 @@ use pictor_common::{
     ledger::Archive,
     metrics::Work,
     queue::{Attempt, Beat, Cap, LaneLimits, LaneOffer, Queue, SCHEMA},
+    retention::Retention,
     store::Store,
 };
 use tokio::sync::Semaphore;
@@ -84,6 +85,8 @@ pub struct Settings {
     pub webhooks: Vec<Webhook>,
     /// How long ledger entries stay in Redis once they are archived.
     pub keep_ledger: Duration,
+    /// How much of what has ended stays in Redis.
+    pub retention: Retention,
 }
 
 /// What a worker is made of.

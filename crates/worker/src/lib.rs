@@ -23,6 +23,7 @@ mod notes;
 pub mod provider;
 mod reaper;
 mod refused;
+mod retention;
 mod run;
 pub mod scan;
 mod source;

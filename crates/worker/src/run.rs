@@ -33,6 +33,7 @@ use crate::{
     leases::{self, Renewals},
     reaper,
     reaper::declare_unknown,
+    retention,
     source::{Source, Work},
     spool::{Journal, Record, Room, Spool, read_journal},
     store_watch, webhooks,
@@ -166,6 +167,7 @@ fn begin(engine: &Arc<Engine>, renewals: Renewals, work: mpsc::Sender<Work>) -> 
         tokio::spawn(watched(own(), Loop::Spools, certify::run(own()))),
         tokio::spawn(watched(own(), Loop::Keys, key_watch::run(own()))),
         tokio::spawn(watched(own(), Loop::Ledger, archivist::run(own()))),
+        tokio::spawn(retention::run(own())),
         tokio::spawn(watched(own(), Loop::Runtime, tick(own()))),
         tokio::spawn(derive::sweep(own())),
     ]

@@ -18,7 +18,7 @@ use crate::{
 /// Batches that are looked through, the newest.
 pub(super) const BATCHES: usize = 20;
 /// Lines, or assets, of them that are looked through.
-const LINES: usize = 100_000;
+pub(super) const LINES: usize = 100_000;
 /// Fewer digits fit too many assets.
 const DIGITS: usize = 8;
 /// Candidates that are listed.

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{facts, lines};
 use crate::{
     commands::{
-        Context, failed, known_batch, lane,
+        Context, failed, lane, retention,
         watch::{Frame, Moment, cost, time_left},
     },
     table::table,
@@ -19,7 +19,7 @@ const LOOKED_AT: usize = 20_000;
 
 /// Shows one batch.
 pub(crate) async fn show(name: &str, context: &Context, queue: &Queue) -> anyhow::Result<()> {
-    let id = known_batch(queue, name).await?.id.parse()?;
+    let id = retention::kept(name, context, queue).await?.id.parse()?;
     let overview = queue.overview(Which::These(std::slice::from_ref(&id))).await?;
     let recent = queue.recent(overview.now).await?;
     let Some(view) = overview.batches.first().cloned() else {

@@ -217,7 +217,7 @@ mod tests {
             failure: Some(failure),
             ..AssetState::default()
         };
-        Item { line: Arc::new(line), take: 0, key, instead_of: None, state }
+        Item { line: Arc::new(line), take: 0, key, instead_of: None, redone: false, state }
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub(crate) struct Item {
     pub(crate) key: AssetKey,
     /// The model that was asked first and could not make it.
     pub(crate) instead_of: Option<String>,
+    /// Whether another take was wanted of what was made first.
+    pub(crate) redone: bool,
     pub(crate) state: AssetState,
 }
 
@@ -71,27 +73,32 @@ impl<'a> Pages<'a> {
         let mut items = Vec::with_capacity(found.len());
         for line in lines {
             let line = Arc::new(line);
-            for (take, (key, instead_of)) in (0..).zip(found.by_ref().take(line.keys.len())) {
+            for (take, (key, (instead_of, redone))) in (0..).zip(found.by_ref().take(line.keys.len())) {
                 let state = states.next().flatten().unwrap_or_default();
-                items.push(Item { line: Arc::clone(&line), take, key, instead_of, state });
+                items.push(Item { line: Arc::clone(&line), take, key, instead_of, redone, state });
             }
         }
         Ok(Some(items))
     }
 
-    /// Puts what stands in for assets into their place; tells the models of those it replaces.
-    async fn follow(&self, keys: &mut [AssetKey]) -> anyhow::Result<Vec<Option<String>>> {
+    /// Puts what stands in for assets into their place; tells the models of those that failed, and which were redone.
+    async fn follow(&self, keys: &mut [AssetKey]) -> anyhow::Result<Vec<(Option<String>, bool)>> {
         let others = self.queue.stand_ins(self.batch, keys).await?;
         let of = keys.iter().zip(&others).filter(|(_, other)| other.is_some());
         let replaced: Vec<AssetKey> = of.map(|(key, _)| key.clone()).collect();
         let mut states = self.queue.assets(&replaced).await?.into_iter();
+        let mut takes = self.queue.takes_of(self.batch, &replaced).await?.into_iter();
         let mut models = Vec::with_capacity(keys.len());
         for (key, other) in keys.iter_mut().zip(others) {
-            models.push(other.map(|other| {
-                *key = other;
-                let model = states.next().flatten().map(|state| state.model);
-                model.filter(|model| !model.is_empty()).unwrap_or_else(|| "its own model".to_owned())
-            }));
+            let Some(other) = other else {
+                models.push((None, false));
+                continue;
+            };
+            let redone = takes.next().is_some_and(|takes| takes.contains(&other));
+            *key = other;
+            let state = states.next().flatten().unwrap_or_default();
+            let model = if state.model.is_empty() { "its own model".to_owned() } else { state.model };
+            models.push(((!redone).then_some(model), redone));
         }
         Ok(models)
     }

@@ -106,8 +106,9 @@ fn note(item: &Item, made: Option<&Made>) -> Option<String> {
         }
         format!("substituted: {model} could not make it")
     });
+    let redone = item.redone.then(|| "redone: another take of what was submitted".to_owned());
     let mismatch = made.and_then(|made| made.mismatch.clone());
-    let parts: Vec<String> = other.into_iter().chain(mismatch).collect();
+    let parts: Vec<String> = other.into_iter().chain(redone).chain(mismatch).collect();
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 

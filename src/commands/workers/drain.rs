@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use pictor_common::queue::{Drain, Drained, Queue, WorkerState, Workers};
+use pictor_common::queue::{Drain, Drained, Note, Queue, WorkerState, Workers};
 use serde::Serialize;
 
 use super::list::{place, short, state};
@@ -59,6 +59,7 @@ impl Order<'_> {
         }
         let order = Drain { by: who(), why: self.reason.clone() };
         let became = queue.drain(&names, Some(&order)).await?;
+        note("drained", &chosen, &became, &self.reason, queue).await?;
         if self.wait {
             return wait(&names, context, queue).await;
         }
@@ -125,6 +126,7 @@ pub(super) async fn undrain(wanted: &[String], context: &Context, queue: &Queue)
     };
     let names: Vec<String> = chosen.iter().map(|worker| worker.incarnation.clone()).collect();
     let became = queue.drain(&names, None).await?;
+    note("undrained", &chosen, &became, "", queue).await?;
     // One whose hands were empty is leaving: what becomes of each is known once it has heard.
     let deadline = tokio::time::Instant::now() + HEARD;
     let mut now = queue.workers().await?;
@@ -153,6 +155,24 @@ pub(super) async fn undrain(wanted: &[String], context: &Context, queue: &Queue)
         say(context, &rows)?;
     }
     Ok(if lost { Exit::SomeFailed } else { Exit::Done })
+}
+
+/// Notes which workers were told something, for whoever asks later.
+async fn note(
+    what: &str,
+    chosen: &[&WorkerState],
+    became: &[Drained],
+    why: &str,
+    queue: &Queue,
+) -> anyhow::Result<()> {
+    let told = chosen.iter().zip(became).filter(|(_, became)| **became == Drained::Told);
+    let places: Vec<String> = told.map(|(worker, _)| place(worker)).collect();
+    if places.is_empty() {
+        return Ok(());
+    }
+    let of = format!("workers {}", places.join(", "));
+    let count = places.len() as u64;
+    Ok(queue.note(&Note { who: &who(), what, of: &of, count, why }).await?)
 }
 
 fn still_ending(names: &[String], now: &Workers) -> bool {

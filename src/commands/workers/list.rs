@@ -14,9 +14,9 @@ use crate::{
 
 /// Digits of a worker's name that tell it from others; the first ones are the time.
 const DIGITS: usize = 6;
-/// Characters of a host's name, and of a state, that fit beside the rest.
+/// Characters of a host's name that fit beside the rest, and of a state below it.
 const HOST: usize = 16;
-const STATE: usize = 60;
+const STATE: usize = 70;
 
 /// A worker, and what is told of it.
 #[derive(Debug, Serialize)]
@@ -28,6 +28,8 @@ struct Listed<'a> {
     /// How long ago it was heard of, s.
     beat_seconds: u64,
     state: String,
+    #[serde(skip)]
+    word: &'static str,
     /// Who told it to end, and why.
     #[serde(skip_serializing_if = "Option::is_none")]
     drain: Option<&'a pictor_common::queue::Drain>,
@@ -46,6 +48,7 @@ fn listed<'a>(worker: &'a WorkerState, all: &'a Workers) -> Listed<'a> {
         since_ms: worker.since_ms(),
         beat_seconds: all.now.saturating_sub(worker.seen) / 1_000_000,
         state: state(worker, all),
+        word: word(worker, all),
         drain: all.drains.get(&worker.incarnation),
     }
 }
@@ -53,7 +56,9 @@ fn listed<'a>(worker: &'a WorkerState, all: &'a Workers) -> Listed<'a> {
 /// What a worker does, in words.
 pub(super) fn state(worker: &WorkerState, all: &Workers) -> String {
     let drain = all.drains.get(&worker.incarnation);
-    let who = drain.map(|drain| format!(", told by {}: {}", drain.by, drain.why)).unwrap_or_default();
+    let who =
+        drain.map(|drain| format!(", told by {}: {}", drain.by, drain.why).replace(char::is_control, " "));
+    let who = who.unwrap_or_default();
     if all.is_silent(worker) {
         let silent = waits::span(all.now.saturating_sub(worker.seen) / 1_000_000);
         return format!("silent for {silent}{who}");
@@ -62,6 +67,17 @@ pub(super) fn state(worker: &WorkerState, all: &Workers) -> String {
         (true, _) => format!("ending{who}"),
         (false, Some(_)) => format!("is about to hear that it ends{who}"),
         (false, None) => waits::hindered(&worker.beat).unwrap_or_else(|| "working".to_owned()),
+    }
+}
+
+/// The same in a word.
+fn word(worker: &WorkerState, all: &Workers) -> &'static str {
+    match (worker.beat.draining, all.drains.contains_key(&worker.incarnation)) {
+        _ if all.is_silent(worker) => "silent",
+        (true, _) => "ending",
+        (false, true) => "to end",
+        (false, false) if waits::hindered(&worker.beat).is_some() => "waits",
+        (false, false) => "working",
     }
 }
 
@@ -88,6 +104,9 @@ fn told(listed: &[Listed<'_>], now: u64) -> String {
         let names: Vec<&str> = worker.beat.lanes.iter().map(|lane| lane.lane.as_str()).collect();
         lanes.entry(names.join(", ")).or_default().push(short(worker));
     }
+    for Listed { worker, state, .. } in listed.iter().filter(|listed| listed.state != listed.word) {
+        text += &format!("{}: {}\n", short(worker), shortened(state, STATE));
+    }
     let alike = lanes.len() == 1;
     for (names, workers) in lanes {
         let names = if names.is_empty() { "no lane" } else { &names };
@@ -98,7 +117,7 @@ fn told(listed: &[Listed<'_>], now: u64) -> String {
 }
 
 fn row(listed: &Listed<'_>, now: u64) -> Vec<String> {
-    let Listed { worker, since_ms, beat_seconds, state, .. } = listed;
+    let Listed { worker, since_ms, beat_seconds, word, .. } = listed;
     let beat = &worker.beat;
     let age = since_ms.map(|since| waits::span((now / 1_000).saturating_sub(since) / 1_000));
     let mut host = shortened(&beat.host, HOST);
@@ -112,7 +131,7 @@ fn row(listed: &Listed<'_>, now: u64) -> Vec<String> {
         format!("{beat_seconds} s"),
         beat.sent.map_or_else(|| "?".to_owned(), |sent| sent.to_string()),
         format!("{}/{}", beat.held, beat.concurrency),
-        shortened(state, STATE),
+        (*word).to_owned(),
     ]
 }
 

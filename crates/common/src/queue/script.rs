@@ -54,6 +54,8 @@ lua!(LIFT, "lift", " flags=allow-oom");
 lua!(RETRY, "retry", " flags=allow-oom", "failures");
 lua!(REPLACE, "replace", "", "money", "failures", "swap");
 lua!(REMAKE, "remake", "", "money", "failures", "swap");
+lua!(RETIRE, "retire", " flags=allow-oom", "money", "failures", "swap");
+lua!(REDO, "redo", "", "money", "failures", "swap");
 lua!(FOUND, "found", " flags=allow-oom", "money", "failures");
 lua!(PRIORITY, "priority", " flags=allow-oom");
 lua!(BEAT, "beat", " flags=allow-oom");

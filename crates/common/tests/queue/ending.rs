@@ -15,7 +15,7 @@ pub(crate) async fn settle(world: &World, grant: &Grant, cost: u64) -> Settled {
     world.queue.settle(&attempt(grant), &made).await.unwrap()
 }
 
-async fn fail(world: &World, grant: &Grant, billed: Billed, outcome: Outcome) -> Ended {
+pub(crate) async fn fail(world: &World, grant: &Grant, billed: Billed, outcome: Outcome) -> Ended {
     end(world, grant, billed, outcome, (None, None)).await
 }
 

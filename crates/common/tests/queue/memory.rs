@@ -1,4 +1,4 @@
-//! A store in memory, for the archive of the ledger.
+//! A store in memory, for what is archived.
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +17,11 @@ pub(crate) struct MemoryStore(Mutex<BTreeMap<String, Bytes>>);
 #[async_trait::async_trait]
 impl Store for MemoryStore {
     async fn put_if_absent(&self, object: NewObject) -> Result<Put, StoreError> {
-        let Body::Bytes(bytes) = object.body else { panic!("segments are small") };
+        let bytes = match object.body {
+            Body::Bytes(bytes) => bytes,
+            Body::File(path) => std::fs::read(path).unwrap().into(),
+            Body::Remote(_) => panic!("an archive is not copied"),
+        };
         let mut objects = self.0.lock().unwrap();
         if let Some(there) = objects.get(&object.name) {
             let (name, length) = (object.name, there.len() as u64);

@@ -15,7 +15,8 @@ if set(request.epoch) and request.epoch ~= epoch() then return cjson.encode({ st
 
 local batch = request.batch
 local name = key('batch', batch)
-local old = call('HMGET', name, 'content', 'state', 'last', 'assets', 'lines', 'routes', 'substituted', 'deadline', 'expired')
+local old = call('HMGET', name, 'content', 'state', 'last', 'assets', 'lines', 'routes', 'substituted', 'deadline', 'expired',
+  'redone')
 if old[1] and old[1] ~= request.content then return cjson.encode({ status = 'other_content' }) end
 local deadline = tonumber(request.deadline)
 local later = deadline and deadline > NOW and deadline > num(old[8])
@@ -119,9 +120,10 @@ local retries = call('EXISTS', key('later')) == 1
 local counts = { new = 0, made = 0, queued = 0, failed = 0 }
 local ended = {}
 
--- What stands in for an asset of this batch, or would by what others found out.
+-- What stands in for an asset of this batch, or would by what others found out. A line that comes later may ask for what
+-- stood in for another's asset and has something in its own place since: all that read the batch follow there.
 local function other_than(asset, phase)
-  local other = num(old[7]) > 0 and instead_of(batch, asset)
+  local other = (num(old[7]) > 0 or set(old[10])) and instead_of(batch, asset)
   if other or not fresh then return other, true end
   if phase ~= 'failed' and phase ~= 'substituted' or not set(request.fallback) then return nil end
   other = call('HGET', key('a', asset), 'sub:' .. request.fallback)
@@ -194,7 +196,12 @@ for n, home in ipairs(names) do
   local asset, row, kind, spec = ARGV[i], ARGV[i + 1], request.kinds[tonumber(ARGV[i + 2])], ARGV[i + 3]
   local a = some_known and call('HMGET', home, 'phase', 'batch', 'route')
   local phase
-  if a and a[1] then
+  local other, stands
+  if not (a and a[1]) then other, stands = other_than(asset) end
+  if other then
+    -- Its place was taken; it is not paid for once more.
+    join_other(asset, other, row, stands)
+  elseif a and a[1] then
     phase = join(asset, a, row, kind, spec)
   else
     phase = create(asset, home, row, kind, spec, request.made[tostring(n)])

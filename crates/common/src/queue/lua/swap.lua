@@ -79,17 +79,13 @@ local function instead_of(batch, asset)
   return other
 end
 
--- Has one asset stand in for another that a batch asks for in a row.
-local function stand_in(batch, row, asset, other)
-  local name = key('batch', batch)
-  local hops = math.max(hops_to(batch, other), hops_to(batch, asset) + 1)
-  call('HSET', key('swaps', batch), asset, other, 'hops:' .. other, int(hops))
-  call('HINCRBY', name, 'substituted', 1)
+-- Has a batch ask for one more asset in a row that it has, and counts it.
+local function ask_for(batch, row, other)
   local a = call('HMGET', key('a', other), 'phase', 'batch', 'route')
   local phase = a[1]
   if phase == 'done' then return count_in(batch, nil, phase) end
   if not share(other, a[2], batch, row) then
-    call('HINCRBY', name, 'doubled', 1)
+    call('HINCRBY', key('batch', batch), 'doubled', 1)
     return close_if_complete(batch)
   end
   add_route(batch, a[3])
@@ -100,6 +96,14 @@ local function stand_in(batch, row, asset, other)
   list_again(other, phase)
   if phase == 'ready' and not call('ZSCORE', key('later'), other) then enqueue(other, a[3], batch) end
   count_in(batch, nil, phase)
+end
+
+-- Has one asset stand in for another that a batch asks for in a row.
+local function stand_in(batch, row, asset, other)
+  local hops = math.max(hops_to(batch, other), hops_to(batch, asset) + 1)
+  call('HSET', key('swaps', batch), asset, other, 'hops:' .. other, int(hops))
+  call('HINCRBY', key('batch', batch), 'substituted', 1)
+  ask_for(batch, row, other)
 end
 
 -- Creates what is offered, unless it is there.

@@ -1,0 +1,81 @@
+-- Forgets what is archived in the store: a complete batch, old failures, old events. One caller at a time has the turn.
+-- ARGV[1]  {owner, lasts, turn | over | batch, completed, done, failed, look | leave | failures, upto | events}: lasts: how
+--          long the turn is kept, µs; completed, done, failed: as they were archived; look: only say whether the batch may go;
+--          leave: failed assets for which the batch does not ask any more, at most 5000; failures: keys, at most 500, that
+--          failed at `upto` or before; events: those before this id
+-- Returns  {"ok", how many changed} | {"other", 0} (somebody else has the turn) | {"changed", 0} (not as it was archived, or
+--          somebody is not done with it)
+-- Complexity O(leave + failures + the batch's chunks); a batch goes in one call, so that nobody finds half of it
+
+local HOUR = 3600000000
+
+-- Whether the end of a batch was told to webhooks, where there are any. What is long ago is told by nobody any more.
+local function is_told(batch, completed, told)
+  if call('EXISTS', key('hooks')) == 0 then return true end
+  for _, what in ipairs({ 'completed', 'failed', 'cancelled' }) do
+    if call('ZSCORE', key('news'), what .. '|' .. int(num(completed)) .. '|' .. batch) then return false end
+  end
+  return num(told) >= num(completed) or num(completed) < NOW - HOUR
+end
+
+local function may_go(batch)
+  local b = call('HMGET', key('batch', batch), 'state', 'sealed', 'completed', 'done', 'failed', 'parked', 'reserved', 'expired',
+    'told')
+  if b[1] ~= 'complete' or not set(b[2]) or b[3] ~= request.completed or num(b[4]) ~= num(request.done)
+    or num(b[5]) ~= num(request.failed) or num(b[6]) > 0 or num(b[7]) > 0 or set(b[8]) then
+    return false
+  end
+  return not call('ZSCORE', key('derive'), batch) and is_told(batch, b[3], b[9])
+end
+
+if request.look then return { may_go(request.batch) and 'ok' or 'changed', 0 } end
+
+local turn = call('GET', key('retiring'))
+if turn and turn ~= request.owner then return { 'other', 0 } end
+if not turn and not request.turn then return { 'other', 0 } end
+if request.over then
+  call('DEL', key('retiring'))
+  return { 'ok', 0 }
+end
+call('SET', key('retiring'), request.owner, 'PX', int(num(request.lasts) / 1000))
+if request.turn then return { 'ok', 0 } end
+
+if request.events then
+  return { 'ok', call('XTRIM', key('events'), 'MINID', request.events) }
+end
+
+if request.failures then
+  local changed = 0
+  for _, asset in ipairs(request.failures) do
+    local at = call('ZSCORE', key('failures'), asset)
+    -- What may have been paid is for a person to decide. The asset itself stays failed: nothing makes it by itself.
+    if at and num(at) <= num(request.upto) and call('HGET', key('a', asset), 'phase') == 'failed' then
+      changed = changed + unlist_failure(asset)
+    end
+  end
+  return { 'ok', changed }
+end
+
+local batch = request.batch
+if not may_go(batch) then return { 'changed', 0 } end
+local left = 0
+for _, asset in ipairs(request.leave) do
+  if call('HGET', key('a', asset), 'phase') == 'failed' then
+    leave(asset, batch)
+    -- Of nobody any more, it is no failure until somebody asks again.
+    parted(asset)
+    left = left + 1
+  end
+end
+-- What others revive must not be claimed for a batch that has neither tenant nor cap any more.
+for _, route in ipairs(routes_of(batch)) do
+  deactivate(route, batch)
+  call('DEL', key('flow', route, batch))
+end
+for _, index in ipairs({ 'batches', 'deadlines', 'derive', 'underived' }) do call('ZREM', key(index), batch) end
+call('ZREM', key('capped'), 'b:' .. batch)
+for hook in pairs(hash(key('hooks'))) do call('ZREM', key('news_named'), batch .. '|' .. hook) end
+call('DEL', key('failed', 'batch', batch))
+for _, kind in ipairs({ 'batch', 'lines', 'chunks', 'swaps', 'redos' }) do call('DEL', key(kind, batch)) end
+event('archived', '', batch)
+return { 'ok', left }

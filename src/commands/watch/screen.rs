@@ -58,7 +58,7 @@ pub(super) enum Left {
 
 /// What comes in from elsewhere.
 enum News {
-    Seen(Result<View, QueueError>),
+    Seen(Result<Box<View>, QueueError>),
     /// What was to be counted, and the same counted.
     Counted(Act, Result<Act, String>),
     Did(Result<String, String>),
@@ -114,7 +114,7 @@ async fn look(
     let mut looker = Looker::new(queue, chosen);
     loop {
         let wish = *wished.borrow_and_update();
-        if !wish.frozen && news.send(News::Seen(looker.look(wish).await)).await.is_err() {
+        if !wish.frozen && news.send(News::Seen(looker.look(wish).await.map(Box::new))).await.is_err() {
             return;
         }
         tokio::select! {
@@ -210,7 +210,7 @@ impl Running {
             News::Seen(Ok(view)) => {
                 self.answered = Instant::now();
                 if !self.screen.frozen {
-                    self.screen.seen(view);
+                    self.screen.seen(*view);
                 }
                 return Ok(self.ended().then(|| self.left()));
             }

@@ -416,7 +416,7 @@ async fn what_may_be_paid_for_is_replaced_only_where_that_was_said() {
     fail_as(&world, &grant, "timeout", "nothing came", Billed::Unknown).await;
     let seen = place(&world, &grant.key).await;
     let one = Replacement { failed: seen, parked: false, batches: vec![id("b")], by: mended(0) };
-    assert_eq!(world.queue.replace(&[one.clone()]).await.unwrap(), [Replaced::Parked]);
+    assert_eq!(world.queue.replace(std::slice::from_ref(&one)).await.unwrap(), [Replaced::Parked]);
     let anyway = Replacement { parked: true, ..one };
     assert_eq!(world.queue.replace(&[anyway]).await.unwrap(), [Replaced::In(1)]);
     lists_are_right(&world).await;

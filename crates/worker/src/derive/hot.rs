@@ -1,6 +1,6 @@
 //! Derives from images that were just made, while their bytes are at hand and a thread is free.
 //!
-//! Nothing waits for it: what finds no room here is made by [the sweep](super::sweep), from the store.
+//! Nothing waits for it: what finds no room here is made by [the sweep](mod@super::sweep), from the store.
 
 use std::{
     collections::HashMap,

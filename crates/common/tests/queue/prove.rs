@@ -57,7 +57,7 @@ async fn failed() {
     let mut body = format!(
         "{} assets, of which {} failed, of 40 causes in 4 classes, for two tenants and three batches, one of them with three \
          failures. Each question was asked a hundred times; pages have 50 failures, with what is known of each; the limit \
-         is 100 ms. Rules: `crates/common/tests/queue/listing.rs`. Without optimisation of the client.\n\n\
+         is 100 ms. Rules: `crates/common/tests/queue/listing.rs`.\n\n\
          | question | median | longest |\n|---|---|---|\n",
         sizes.assets, sizes.failures
     );

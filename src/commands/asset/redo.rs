@@ -146,6 +146,7 @@ async fn carry_out(
         Redone::Ok if args.back => "went back to an earlier take",
         Redone::Ok => "has another take now",
         Redone::Again => return Ok("has that take already"),
+        Redone::Changed if chosen.is_named() => return Ok("has another take already"),
         Redone::Changed => return Err(refused(format!("{} has another take since just now", chosen.told()))),
         Redone::Unmade => {
             return Err(refused(format!("{} is not made: there is nothing to redo", chosen.told())));

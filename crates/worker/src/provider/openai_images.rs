@@ -164,8 +164,9 @@ impl Provider for OpenAiImages {
             Err(error) => return unsent(Stage::Disk, format!("{}: {error}", ask.sink.display())),
         };
         let key = self.key.current();
-        let response = match self.send(&ask, &body, key.as_deref(), deadline).instrument(stage!("send")).await
-        {
+        // Boxed, since what is instrumented in place is kept twice, for each of a thousand requests.
+        let sent = Box::pin(self.send(&ask, &body, key.as_deref(), deadline));
+        let response = match sent.instrument(stage!("send")).await {
             Ok(response) => response,
             Err(answer) => return answer,
         };
@@ -174,9 +175,9 @@ impl Provider for OpenAiImages {
             key.accept();
         }
         if response.status().is_success() {
-            return self.receive(response, landing, deadline).instrument(stage!("receive")).await;
+            return Box::pin(self.receive(response, landing, deadline)).instrument(stage!("receive")).await;
         }
-        let mut error = self.refusal(response, deadline).instrument(stage!("receive")).await;
+        let mut error = Box::pin(self.refusal(response, deadline)).instrument(stage!("receive")).await;
         if let Some(key) = key.as_deref().filter(|_| !let_in) {
             error.refused_key = Some(self.key.refused(key).await);
         }

@@ -54,7 +54,12 @@ async fn a_batch_is_watched_paused_and_kept_in_sight_while_redis_is_away() {
     terminal.press("?");
     terminal.shows("suspend; fg comes back");
     terminal.press("?");
+    terminal.until("without help", |terminal| !terminal.text().contains("suspend; fg comes back"));
     terminal.resize(SMALL.0, SMALL.1);
+    // A key that comes together with a resize is heard with the next one only.
+    terminal.until("narrow", |terminal| {
+        terminal.lines().iter().any(|line| line.starts_with("Batches") && !line.contains("Lanes and routes"))
+    });
 
     terminal.press(" ");
     terminal.shows("Pause batch shelf?");

@@ -22,7 +22,6 @@ use reqwest::{
 };
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
-use tracing::Instrument as _;
 use url::Url;
 
 use key::{Key, LiveKey};
@@ -40,7 +39,6 @@ use super::{
     transport,
     wide_streams::{BodyStream, WideStreams},
 };
-use crate::trace::stage;
 
 pub use account::{Account, AccountError, Auth, Paths, ResponseFormat};
 pub use key::KeyError;
@@ -164,9 +162,7 @@ impl Provider for OpenAiImages {
             Err(error) => return unsent(Stage::Disk, format!("{}: {error}", ask.sink.display())),
         };
         let key = self.key.current();
-        // Boxed, since what is instrumented in place is kept twice, for each of a thousand requests.
-        let sent = Box::pin(self.send(&ask, &body, key.as_deref(), deadline));
-        let response = match sent.instrument(stage!("send")).await {
+        let response = match self.send(&ask, &body, key.as_deref(), deadline).await {
             Ok(response) => response,
             Err(answer) => return answer,
         };
@@ -175,9 +171,9 @@ impl Provider for OpenAiImages {
             key.accept();
         }
         if response.status().is_success() {
-            return Box::pin(self.receive(response, landing, deadline)).instrument(stage!("receive")).await;
+            return self.receive(response, landing, deadline).await;
         }
-        let mut error = Box::pin(self.refusal(response, deadline)).instrument(stage!("receive")).await;
+        let mut error = self.refusal(response, deadline).await;
         if let Some(key) = key.as_deref().filter(|_| !let_in) {
             error.refused_key = Some(self.key.refused(key).await);
         }

@@ -153,8 +153,8 @@ async fn every_attempt_is_a_trace_with_its_steps() {
     assert_eq!(attempts.len(), 3, "{spans:?}");
     let invoice = world.sim.invoice().await;
     for (list, steps, billed) in [
-        ("images", &["intent", "begin", "send", "receive", "verify", "store", "settle"][..], "yes"),
-        ("refusals", &["intent", "begin", "send", "receive", "settle"], "no"),
+        ("images", &["intent", "begin", "verify", "store", "settle"][..], "yes"),
+        ("refusals", &["intent", "begin", "settle"], "no"),
     ] {
         for entry in invoice[list].as_array().unwrap() {
             let id = entry["request_id"].as_str().unwrap();

@@ -9,8 +9,9 @@ test=$(printf '%s' "$name" | tr - _)
 module=prove::$test
 mkdir -p docs/measured
 of_queue=crates/common/tests/queue/prove.rs
-where='--package pictor --test it'
-if grep -q "fn $test()" "$of_queue"; then where='--package pictor-common --test queue'; fi
+# The whole workspace, as `make test` has it: another selection would build every dependency once more.
+where='--workspace --test it'
+if grep -q "fn $test()" "$of_queue"; then where='--workspace --test queue'; fi
 cargo test $where --locked --no-run
 known=$(cargo test --quiet $where --locked -- --ignored --list "$module" | sed -n 's/: test$//p')
 if [ -z "$known" ]; then

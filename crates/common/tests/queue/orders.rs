@@ -287,13 +287,13 @@ impl Tale {
         if failed.is_empty() {
             return;
         }
-        let failed = failed[self.dice.below(failed.len())].clone();
+        let original = failed[self.dice.below(failed.len())].clone();
         let row = u64::try_from(self.dice.below(4)).unwrap();
-        let by = if self.dice.once_in(2) { asset(row) } else { other(row) };
+        let current = if self.dice.once_in(2) { asset(row) } else { other(row) };
         let batches = self.batches.iter().map(|(head, _)| head.id.clone());
         let dice = &mut self.dice;
         let batches: Vec<_> = batches.filter(|_| dice.once_in(2)).collect();
-        let one = Replacement { failed, parked: self.dice.once_in(2), batches, by };
+        let one = Replacement { original, parked: self.dice.once_in(2), batches, current };
         let became = self.world.queue.replace(&[one]).await.unwrap();
         self.told.push(format!("  replaced: {became:?}"));
     }

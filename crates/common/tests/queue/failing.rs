@@ -14,7 +14,7 @@ use redis::AsyncCommands as _;
 
 use crate::{
     ending::settle,
-    world::{LANE, World, asset, attempt, head, id, key, line, spec},
+    world::{LANE, World, asset, attempt, head, id, key, line, spec, unmade},
 };
 
 type Lists = BTreeMap<String, BTreeSet<(String, u64)>>;
@@ -82,12 +82,7 @@ pub(crate) async fn fail_as(world: &World, grant: &Grant, class: &str, message: 
         billed,
         cost: if parks { grant.ceiling } else { MicroUsd::ZERO },
         outcome: if parks { Outcome::Parked } else { Outcome::Failed },
-        max_unknown: 1,
-        failure: &failure,
-        pause: None,
-        refusal: None,
-        fault: None,
-        doubt: false,
+        ..unmade(&failure)
     };
     world.queue.fail(&attempt(grant), &unmade).await.unwrap();
 }
@@ -317,15 +312,8 @@ async fn attempts_before_the_last_are_kept_with_it() {
             ..Failure::default()
         };
         let unmade = Unmade {
-            billed: Billed::No,
-            cost: MicroUsd::ZERO,
             outcome: if n < 3 { Outcome::Retry(std::time::Duration::ZERO) } else { Outcome::Failed },
-            max_unknown: 1,
-            failure: &failure,
-            pause: None,
-            refusal: None,
-            fault: None,
-            doubt: false,
+            ..unmade(&failure)
         };
         world.queue.fail(&attempt(&grant), &unmade).await.unwrap();
     }

@@ -15,7 +15,7 @@ use redis::AsyncCommands as _;
 use crate::{
     ending::{doubt, settle},
     swapping::{OTHER, other, other_grants},
-    world::{LEASE, World, asset, attempt, head, held, id, line},
+    world::{LEASE, World, asset, attempt, head, held, id, line, unmade},
 };
 
 const ROWS: u64 = 4;
@@ -171,9 +171,7 @@ impl Tale {
     }
 
     fn unmade<'a>(billed: Billed, cost: MicroUsd, outcome: Outcome, failure: &'a Failure) -> Unmade<'a> {
-        let doubt = false;
-        let (pause, refusal, fault) = (None, None, None);
-        Unmade { billed, cost, outcome, max_unknown: 1, failure, pause, refusal, fault, doubt }
+        Unmade { billed, cost, outcome, ..unmade(failure) }
     }
 
     async fn fail(&self, grant: &Grant, billed: Billed, outcome: Outcome, class: &str) {

@@ -6,8 +6,6 @@ use clap::{Command, builder::StyledStr};
 
 pub(crate) use examples::{Example, FIRST_STEPS};
 
-use examples::EXAMPLES;
-
 /// A group without examples of its own shows one of each command below it, at most so many.
 const OF_A_GROUP: usize = 4;
 
@@ -38,7 +36,7 @@ pub(crate) fn with_examples(command: Command) -> Command {
 
 /// The examples of a command.
 pub(crate) fn of(command: &Command, path: &str) -> Vec<Example> {
-    if let Some((_, own)) = EXAMPLES.iter().find(|(of, _)| *of == path) {
+    if let Some((_, own)) = examples::all().find(|(of, _)| *of == path) {
         return own.to_vec();
     }
     let visible = command.get_subcommands().filter(|sub| !sub.is_hide_set());

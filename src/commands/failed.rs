@@ -22,7 +22,7 @@ use pictor_common::{
     queue::{FailureAction, Queue},
 };
 
-pub(crate) use by_cause::{Group, grouped, groups};
+pub(crate) use by_cause::{Group, grouped, of_batch};
 use which::{Filter, Which};
 
 use super::Context;

@@ -1,6 +1,5 @@
 //! `pictor gallery`: one page that shows what became of a batch, with small pictures in it.
 
-mod advice;
 mod card;
 mod escape;
 mod full;

@@ -1,5 +1,7 @@
 //! `pictor schedule`: files that are submitted by the clock.
 
+mod alive;
+mod by_hand;
 mod definition;
 mod fire;
 mod runs;
@@ -8,17 +10,14 @@ mod show;
 mod source;
 mod take;
 
-use std::time::Duration;
-
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use pictor_common::{
     batch::check_name,
-    queue::{Firing, Held, Queue, ScheduleState, Steer, Step, Taken},
+    queue::{Note, Queue, ScheduleState, Steer},
 };
 use pictor_producer::schedule::{Deadline, Misfire, Overlap, zone};
 use serde_json::json;
-use ulid::Ulid;
 
 use super::{Context, batch::BandName};
 use crate::{
@@ -29,14 +28,11 @@ use crate::{
     submission::BatchArgs,
     templates,
 };
-use definition::{Definition, Outcome, Plan, Run, micros};
-use fire::{Fired, fire};
+use definition::{Definition, Plan, micros};
 use show::Told;
 
 /// A batch has the name of its schedule and the time.
 const LONGEST: usize = 80;
-/// How long a run by hand is left alone by servers.
-const LEASE: Duration = Duration::from_secs(120);
 
 const CLOCKS: &str = "\
 The line says what a clock on the wall shows in --time-zone. Where the clock leaps over a time, it is due at the first \
@@ -60,6 +56,9 @@ pub(crate) enum ScheduleCommand {
     Run {
         /// The schedule
         schedule: String,
+        /// Why, for others to read
+        #[arg(long, value_parser = super::reason, default_value = "submitted by hand")]
+        reason: String,
     },
     /// Fire nothing until it is resumed; times that pass meanwhile are not made up for
     Pause {
@@ -78,6 +77,9 @@ pub(crate) enum ScheduleCommand {
     Remove {
         /// The schedule
         schedule: String,
+        /// Why, for others to read
+        #[arg(long, value_parser = super::reason, default_value = "removed by hand")]
+        reason: String,
     },
     /// Fire what is due, until stopped; any number of processes may serve, and each time is fired by one
     #[command(after_help = "Only files below a place of the setting schedule.read_from are read.")]
@@ -111,6 +113,9 @@ pub(crate) struct AddArgs {
     /// Take the place of the schedule of that name
     #[arg(long)]
     replace: bool,
+    /// Why, for others to read
+    #[arg(long, value_parser = super::reason, default_value = "added by hand")]
+    reason: String,
     #[command(flatten)]
     batch: BatchArgs,
 }
@@ -155,24 +160,44 @@ async fn perform(command: ScheduleCommand, context: &Context, queue: &Queue) -> 
     match command {
         ScheduleCommand::List => list(context, queue).await,
         ScheduleCommand::Show { schedule } => show(&schedule, context, queue).await,
-        ScheduleCommand::Run { schedule } => by_hand(&schedule, context, queue).await,
+        ScheduleCommand::Run { schedule, reason } => by_hand::run(&schedule, &reason, context, queue).await,
         ScheduleCommand::Pause { schedule, reason } => {
             known(&schedule, queue).await?;
-            queue.steer_schedule(&schedule, Steer::Pause(&reason), None).await?;
+            steer(&schedule, Steer::Pause(&reason), queue).await?;
+            noted(&schedule, "paused", &reason, queue).await?;
             said(context, &schedule, "paused")
         }
         ScheduleCommand::Resume { schedule } => {
-            let next = Plan::of(&known(&schedule, queue).await?)?.next(queue.clock().await?);
-            queue.steer_schedule(&schedule, Steer::Resume(next), None).await?;
+            let state = known(&schedule, queue).await?;
+            let next = Plan::of(&state)?.next(queue.clock().await?);
+            steer(&schedule, Steer::Resume(next), queue).await?;
+            if state.paused.is_some() {
+                noted(&schedule, "resumed", "", queue).await?;
+            }
             said(context, &schedule, "goes on")
         }
-        ScheduleCommand::Remove { schedule } => {
+        ScheduleCommand::Remove { schedule, reason } => {
             known(&schedule, queue).await?;
-            queue.steer_schedule(&schedule, Steer::Remove, None).await?;
+            steer(&schedule, Steer::Remove, queue).await?;
+            noted(&schedule, "removed", &reason, queue).await?;
             said(context, &schedule, "removed; its batches stay")
         }
         ScheduleCommand::Add(_) | ScheduleCommand::Serve => Ok(Exit::Done),
     }
+}
+
+async fn steer(name: &str, steer: Steer<'_>, queue: &Queue) -> anyhow::Result<()> {
+    if queue.steer_schedule(name, steer, None).await? {
+        return Ok(());
+    }
+    Err(refused(format!("schedule {name} was removed meanwhile")))
+}
+
+/// Notes what was done to a schedule, for the audit.
+async fn noted(name: &str, what: &str, why: &str, queue: &Queue) -> anyhow::Result<()> {
+    let (who, of) = (who(), format!("schedule {name}"));
+    queue.note(&Note { who: &who, what, of: &of, count: 1, why }).await?;
+    Ok(())
 }
 
 fn said(context: &Context, name: &str, what: &str) -> anyhow::Result<Exit> {
@@ -198,6 +223,7 @@ async fn known(name: &str, queue: &Queue) -> anyhow::Result<ScheduleState> {
 
 async fn add(args: AddArgs, context: &Context) -> anyhow::Result<Exit> {
     let (name, replace, dry_run) = (args.name.clone(), args.replace, args.batch.dry_run);
+    let reason = args.reason.clone();
     let read_from = &context.settings.schedule.read_from;
     check_name(&name).map_err(|odd| refused(format!("the schedule's name: {odd}")))?;
     if name.len() > LONGEST {
@@ -222,7 +248,7 @@ async fn add(args: AddArgs, context: &Context) -> anyhow::Result<Exit> {
     let value = json!({ "schedule": name, "definition": plan.definition, "next": next });
     if !dry_run {
         let opened = context.look().await?;
-        let kept = keep(&name, &plan, replace, &opened.queue).await;
+        let kept = keep(&name, &plan, replace, &reason, &opened.queue).await;
         opened.close().await?;
         kept?;
     }
@@ -230,11 +256,12 @@ async fn add(args: AddArgs, context: &Context) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-async fn keep(name: &str, plan: &Plan, replace: bool, queue: &Queue) -> anyhow::Result<()> {
+async fn keep(name: &str, plan: &Plan, replace: bool, reason: &str, queue: &Queue) -> anyhow::Result<()> {
     let definition = serde_json::to_string(&plan.definition)?;
     let next = plan.next(queue.clock().await?);
+    let there = queue.schedule(name).await?.is_some();
     if queue.keep_schedule(name, &definition, &who(), next, replace, None).await? {
-        return Ok(());
+        return noted(name, if there { "replaced" } else { "added" }, reason, queue).await;
     }
     let by = queue.schedule(name).await?.map(|state| state.by).unwrap_or_default();
     Err(refused(format!("schedule {name} was added by {by}; --replace takes its place")))
@@ -296,46 +323,4 @@ async fn show(name: &str, context: &Context, queue: &Queue) -> anyhow::Result<Ex
     let told = Told::of(&known(name, queue).await?, queue.clock().await?, queue).await?;
     context.output.result(&told, || told.whole(&context.settings.schedule.read_from))?;
     Ok(Exit::Done)
-}
-
-/// Fires now; servers leave it alone meanwhile.
-async fn by_hand(name: &str, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
-    let state = known(name, queue).await?;
-    let (plan, now) = (Plan::of(&state)?, queue.clock().await?);
-    let firing = Firing { token: Ulid::generate().to_string(), lease: LEASE };
-    let step = Step { due: Some(now), next: state.next, by_hand: true, ..Step::default() };
-    let due = match queue.step_schedule(&state, &step, &firing, None).await? {
-        Taken::Ours => now,
-        Taken::Busy => left(name, &firing, queue).await?,
-        _ => return Err(refused(format!("schedule {name} was changed meanwhile; look at it again"))),
-    };
-    let run = match Box::pin(fire(name, &plan, due, now, context, queue)).await {
-        Fired::Ended(run) => run,
-        // Of a server's night servers try again.
-        Fired::Again(why) if due != now => {
-            queue.return_schedule(name, &firing.token, Duration::ZERO, None).await?;
-            return Err(refused(why));
-        }
-        Fired::Again(why) => Run::failed(due, why),
-    };
-    queue.end_schedule(name, &firing.token, &run.json()?, run.batch.as_deref(), None).await?;
-    if run.outcome == Outcome::Failed {
-        return Err(refused(run.note));
-    }
-    let batch = run.batch.clone().unwrap_or_default();
-    context.output.result(&run, || format!("batch {batch}: {}", run.note))?;
-    Ok(Exit::Done)
-}
-
-/// Takes over the time that somebody left who died while it was submitted.
-async fn left(name: &str, firing: &Firing, queue: &Queue) -> anyhow::Result<u64> {
-    match queue.hold_schedule(name, firing, true, None).await? {
-        Held::Ours { due, .. } => Ok(due),
-        Held::Paused => Err(refused(format!(
-            "schedule {name} is paused, and what was being submitted is given up; ask again to submit its file now"
-        ))),
-        Held::Lost => Err(refused(format!(
-            "schedule {name} is being submitted, or tried again, by a server; pictor schedule show {name} tells more"
-        ))),
-    }
 }

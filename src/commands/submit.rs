@@ -30,9 +30,6 @@ use crate::{
 
 /// Causes that are told where few lines are wanted.
 const MOST_CAUSES: usize = 3;
-/// Failures that are grouped, and those among which they are looked for.
-const GROUPED: usize = 1_000;
-const LOOKED_AT: usize = 20_000;
 
 #[derive(Debug, Args)]
 pub(crate) struct SubmitArgs {
@@ -141,8 +138,8 @@ async fn waited(context: &Context, queue: &Queue, watched: Watched) -> anyhow::R
     if !context.output.quiet {
         context.output.result(&batch, || super::batch::told(&batch))?;
     } else if !all {
-        let failures = queue.failures_of(&id, GROUPED, LOOKED_AT).await?.found;
-        context.output.problem(&in_short(&batch, &failed::groups(failures)));
+        let (groups, _bounded) = failed::of_batch(&id, queue).await?;
+        context.output.problem(&in_short(&batch, &groups));
     }
     Ok(if all { Exit::Done } else { Exit::SomeFailed })
 }

@@ -13,7 +13,8 @@ use secrecy::SecretString;
 
 use super::{
     layers::{KEY_SOURCES, Table},
-    nearest, set,
+    nearest,
+    surroundings::set,
 };
 
 /// What is used when no account is set.

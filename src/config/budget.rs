@@ -12,7 +12,7 @@ use pictor_common::{
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use super::{layers::Table, section};
+use super::{layers::Table, sections::section};
 
 /// What may be spent.
 #[derive(Clone, Debug)]

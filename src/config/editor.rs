@@ -1,6 +1,6 @@
 //! What a person edits texts with.
 
-use super::{environment, set};
+use super::surroundings::{environment, set};
 
 /// The command of the editor, with its arguments.
 pub(crate) fn editor() -> String {

@@ -9,10 +9,10 @@ use anyhow::Context;
 use config::{Value, ValueKind};
 
 use super::{
-    SECTIONS,
     layers::{Layers, Table},
     nearest,
     origin::Origin,
+    sections::SECTIONS,
 };
 use crate::{exit::refused, parts::DEFAULT_STORE};
 

@@ -12,7 +12,7 @@ use pictor_worker::{Webhook, WebhookSecret};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use super::{layers::Table, nearest, set};
+use super::{layers::Table, nearest, surroundings::set};
 
 /// Endpoints of one namespace.
 const MOST: usize = 32;

@@ -1,6 +1,6 @@
 //! Who it is that changes something others will ask about.
 
-use super::{environment, set};
+use super::surroundings::{environment, set};
 
 /// The user and this machine, as `USER@host`.
 pub(crate) fn who() -> String {

@@ -28,12 +28,12 @@ fn every_command_shows_one_to_four_examples() {
         let examples = of(&command, &path);
         assert!(
             (1..=4).contains(&examples.len()),
-            "`pictor {path}` has {} examples; src/help/examples.rs wants 1 to 4",
+            "`pictor {path}` has {} examples; src/help/examples/ wants 1 to 4",
             examples.len()
         );
         let help = command.render_long_help().to_string();
         let blocks = help.matches("Examples:").count();
-        assert_eq!(blocks, 1, "`pictor {path}` has examples of its own; they belong to src/help/examples.rs");
+        assert_eq!(blocks, 1, "`pictor {path}` has examples of its own; they belong to src/help/examples/");
         let (_, last) = help.rsplit_once("Examples:").unwrap_or_else(|| panic!("{path}: {help}"));
         for (what, line) in examples {
             assert!(last.contains(&format!("\n  # {what}\n  {line}\n")), "{path}: {line}\n{help}");
@@ -45,14 +45,14 @@ fn every_command_shows_one_to_four_examples() {
 fn every_example_is_for_a_command_that_exists() {
     let commands = commands();
     let unmatched: BTreeSet<&str> =
-        EXAMPLES.iter().map(|(path, _)| *path).filter(|path| !commands.contains_key(*path)).collect();
-    assert!(unmatched.is_empty(), "src/help/examples.rs has examples of no command: {unmatched:?}");
+        examples::all().map(|(path, _)| *path).filter(|path| !commands.contains_key(*path)).collect();
+    assert!(unmatched.is_empty(), "src/help/examples/ has examples of no command: {unmatched:?}");
 }
 
 #[test]
 fn every_example_can_be_typed() {
     let commands = commands();
-    for (path, examples) in EXAMPLES.iter().filter(|(path, _)| commands.contains_key(*path)) {
+    for (path, examples) in examples::all().filter(|(path, _)| commands.contains_key(*path)) {
         let own = examples[0].1;
         assert!(own.starts_with("pictor") && own.contains(path), "{path}: {own}");
         for (_, line) in *examples {
@@ -79,7 +79,7 @@ fn help_fits_a_window_of_110_columns() {
             assert!(line.chars().count() <= 110, "{path}: {line}");
         }
     }
-    for (path, examples) in EXAMPLES {
+    for (path, examples) in examples::all() {
         for (what, line) in *examples {
             assert!(what.chars().count() <= 90 && line.chars().count() <= 90, "{path}: {line}");
         }

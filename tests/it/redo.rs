@@ -2,9 +2,9 @@
 
 use std::{fs, time::Duration};
 
-use pictor_simulator::Options;
+use pictor_simulator::{Options, Scheduled};
 
-use crate::world::{World, told};
+use crate::world::{MODEL, World, told};
 
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -90,4 +90,43 @@ async fn what_is_not_made_or_had_too_many_takes_is_refused() {
     assert!(again.status.success() && told(&again).contains("nothing to do"), "{}", told(&again));
     refused(&["--take", "0"], "assets.max_takes");
     assert_eq!(world.sim.billed().await, 3, "take 2: the row has 0 and 1 already");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replacement_by_mistake_is_left_for_the_original_once_that_is_made() {
+    let schedule = vec![Scheduled { request: 1, fault: "model_not_found".to_owned() }];
+    let world = World::start(Options { latency_ms_p50: Some(20), schedule, ..Options::default() });
+    fs::write(world.path("a.csv"), format!("id,prompt,model,size\nmug,a mug,{MODEL},256x256\n")).unwrap();
+    world.json(&["submit", "a.csv", "--run-id", "b"]);
+    let _worker = world.worker("w", 1, &[]);
+    world.ended("b", PATIENCE).await;
+    let table = || {
+        let output = world.run(&["results", "b", "--format", "jsonl"]);
+        serde_json::from_slice::<serde_json::Value>(&output.stdout)
+            .unwrap_or_else(|_| panic!("{}", told(&output)))
+    };
+    let original = table()["key"].clone();
+    assert_eq!(table().get("original_key"), None);
+    let by = ["failed", "retry", "--everything", "--by-model", "dall-e-3", "--yes"];
+    assert_eq!(world.run(&by).status.code(), Some(2), "dall-e-3 makes nothing so small");
+    let editor = world.path("editor.sh");
+    fs::write(&editor, "sed -i 's/a mug/a bowl/' \"$1\"\n").unwrap();
+    let mut edit = world.command(&["failed", "retry", "--everything", "--edit", "--yes", "--json"]);
+    let output = edit.env("EDITOR", format!("sh {}", editor.display())).output().unwrap();
+    let done: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    assert_eq!(done["assets"][0]["original_key"], original, "{}", told(&output));
+    world.ended("b", PATIENCE).await;
+    assert_eq!((&table()["key"], &table()["original_key"]), (&done["assets"][0]["current_key"], &original));
+
+    // What the hint says.
+    let back = ["asset", "redo", "mug", "--batch", "b", "--back"];
+    let early = world.run(&back);
+    assert_eq!(early.status.code(), Some(2), "it is not made yet: {}", told(&early));
+    world.json(&["submit", "a.csv", "--run-id", "again", "--retry-failed"]);
+    assert_eq!(world.ended("again", PATIENCE).await.counts.done, 1);
+    let went = world.json(&back);
+    assert_eq!((&went["to"], &went["made"]), (&original, &true.into()), "{went}");
+    assert_eq!((&table()["key"], &table()["original_key"]), (&original, &serde_json::Value::Null));
+    assert_eq!(world.sim.billed().await, 2);
+    assert!(world.run(&["verify", "b"]).status.success());
 }

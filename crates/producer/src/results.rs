@@ -28,6 +28,8 @@ pub struct ResultRow {
     pub expires: Option<String>,
     /// Key of the asset.
     pub key: Option<AssetKey>,
+    /// Key of what the line was submitted with, where that is another.
+    pub original_key: Option<AssetKey>,
     /// What it cost; none while that is not known.
     pub cost: Option<MicroUsd>,
     /// The model that was asked.
@@ -51,22 +53,31 @@ pub enum Place {
     SignedUrl,
 }
 
+/// Columns of ours that not every batch has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct With {
+    /// Some line has more than one image.
+    pub take: bool,
+    /// Some line has another asset than it was submitted with.
+    pub original_key: bool,
+}
+
 /// Which columns results have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape {
     titles: Vec<String>,
-    with_take: bool,
+    with: With,
     with_expiry: bool,
     originals: usize,
 }
 
 impl Shape {
     /// Works the columns out: the batch's own, then ours. A column of the batch that is named like
-    /// one of ours gets a suffix; `with_take` says that some line has more than one image.
+    /// one of ours gets a suffix.
     #[must_use]
-    pub fn new(columns: &[String], place: Place, with_take: bool) -> Self {
+    pub fn new(columns: &[String], place: Place, with: With) -> Self {
         let mut ours = vec!["take"];
-        if !with_take {
+        if !with.take {
             ours.clear();
         }
         ours.push(match place {
@@ -76,7 +87,11 @@ impl Shape {
         if place == Place::SignedUrl {
             ours.push("url_expires");
         }
-        ours.extend(["key", "cost", "model", "revised_prompt", "error", "note"]);
+        ours.push("key");
+        if with.original_key {
+            ours.push("original_key");
+        }
+        ours.extend(["cost", "model", "revised_prompt", "error", "note"]);
         let mut titles: Vec<String> = Vec::with_capacity(columns.len() + ours.len());
         for (i, column) in columns.iter().enumerate() {
             let wanted = if column.trim().is_empty() { format!("column_{}", i + 1) } else { column.clone() };
@@ -95,7 +110,7 @@ impl Shape {
         }
         let originals = titles.len();
         titles.extend(ours.into_iter().map(str::to_owned));
-        Self { titles, with_take, with_expiry: place == Place::SignedUrl, originals }
+        Self { titles, with, with_expiry: place == Place::SignedUrl, originals }
     }
 
     /// All column titles, in order.
@@ -118,7 +133,7 @@ mod tests {
     #[test]
     fn columns_that_clash_get_a_suffix() {
         let columns = ["id", "Key", "key-original", "cost", "", "Take"].map(str::to_owned);
-        let shape = Shape::new(&columns, Place::Url, false);
+        let shape = Shape::new(&columns, Place::Url, With::default());
         assert_eq!(
             shape.titles(),
             [
@@ -137,7 +152,10 @@ mod tests {
                 "note"
             ]
         );
-        assert_eq!(Shape::new(&columns, Place::File, true).titles()[5..8], ["Take_original", "take", "file"]);
-        assert_eq!(Shape::new(&[], Place::SignedUrl, false).titles()[..3], ["url", "url_expires", "key"]);
+        let with = With { take: true, original_key: true };
+        assert_eq!(Shape::new(&columns, Place::File, with).titles()[5..8], ["Take_original", "take", "file"]);
+        assert_eq!(Shape::new(&columns, Place::File, with).titles()[8..10], ["key", "original_key"]);
+        let shape = Shape::new(&[], Place::SignedUrl, With::default());
+        assert_eq!(shape.titles()[..4], ["url", "url_expires", "key", "cost"]);
     }
 }

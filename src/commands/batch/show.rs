@@ -1,6 +1,6 @@
 //! One batch with everything that decides how it goes.
 
-use pictor_common::queue::{Bounded, Overview, Queue, RouteView, Which};
+use pictor_common::queue::{Overview, Queue, RouteView, Which};
 use serde_json::json;
 
 use super::{facts, lines};
@@ -12,11 +12,6 @@ use crate::{
     table::table,
 };
 
-/// Failures that are grouped.
-const GROUPED: usize = 1_000;
-/// Failures, newest first, among which those of the batch are looked for.
-const LOOKED_AT: usize = 20_000;
-
 /// Shows one batch.
 pub(crate) async fn show(name: &str, context: &Context, queue: &Queue) -> anyhow::Result<()> {
     let id = retention::kept(name, context, queue).await?.id.parse()?;
@@ -25,12 +20,11 @@ pub(crate) async fn show(name: &str, context: &Context, queue: &Queue) -> anyhow
     let Some(view) = overview.batches.first().cloned() else {
         anyhow::bail!("batch {id} is gone");
     };
-    let failures = if view.state.counts.failed + view.state.counts.parked > 0 {
-        queue.failures_of(&id, GROUPED, LOOKED_AT).await?
+    let (groups, bounded) = if view.state.counts.failed + view.state.counts.parked > 0 {
+        failed::of_batch(&id, queue).await?
     } else {
-        Bounded { found: Vec::new(), bounded: false }
+        (Vec::new(), false)
     };
-    let groups = failed::groups(failures.found);
     let lanes = serving(&overview, &view.routes);
     let mut value = json!(view.state);
     let moment = Moment::of(overview, &recent);
@@ -38,7 +32,7 @@ pub(crate) async fn show(name: &str, context: &Context, queue: &Queue) -> anyhow
     let more = json!({
         "waiting": frame.waiting, "per_minute": frame.per_minute, "eta": frame.eta,
         "projected": frame.projected, "why": frame.why, "routes": view.routes, "lanes": lanes,
-        "workers": moment.workers, "failures": groups, "failures_bounded": failures.bounded,
+        "workers": moment.workers, "failures": groups, "failures_bounded": bounded,
     });
     if let (Some(value), Some(more)) = (value.as_object_mut(), more.as_object()) {
         value.extend(more.clone());
@@ -50,8 +44,8 @@ pub(crate) async fn show(name: &str, context: &Context, queue: &Queue) -> anyhow
         }
         if !groups.is_empty() {
             text += &format!("\n{}", failed::grouped(&groups));
-            if failures.bounded {
-                text += "the newest failures only; pictor failed list has all\n";
+            if bounded {
+                text += &format!("the newest failures only; pictor failed list --batch {id} has all\n");
             }
         }
         text

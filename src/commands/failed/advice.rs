@@ -1,4 +1,6 @@
-//! What to do about a kind of failure, in words that name the command.
+//! What to do about a kind of failure: in words that name the command, and for a page.
+
+use pictor_worker::verdict::FailureClass;
 
 /// Whose turn it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -22,112 +24,171 @@ pub(crate) enum Cause {
     Machine,
 }
 
-/// What is to be done about a kind of failure.
-#[derive(Clone, Copy, Debug)]
+/// What is to be done about some kinds of failure.
+#[derive(Debug)]
 struct Advice {
+    classes: &'static [FailureClass],
     cause: Cause,
-    /// With `GROUP` where the group's name goes.
-    words: &'static str,
+    /// What happened.
+    what: &'static str,
+    /// What to do, for whoever reads it in a terminal; with `GROUP` where the group's name goes, `KEY` where a key's does.
+    typed: &'static str,
+    /// The same on a page, of all of whose failures nobody retries at once.
+    on_page: &'static str,
 }
 
-fn of(class: &str) -> Advice {
-    let (cause, words) = match class {
-        "moderation" => (
-            Cause::Content,
-            "the provider refused the content, and would again: pictor failed retry --group GROUP --edit mends the words, \
-             pictor failed discard --group GROUP gives up",
-        ),
-        "bad_spec" => (
-            Cause::Spec,
-            "the spec is wrong, and would be refused again: pictor failed retry --group GROUP --edit, or \
-             pictor failed export mend.csv --group GROUP, mend it and submit it",
-        ),
-        "account_billing" => (
-            Cause::Account,
-            "the account has no money or a limit of its own: pay, or raise it; pictor lane resume LANE, then \
-             pictor failed retry --group GROUP",
-        ),
-        "auth" => (
-            Cause::Account,
-            "the key is refused: set another and try it with pictor doctor; then pictor failed retry --group GROUP",
-        ),
-        "permission" => (
-            Cause::Account,
-            "the key may not do this: allow it in the provider's console, or use another model: \
-             pictor failed retry --group GROUP --by-model MODEL",
-        ),
-        "model_not_found" | "model_retired" => (
-            Cause::Model,
-            "there is no such model any more: pictor failed retry --group GROUP --by-model MODEL; pictor models lists them",
-        ),
-        "over_limit" => (
-            Cause::Model,
-            "one request asks for more than the limit allows in all: ask the provider for more, or \
-             pictor failed retry --group GROUP --by-model MODEL",
-        ),
-        "rate_limit" | "overloaded" => {
-            (Cause::Outage, "the API has too much to do: pictor failed retry --group GROUP --at +1h")
-        }
-        "server_error" | "gateway" | "transport" | "timeout" => (
-            Cause::Outage,
-            "an outage: look at pictor lane list, and when it is over pictor failed retry --group GROUP",
-        ),
-        "endpoint" => (
-            Cause::Account,
-            "what answers is no image API: mend base_url of the account, see pictor doctor; then \
-             pictor failed retry --group GROUP",
-        ),
-        "bad_answer" | "too_large" | "result_fetch" => (
-            Cause::Answer,
-            "an answer came without a usable image, and may have been paid for: look at one with pictor failed show KEY; \
-             pictor failed retry --group GROUP asks, and pays, again",
-        ),
-        "spool" => (
-            Cause::Machine,
-            "the worker's disk failed: make room, see pictor doctor on that machine; then pictor failed retry --group GROUP",
-        ),
-        "poison" => (
-            Cause::Machine,
-            "workers died of it: look at their logs before pictor failed retry --group GROUP",
-        ),
-        _ => (
-            Cause::Outage,
-            "look at one with pictor failed show KEY; pictor failed retry --group GROUP tries again",
-        ),
-    };
-    Advice { cause, words }
-}
+const ADVICE: &[Advice] = &[
+    Advice {
+        classes: &[FailureClass::Moderation],
+        cause: Cause::Content,
+        what: "the provider refused the content, and would again",
+        typed: "pictor failed retry --group GROUP --edit mends the words, pictor failed discard --group GROUP gives up",
+        on_page: "Reword the prompt and submit the row again.",
+    },
+    Advice {
+        classes: &[FailureClass::BadSpec],
+        cause: Cause::Spec,
+        what: "the spec is wrong, and would be refused again",
+        typed: "pictor failed retry --group GROUP --edit, or pictor failed export mend.csv --group GROUP, mend it and \
+                submit it",
+        on_page: "Mend the row and submit it again.",
+    },
+    Advice {
+        classes: &[FailureClass::AccountBilling],
+        cause: Cause::Account,
+        what: "the account has no money or a limit of its own",
+        typed: "pay, or raise it; pictor lane resume LANE, then pictor failed retry --group GROUP",
+        on_page: "Pay, or raise it, at the provider; then retry.",
+    },
+    Advice {
+        classes: &[FailureClass::Auth],
+        cause: Cause::Account,
+        what: "the key is refused",
+        typed: "set another and try it with pictor doctor; then pictor failed retry --group GROUP",
+        on_page: "Set another and try it with pictor doctor; then retry.",
+    },
+    Advice {
+        classes: &[FailureClass::Permission],
+        cause: Cause::Account,
+        what: "the key may not do this",
+        typed: "allow it in the provider's console, or use another model: \
+                pictor failed retry --group GROUP --by-model MODEL",
+        on_page: "Allow it in the provider's console, or name another model.",
+    },
+    Advice {
+        classes: &[FailureClass::ModelNotFound, FailureClass::ModelRetired],
+        cause: Cause::Model,
+        what: "there is no such model any more",
+        typed: "pictor failed retry --group GROUP --by-model MODEL; pictor models lists them",
+        on_page: "Name another one, or let one stand in: submit --fallback MODEL.",
+    },
+    Advice {
+        classes: &[FailureClass::OverLimit],
+        cause: Cause::Model,
+        what: "one request asks for more than the limit allows in all",
+        typed: "ask the provider for more, or pictor failed retry --group GROUP --by-model MODEL",
+        on_page: "Have the limit raised, or ask for less.",
+    },
+    Advice {
+        classes: &[FailureClass::RateLimit, FailureClass::Overloaded],
+        cause: Cause::Outage,
+        what: "the API has too much to do",
+        typed: "pictor failed retry --group GROUP --at +1h",
+        on_page: "Retry when there is less.",
+    },
+    Advice {
+        classes: &[
+            FailureClass::ServerError,
+            FailureClass::Gateway,
+            FailureClass::Transport,
+            FailureClass::Timeout,
+        ],
+        cause: Cause::Outage,
+        what: "an outage",
+        typed: "look at pictor lane list, and when it is over pictor failed retry --group GROUP",
+        on_page: "Retry when it is over: such failures mostly pass. pictor doctor checks the way to the provider.",
+    },
+    Advice {
+        classes: &[FailureClass::Endpoint],
+        cause: Cause::Account,
+        what: "what answers is no image API",
+        typed: "mend base_url of the account, see pictor doctor; then pictor failed retry --group GROUP",
+        on_page: "Mend base_url of the account, see pictor doctor; then retry.",
+    },
+    Advice {
+        classes: &[FailureClass::BadAnswer, FailureClass::TooLarge, FailureClass::ResultFetch],
+        cause: Cause::Answer,
+        what: "an answer came without a usable image, and may have been paid for",
+        typed: "look at one with pictor failed show KEY; pictor failed retry --group GROUP asks, and pays, again",
+        on_page: "Look at the ledger before you retry.",
+    },
+    Advice {
+        classes: &[FailureClass::Spool],
+        cause: Cause::Machine,
+        what: "the worker's disk failed",
+        typed: "make room, see pictor doctor on that machine; then pictor failed retry --group GROUP",
+        on_page: "Make room or replace it, then retry.",
+    },
+    Advice {
+        classes: &[FailureClass::Poison],
+        cause: Cause::Machine,
+        what: "workers died of it",
+        typed: "look at their logs before pictor failed retry --group GROUP",
+        on_page: "Look at their logs before you retry.",
+    },
+];
 
+/// Of whatever is parked, and on a page of every outcome that nobody knows.
 const DOUBT: Advice = Advice {
+    classes: &[FailureClass::UnknownOutcome],
     cause: Cause::Doubt,
-    words: "sent, and perhaps paid for: look for them in the invoice (pictor ledger reconcile INVOICE.csv); \
-            pictor failed retry --group GROUP --parked may pay twice, pictor failed discard --group GROUP --parked gives up",
+    what: "sent, and perhaps paid for",
+    typed: "look for them in the invoice (pictor ledger reconcile INVOICE.csv); pictor failed retry --group GROUP --parked \
+            may pay twice, pictor failed discard --group GROUP --parked gives up",
+    on_page: "Look for it in the invoice (pictor ledger reconcile INVOICE.csv); retrying may pay twice.",
 };
 
-fn advice(class: &str, parked: bool) -> Advice {
-    if parked { DOUBT } else { of(class) }
+/// Of a class that another version made, and of an outcome that is known by now.
+const OTHER: &str = "look at one with pictor failed show KEY; pictor failed retry --group GROUP tries again";
+
+fn of(class: FailureClass) -> Option<&'static Advice> {
+    ADVICE.iter().find(|advice| advice.classes.contains(&class))
+}
+
+fn advice(class: &str, parked: bool) -> Option<&'static Advice> {
+    if parked { Some(&DOUBT) } else { of(class.parse().ok()?) }
+}
+
+fn typed(class: &str, parked: bool) -> String {
+    let advice = advice(class, parked);
+    advice.map_or_else(|| OTHER.to_owned(), |advice| format!("{}: {}", advice.what, advice.typed))
 }
 
 /// Whose turn it is after a kind of failure.
 pub(crate) fn cause(class: &str, parked: bool) -> Cause {
-    advice(class, parked).cause
+    advice(class, parked).map_or(Cause::Outage, |advice| advice.cause)
 }
 
-/// What to do about a group of failures, or about one failure.
+/// What to do about a group of failures.
 pub(crate) fn words(class: &str, parked: bool, group: &str) -> String {
-    advice(class, parked).words.replace("GROUP", group)
+    typed(class, parked).replace("GROUP", group)
 }
 
 /// The same of one failure.
 pub(crate) fn words_of_one(class: &str, parked: bool, key: &str) -> String {
-    let words = advice(class, parked).words;
-    words.replace("--group GROUP", key).replace("KEY", key)
+    typed(class, parked).replace("--group GROUP", key).replace("KEY", key)
+}
+
+/// What to do about a kind of failure, for a page.
+pub(crate) fn on_page(class: FailureClass) -> String {
+    let Advice { what, on_page, .. } = of(class).unwrap_or(&DOUBT);
+    let mut letters = what.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    format!("{}{}. {on_page}", first.into_iter().collect::<String>(), letters.as_str())
 }
 
 #[cfg(test)]
 mod tests {
-    use pictor_worker::verdict::FailureClass;
-
     use super::*;
 
     #[test]
@@ -158,5 +219,17 @@ mod tests {
             );
         }
         assert!(words("", false, "x").contains("pictor failed retry --group x"));
+    }
+
+    #[test]
+    fn every_class_has_one_advice_and_sentences_for_a_page() {
+        for class in FailureClass::ALL {
+            let found =
+                ADVICE.iter().chain([&DOUBT]).filter(|advice| advice.classes.contains(&class)).count();
+            assert_eq!(found, 1, "{class}");
+            let text = on_page(class);
+            assert!(text.starts_with(char::is_uppercase) && text.ends_with('.'), "{class}: {text}");
+            assert!(!text.contains("GROUP") && !text.contains("KEY"), "{class}: {text}");
+        }
     }
 }

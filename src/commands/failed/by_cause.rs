@@ -2,11 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use pictor_common::{AssetKey, queue::AssetState};
+use pictor_common::{
+    AssetKey,
+    batch::BatchId,
+    queue::{AssetState, Queue, QueueError, Trait},
+};
 use serde::Serialize;
 
 use super::PARKED;
 use crate::table::{plain, shortened, table};
+
+/// Failures that one look brings, and looks.
+const PAGE: usize = 500;
+const PAGES: usize = 40;
+/// Failures that are grouped.
+const GROUPED: u64 = 1_000;
 
 /// Failures of one cause.
 #[derive(Debug, Default, Serialize)]
@@ -30,13 +40,24 @@ impl Group {
     }
 }
 
-/// Groups failures by cause, the most frequent first.
-pub(crate) fn groups(failures: impl IntoIterator<Item = (AssetKey, AssetState)>) -> Vec<Group> {
-    let mut groups = Groups::default();
-    for (key, state) in failures {
-        groups.add(&key, state);
+/// The newest failures of a batch by cause, the most frequent first; and whether there are more than were looked at.
+///
+/// Redis counts failures by cause and by batch, and not by both.
+pub(crate) async fn of_batch(batch: &BatchId, queue: &Queue) -> Result<(Vec<Group>, bool), QueueError> {
+    let traits = [Trait::Batch(batch.clone())];
+    let (mut groups, mut after, mut found) = (Groups::default(), None, 0);
+    for _page in 0..PAGES {
+        let page = queue.failures_with(&traits, 0, after.as_ref(), PAGE).await?;
+        for (place, state) in queue.failed_assets(&page.found).await? {
+            groups.add(&place.key, state);
+            found += 1;
+        }
+        after = page.next;
+        if after.is_none() || found >= GROUPED {
+            break;
+        }
     }
-    groups.sorted()
+    Ok((groups.sorted(), after.is_some()))
 }
 
 #[derive(Debug, Default)]

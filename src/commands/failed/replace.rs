@@ -30,6 +30,10 @@ use crate::{
 const FORGOT: &str =
     "Redis was wiped, replaced or restarted meanwhile; what is left was not changed: run it again";
 
+/// The way back from a replacement that was a mistake: nothing leads to what is not made.
+const BACK: &str = "not meant? have the original made (its row again with another --run-id and --retry-failed), then \
+                    pictor asset redo ID --batch BATCH --back gives it back to the line, and costs nothing";
+
 /// What is to stand in for failures, and what that may cost.
 #[derive(Default)]
 struct Plan {
@@ -185,14 +189,14 @@ impl Plan {
         let mut planned = Vec::new();
         for ((key, spec), batches) in page.iter().zip(asking) {
             let Some((place, _)) = by_key.get(key) else { continue };
-            let (by, expected) = match makers.asset_of(spec) {
+            let (current, expected) = match makers.asset_of(spec) {
                 Ok(asset) => asset,
                 Err(why) => {
                     *self.wrong.entry(why).or_default() += 1;
                     continue;
                 }
             };
-            if by.key == *key {
+            if current.key == *key {
                 *self.wrong.entry("it is what failed".to_owned()).or_default() += 1;
                 continue;
             }
@@ -201,15 +205,16 @@ impl Plan {
                 continue;
             }
             let parked = args.which.filter.takes_parked();
-            planned.push((Replacement { failed: place.clone(), parked, batches, by }, expected));
+            let original = place.clone();
+            planned.push((Replacement { original, parked, batches, current }, expected));
         }
-        let others: Vec<AssetKey> = planned.iter().map(|(one, _)| one.by.key.clone()).collect();
-        for ((one, expected), state) in planned.into_iter().zip(queue.known(&others).await?) {
+        let wanted: Vec<AssetKey> = planned.iter().map(|(one, _)| one.current.key.clone()).collect();
+        for ((one, expected), state) in planned.into_iter().zip(queue.known(&wanted).await?) {
             if state.is_some_and(|known| is_paid_by_others(&known)) {
                 self.known += 1;
             } else {
                 self.expected = self.expected + expected;
-                self.ceiling = self.ceiling + one.by.ceiling;
+                self.ceiling = self.ceiling + one.current.ceiling;
             }
             self.replacements.push(one);
         }
@@ -248,7 +253,7 @@ impl Plan {
             .enumerate()
             .map(|(n, one)| {
                 json!({
-                    "original_key": one.failed.key, "current_key": one.by.key, "batches": one.batches,
+                    "original_key": one.original.key, "current_key": one.current.key, "batches": one.batches,
                     "became": done.get(n),
                 })
             })
@@ -269,11 +274,8 @@ fn is_paid_by_others(known: &Known) -> bool {
 
 fn done_told(became: &[Replaced], plan: &Plan) -> String {
     let count = |wanted: fn(&Replaced) -> bool| became.iter().filter(|became| wanted(became)).count();
-    let mut text = format!(
-        "{} asked for anew, for at most {}; their lines follow\n",
-        count(|became| matches!(became, Replaced::In(_))),
-        plan.ceiling
-    );
+    let replaced = count(|became| matches!(became, Replaced::In(_)));
+    let mut text = format!("{replaced} asked for anew, for at most {}; their lines follow\n", plan.ceiling);
     for (count, why) in [
         (count(|became| *became == Replaced::Changed), "had changed meanwhile, and were left alone"),
         (count(|became| *became == Replaced::Parked), "are parked; --parked takes them, too"),
@@ -294,6 +296,9 @@ fn done_told(became: &[Replaced], plan: &Plan) -> String {
             text += &format!("{count} {why}\n");
         }
     }
+    if replaced > 0 {
+        text += &format!("{BACK}\n");
+    }
     text
 }
 
@@ -302,10 +307,10 @@ async fn find_made(plan: &mut Plan, context: &Context, queue: &Queue) -> anyhow:
     let url = parts::store_url(&context.settings, None);
     let store = parts::open_store(&context.settings, url).await?;
     for page in plan.replacements.chunks_mut(CHUNK) {
-        let keys: Vec<AssetKey> = page.iter().map(|one| one.by.key.clone()).collect();
+        let keys: Vec<AssetKey> = page.iter().map(|one| one.current.key.clone()).collect();
         for (one, state) in page.iter_mut().zip(queue.assets(&keys).await?) {
             if state.is_none() {
-                one.by.made = stored(&*store, &one.by).await?;
+                one.current.made = stored(&*store, &one.current).await?;
             }
         }
     }

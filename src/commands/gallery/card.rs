@@ -217,7 +217,15 @@ mod tests {
             failure: Some(failure),
             ..AssetState::default()
         };
-        Item { line: Arc::new(line), take: 0, key, instead_of: None, redone: false, state }
+        Item {
+            line: Arc::new(line),
+            take: 0,
+            key,
+            original_key: None,
+            instead_of: None,
+            redone: false,
+            state,
+        }
     }
 
     #[test]

@@ -12,18 +12,18 @@ use std::{
 
 use anyhow::Context as _;
 use pictor_common::queue::BatchState;
+use pictor_worker::verdict::FailureClass;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    advice::advice,
     card::{Card, State},
     escape::{Html, in_script},
     full::FullImages,
     picture::Picture,
     place::Place,
 };
-use crate::commands::when;
+use crate::commands::{failed::advice, when};
 
 /// How every gallery begins, and no other file.
 pub(super) const BEGINS: &str = "<!doctype html>\n<html lang=\"en\" data-made-by=\"pictor gallery\">";
@@ -188,8 +188,7 @@ impl Page {
 }
 
 fn advices() -> serde_json::Map<String, serde_json::Value> {
-    let classes = pictor_worker::verdict::FailureClass::ALL.iter().map(|class| class.as_str());
-    classes.filter_map(|class| Some((class.to_owned(), advice(class)?.into()))).collect()
+    FailureClass::ALL.iter().map(|class| (class.to_string(), advice::on_page(*class).into())).collect()
 }
 
 /// A card as it can be read without the script.

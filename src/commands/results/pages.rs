@@ -1,6 +1,6 @@
 //! Reads the lines of a batch, page by page, with what became of their images.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use pictor_common::{
     AssetKey,
@@ -20,11 +20,21 @@ pub(crate) struct Item {
     pub(crate) line: Arc<Line>,
     pub(crate) take: u32,
     pub(crate) key: AssetKey,
+    /// What the line was submitted with, where it has another asset now.
+    pub(crate) original_key: Option<AssetKey>,
     /// The model that was asked first and could not make it.
     pub(crate) instead_of: Option<String>,
     /// Whether another take was wanted of what was made first.
     pub(crate) redone: bool,
     pub(crate) state: AssetState,
+}
+
+/// What a line was submitted with, where it has another asset now.
+#[derive(Debug, Default)]
+struct Before {
+    original_key: Option<AssetKey>,
+    instead_of: Option<String>,
+    redone: bool,
 }
 
 /// The lines of a batch, page by page.
@@ -67,39 +77,40 @@ impl<'a> Pages<'a> {
     pub(crate) async fn items(&mut self) -> anyhow::Result<Option<Vec<Item>>> {
         let Some(lines) = self.next().await? else { return Ok(None) };
         let mut keys: Vec<_> = lines.iter().flat_map(|line| line.keys.iter().cloned()).collect();
-        let first_models = self.follow(&mut keys).await?;
+        let before = self.follow(&mut keys).await?;
         let mut states = self.queue.assets(&keys).await?.into_iter();
-        let mut found = keys.into_iter().zip(first_models);
+        let mut found = keys.into_iter().zip(before);
         let mut items = Vec::with_capacity(found.len());
         for line in lines {
             let line = Arc::new(line);
-            for (take, (key, (instead_of, redone))) in (0..).zip(found.by_ref().take(line.keys.len())) {
-                let state = states.next().flatten().unwrap_or_default();
-                items.push(Item { line: Arc::clone(&line), take, key, instead_of, redone, state });
+            for (take, (key, before)) in (0..).zip(found.by_ref().take(line.keys.len())) {
+                let Before { original_key, instead_of, redone } = before;
+                let (line, state) = (Arc::clone(&line), states.next().flatten().unwrap_or_default());
+                items.push(Item { line, take, key, original_key, instead_of, redone, state });
             }
         }
         Ok(Some(items))
     }
 
-    /// Puts what stands in for assets into their place; tells the models of those that failed, and which were redone.
-    async fn follow(&self, keys: &mut [AssetKey]) -> anyhow::Result<Vec<(Option<String>, bool)>> {
+    /// Puts what stands in for assets into their place; tells what was there before.
+    async fn follow(&self, keys: &mut [AssetKey]) -> anyhow::Result<Vec<Before>> {
         let others = self.queue.stand_ins(self.batch, keys).await?;
         let of = keys.iter().zip(&others).filter(|(_, other)| other.is_some());
         let replaced: Vec<AssetKey> = of.map(|(key, _)| key.clone()).collect();
         let mut states = self.queue.assets(&replaced).await?.into_iter();
         let mut takes = self.queue.takes_of(self.batch, &replaced).await?.into_iter();
-        let mut models = Vec::with_capacity(keys.len());
+        let mut all = Vec::with_capacity(keys.len());
         for (key, other) in keys.iter_mut().zip(others) {
             let Some(other) = other else {
-                models.push((None, false));
+                all.push(Before::default());
                 continue;
             };
             let redone = takes.next().is_some_and(|takes| takes.contains(&other));
-            *key = other;
+            let original_key = Some(mem::replace(key, other));
             let state = states.next().flatten().unwrap_or_default();
             let model = if state.model.is_empty() { "its own model".to_owned() } else { state.model };
-            models.push(((!redone).then_some(model), redone));
+            all.push(Before { original_key, instead_of: (!redone).then_some(model), redone });
         }
-        Ok(models)
+        Ok(all)
     }
 }

@@ -88,6 +88,7 @@ fn row(item: &Item, made: Option<&Made>) -> ResultRow {
         cells: item.line.cells.clone(),
         take: item.take,
         key: Some(item.key.clone()),
+        original_key: item.original_key.clone(),
         cost: made.map(|made| made.cost),
         model: state.model.clone(),
         revised_prompt: made.and_then(|made| made.revised_prompt.clone()),

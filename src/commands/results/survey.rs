@@ -4,7 +4,7 @@ use pictor_common::{
     batch::BatchId,
     queue::{BatchState, Queue},
 };
-use pictor_producer::results::{Clash, Names};
+use pictor_producer::results::{Clash, Names, With};
 
 use super::{guard::Guard, laying::Laying, pages::Pages};
 use crate::{exit::refused, output::Output};
@@ -13,19 +13,26 @@ use crate::{exit::refused, output::Output};
 const TOLD: usize = 10;
 
 /// What is known of a batch beforehand.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Survey {
-    /// Some line has more than one image.
-    pub(super) with_take: bool,
+    /// What is told beside the usual.
+    pub(super) with: With,
     /// Images of all lines.
     pub(super) images: u64,
 }
 
+impl Survey {
+    async fn of(queue: &Queue, id: &BatchId) -> anyhow::Result<Self> {
+        let with = With { original_key: queue.has_stand_ins(id).await?, ..With::default() };
+        Ok(Self { with, images: 0 })
+    }
+}
+
 pub(super) async fn survey(queue: &Queue, batch: &BatchState, id: &BatchId) -> anyhow::Result<Survey> {
-    let mut survey = Survey::default();
+    let mut survey = Survey::of(queue, id).await?;
     let mut pages = Pages::new(queue, id, batch.sealed);
     while let Some(lines) = pages.next().await? {
-        survey.with_take |= lines.iter().any(|line| line.keys.len() > 1);
+        survey.with.take |= lines.iter().any(|line| line.keys.len() > 1);
         survey.images += lines.iter().map(|line| line.keys.len() as u64).sum::<u64>();
     }
     Ok(survey)
@@ -40,13 +47,13 @@ pub(super) async fn names(
     guard: &Guard,
     output: &Output,
 ) -> anyhow::Result<Survey> {
-    let mut survey = Survey::default();
+    let mut survey = Survey::of(queue, id).await?;
     let mut found = Found::default();
     let mut names = Names::default();
     let mut pages = Pages::new(queue, id, batch.sealed);
     while let Some(items) = pages.items().await? {
         for item in items {
-            survey.with_take |= item.take > 0;
+            survey.with.take |= item.take > 0;
             survey.images += 1;
             let (row, take) = (item.line.row, item.take);
             let name = match laying.name(&item) {

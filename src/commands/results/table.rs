@@ -133,7 +133,7 @@ impl<'a> Telling<'a> {
         format: TableFormat,
         out: impl Write + Send + 'static,
     ) -> anyhow::Result<io::Result<()>> {
-        let shape = Shape::new(&self.batch.columns, self.way.links().place(), self.survey.with_take);
+        let shape = Shape::new(&self.batch.columns, self.way.links().place(), self.survey.with);
         let (sender, mut receiver) = mpsc::channel::<ResultRow>(64);
         let writing = tokio::task::spawn_blocking(move || {
             let rows = std::iter::from_fn(|| receiver.blocking_recv());

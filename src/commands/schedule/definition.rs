@@ -117,3 +117,34 @@ impl Run {
         Ok(serde_json::to_string(self)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_and_told_is_enough_to_add_it_again() {
+        let definition = Definition {
+            cron: "0 3 * * *".to_owned(),
+            time_zone: "UTC".to_owned(),
+            file: "/srv/nightly.csv".to_owned(),
+            misfire: Misfire::Once,
+            overlap: Overlap::Skip,
+            deadline: Some("06:00".to_owned()),
+            band: Band::Normal,
+            batch: BatchArgs::default(),
+        };
+        let told = serde_json::to_value(&definition).unwrap();
+        let batch = &told["batch"];
+        let has = |id: &str| {
+            [&told, batch, &batch["read"], &batch["spec"]].iter().any(|part| part.get(id).is_some())
+        };
+        let whole = crate::cli::command();
+        let add = whole.find_subcommand("schedule").and_then(|schedule| schedule.find_subcommand("add"));
+        // The name stands beside it, a template is kept as its text, and the rest is said of adding it.
+        let beside = ["name", "template_file", "replace", "reason"];
+        for argument in add.unwrap().get_arguments().map(|argument| argument.get_id().as_str()) {
+            assert!(beside.contains(&argument) || has(argument), "--{argument}: {told}");
+        }
+    }
+}

@@ -15,6 +15,7 @@ use tokio::{
 use ulid::Ulid;
 
 use super::{
+    alive::LEASE,
     definition::{Plan, Run, micros, moment},
     runs,
     source::{self, Reach},
@@ -27,8 +28,6 @@ use crate::{
     private_redis::Use,
 };
 
-/// So long others leave a time to the server that took it; it says every third of that that it lives.
-const LEASE: Duration = Duration::from_secs(30);
 /// How often it is looked for what is due.
 const EVERY: Duration = Duration::from_secs(1);
 /// When to look again whether the run before has ended.

@@ -1,6 +1,6 @@
 //! Schedules for people: when, what, and what became of it.
 
-use pictor_common::queue::{BatchState, Queue, ScheduleState};
+use pictor_common::queue::{BatchState, Queue, ScheduleState, Trouble};
 use serde::Serialize;
 
 use super::{
@@ -22,12 +22,17 @@ const PAST: usize = 20;
 #[derive(Debug, Serialize)]
 pub(super) struct Told {
     name: String,
-    definition: Option<Definition>,
+    /// With it the schedule can be added again; as it is kept where this version does not understand it.
+    definition: serde_json::Value,
     words: String,
     by: String,
     paused: Option<String>,
-    /// The time that is being submitted.
+    /// The time that is being submitted, or tried again.
     firing: Option<u64>,
+    /// Tries of it in vain: how many, since when, and why the last one was.
+    trouble: Option<Trouble>,
+    /// When it is tried again, if nobody submits it just now.
+    again: Option<u64>,
     /// Times to come, as a clock there shows them.
     next: Vec<String>,
     last: Option<Run>,
@@ -35,38 +40,43 @@ pub(super) struct Told {
     batch: Option<String>,
     runs: Vec<Run>,
     #[serde(skip)]
-    zone: Option<Plan>,
+    plan: Option<Plan>,
 }
 
 impl Told {
     pub(super) async fn of(state: &ScheduleState, now: u64, queue: &Queue) -> anyhow::Result<Self> {
         let plan = Plan::of(state).ok();
+        let definition = plan.as_ref().and_then(|plan| serde_json::to_value(&plan.definition).ok());
+        let kept =
+            || serde_json::from_str(&state.definition).unwrap_or_else(|_odd| state.definition.clone().into());
         let newest = runs::newest(state, queue).await?;
         let batch = newest.map(|(id, batch)| stands(&id, batch.as_ref()));
         let runs = queue.schedule_runs(&state.name, PAST).await?;
         Ok(Self {
             name: state.name.clone(),
             words: plan.as_ref().map_or_else(|| "cannot be understood".to_owned(), |plan| plan.cron.words()),
-            definition: plan.as_ref().map(|plan| plan.definition.clone()),
+            definition: definition.unwrap_or_else(kept),
             by: state.by.clone(),
             paused: state.paused.clone(),
             firing: state.firing,
+            trouble: state.trouble.clone(),
+            again: state.firing.filter(|_| !state.held).map(|_| state.lease),
             next: plan.as_ref().map(|plan| next(plan, now.max(state.cursor))).unwrap_or_default(),
             last: state.last.as_deref().and_then(Run::read),
             batch,
             runs: runs.iter().filter_map(|text| Run::read(text)).collect(),
-            zone: plan,
+            plan,
         })
     }
 
     /// Whether somebody should look.
     pub(super) fn is_bad(&self) -> bool {
-        self.zone.is_none() || self.last.as_ref().is_some_and(|run| run.outcome == Outcome::Failed)
+        self.plan.is_none() || self.last.as_ref().is_some_and(|run| run.outcome == Outcome::Failed)
     }
 
     pub(super) fn text(&self) -> String {
         let mut text = format!("{}  {}", self.name, self.words);
-        if let Some(definition) = &self.definition {
+        if let Some(Plan { definition, .. }) = &self.plan {
             text += &format!("\n  cron    {} ({})", definition.cron, definition.time_zone);
             text += &format!("\n  file    {}", shortened(&definition.file, 68));
         }
@@ -81,8 +91,8 @@ impl Told {
                 .map(|(at, next)| format!("\n  {}  {next}", title(at)))
                 .collect::<String>();
         }
-        if let (Some(due), Some(plan)) = (self.firing, &self.zone) {
-            text += &format!("\n  now     {} is being submitted", when(plan, due));
+        if let (Some(due), Some(plan)) = (self.firing, &self.plan) {
+            text += &self.under_way(plan, due);
         }
         if let Some(run) = &self.last {
             text += &format!("\n  last    {}", self.run(run));
@@ -96,7 +106,7 @@ impl Told {
     /// With policies and history.
     pub(super) fn whole(&self, read_from: &[String]) -> String {
         let mut text = self.text();
-        if let Some(definition) = &self.definition {
+        if let Some(Plan { definition, .. }) = &self.plan {
             let Definition { misfire, overlap, deadline, band, batch, .. } = definition;
             text += &format!("  missed  {}\n  overlap {}\n", word(misfire), word(overlap));
             let mut more = vec![format!("tenant {}", batch.tenant), format!("band {}", band.as_str())];
@@ -115,9 +125,24 @@ impl Told {
         harmless(&text)
     }
 
+    /// The time that is being submitted, or that was tried in vain.
+    fn under_way(&self, plan: &Plan, due: u64) -> String {
+        let Some(Trouble { tries, since, why }) = &self.trouble else {
+            return format!("\n  now     {} is being submitted", when(plan, due));
+        };
+        let word = if *tries == 1 { "try" } else { "tries" };
+        let mut text = format!("\n  retried {}: {tries} {word} in vain", when(plan, due));
+        text += &format!("\n  since   {}", when(plan, *since));
+        text += &match self.again {
+            Some(again) => format!("\n  again   {}", when(plan, again)),
+            None => "\n  again   just now".to_owned(),
+        };
+        if why.is_empty() { text } else { text + &format!("\n  error   {}", shortened(why, 160)) }
+    }
+
     fn run(&self, run: &Run) -> String {
         let due = |plan: &Plan| plan.shown(run.due).strftime("%Y-%m-%d %H:%M %:z").to_string();
-        let due = self.zone.as_ref().map(due).unwrap_or_default();
+        let due = self.plan.as_ref().map(due).unwrap_or_default();
         let what = match run.outcome {
             Outcome::Submitted => "",
             Outcome::Passed => "not fired: ",
@@ -153,4 +178,52 @@ pub(super) fn next(plan: &Plan, after: u64) -> Vec<String> {
         (at < NEVER).then(|| when(plan, at))
     });
     times.take(NEXT).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: u64 = 60_000_000;
+
+    fn told(trouble: Option<Trouble>, again: Option<u64>) -> String {
+        let definition = r#"{"cron":"0 3 * * *","time_zone":"UTC","file":"/srv/a.csv","misfire":"once","overlap":"skip",
+            "band":"normal","batch":{}}"#;
+        let definition: Definition = serde_json::from_str(definition).unwrap();
+        let told = Told {
+            name: "nightly".to_owned(),
+            definition: serde_json::Value::Null,
+            words: String::new(),
+            by: String::new(),
+            paused: None,
+            firing: Some(180 * MINUTE),
+            trouble,
+            again,
+            next: Vec::new(),
+            last: None,
+            batch: None,
+            runs: Vec::new(),
+            plan: Some(definition.understood().unwrap()),
+        };
+        told.text()
+    }
+
+    #[test]
+    fn what_is_tried_again_and_again_says_so_and_why() {
+        let text = told(None, None);
+        assert!(text.contains("now     Thu 1970-01-01 03:00 +00:00 UTC is being submitted"), "{text}");
+        let trouble = |tries| Trouble { tries, since: 181 * MINUTE, why: "no\u{1b}[2J\nway ".repeat(90) };
+        let text = told(Some(trouble(7)), Some(220 * MINUTE));
+        for part in [
+            "retried Thu 1970-01-01 03:00 +00:00 UTC: 7 tries in vain",
+            "since   Thu 1970-01-01 03:01 +00:00 UTC",
+            "again   Thu 1970-01-01 03:40 +00:00 UTC",
+            "error   no",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(!text.contains("being submitted") && !text.contains('\u{1b}'), "{text}");
+        let text = told(Some(trouble(1)), None);
+        assert!(text.contains("1 try in vain") && text.contains("again   just now"), "{text}");
+    }
 }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use pictor_common::queue::{Firing, Held, Queue, QueueError, ScheduleState};
+use pictor_common::queue::{Firing, Queue, ScheduleState};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    alive::Alive,
     definition::{Outcome, Plan, Run, micros, moment},
     fire::{Fired, fire},
 };
@@ -56,20 +57,19 @@ fn pause(tries: u64, now: u64, until: u64) -> Option<Duration> {
 /// Fires what was taken, and says every few seconds that it is alive.
 pub(super) async fn take(turn: &Turn<'_>, context: &Context, queue: &Queue) -> anyhow::Result<()> {
     let (name, token) = (turn.seen.name.as_str(), turn.firing.token.as_str());
-    let lost = CancellationToken::new();
-    let alive = tokio::spawn(renewed(queue.own(), name.to_owned(), turn.firing.clone(), lost.clone()));
+    let alive = Alive::of(name, turn.firing, queue);
     let now = queue.clock().await?;
     let ended = tokio::select! {
         fired = Box::pin(fire(name, turn.plan, turn.due, now, context, queue)) => Some(fired),
-        () = lost.cancelled() => None,
+        () = alive.lost() => None,
         () = late(&context.signals.stop) => {
-            alive.abort();
-            queue.return_schedule(name, token, Duration::ZERO, None).await?;
+            drop(alive);
+            queue.return_schedule(name, token, None, None).await?;
             tracing::info!(schedule = name, "given back: another server goes on");
             return Ok(());
         }
     };
-    alive.abort();
+    drop(alive);
     let due = turn.plan.shown(turn.due);
     match ended {
         None => tracing::warn!(schedule = name, %due, "another server has it, or it was removed"),
@@ -78,7 +78,7 @@ pub(super) async fn take(turn: &Turn<'_>, context: &Context, queue: &Queue) -> a
             Some(pause) => {
                 let seconds = pause.as_secs();
                 tracing::warn!(schedule = name, %due, why, seconds, "cannot submit; trying again");
-                queue.return_schedule(name, token, pause, None).await?;
+                queue.return_schedule(name, token, Some((pause, &why)), None).await?;
             }
             None => {
                 let why = format!("{why} ({} tries)", turn.tries + 1);
@@ -106,19 +106,6 @@ async fn end(turn: &Turn<'_>, mut run: Run, queue: &Queue) -> anyhow::Result<()>
 async fn late(stop: &CancellationToken) {
     stop.cancelled().await;
     tokio::time::sleep(FINISH).await;
-}
-
-async fn renewed(queue: Queue, name: String, firing: Firing, lost: CancellationToken) {
-    loop {
-        tokio::time::sleep(firing.lease / 3).await;
-        match queue.hold_schedule(&name, &firing, false, None).await {
-            Ok(Held::Ours { .. }) => {}
-            Ok(_) => return lost.cancel(),
-            // Whoever takes over meanwhile submits the same batch.
-            Err(QueueError::Redis(error)) => tracing::debug!(%error, "cannot say that it lives"),
-            Err(_) => return lost.cancel(),
-        }
-    }
 }
 
 #[cfg(test)]

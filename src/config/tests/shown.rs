@@ -1,6 +1,6 @@
 //! What `config show` says.
 
-use super::super::*;
+use super::super::{origin::Origin, *};
 
 const FILE: &str = r#"
 [redis]

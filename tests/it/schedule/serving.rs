@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -10,8 +11,12 @@ use pictor_common::queue::{Firing, Queue, ScheduleState, Step, Taken};
 
 use super::{manifest, quick};
 use crate::{
-    support::process::Proc,
-    world::{World, told},
+    support::{
+        process::Proc,
+        proxy::{Fault, Proxy},
+        seaweed::Seaweed,
+    },
+    world::{Images, World, told},
 };
 
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -91,6 +96,9 @@ async fn what_is_wrong_with_one_schedule_holds_up_no_other_and_a_file_may_come_l
     server.wait_until("it tries again", PATIENCE, |server| server.stderr().contains("trying again"));
     let state = queue.schedule("b").await.unwrap().unwrap();
     assert!(state.last.is_none() && state.firing.is_some(), "a file that is late is waited for: {state:?}");
+    let shown = String::from_utf8(world.run(&["schedule", "show", "b"]).stdout).unwrap();
+    assert!(shown.contains("in vain") && shown.contains("No such file"), "{shown}");
+    assert!(!shown.contains("being submitted"), "{shown}");
     fs::write(place.join("late.csv"), manifest(5)).unwrap();
     until(&queue, "b", &[&server], submitted).await;
     assert!(server.stderr().contains("cannot look at it"), "{}", server.told());
@@ -115,4 +123,62 @@ async fn what_a_dead_run_by_hand_left_goes_on_by_hand() {
     assert!(output.status.success(), "{}", told(&output));
     let state = queue.schedule("nightly").await.unwrap().unwrap();
     assert!(submitted(&state) && state.firing.is_none(), "{state:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_run_by_hand_is_left_alone_as_long_as_it_lives() {
+    let seaweed = Seaweed::shared();
+    let world = World::with(quick(), Images::S3(Arc::clone(&seaweed)));
+    let place = world.path("in");
+    fs::create_dir(&place).unwrap();
+    fs::write(place.join("a.csv"), manifest(3)).unwrap();
+    let bucket = Proxy::start(seaweed.address()).await;
+    bucket.set(Fault::BlackHole);
+    let queue = world.queue().await;
+    due(&world, &queue, "nightly", &place.join("a.csv"), 1).await;
+    let mut command = world.command(&["schedule", "run", "nightly", "--reason", "the night was lost"]);
+    command.env("PICTOR_SCHEDULE__READ_FROM", &place);
+    command.env("PICTOR_STORE__ENDPOINT", format!("http://{}", bucket.address()));
+    let mut run = Proc::spawn("run", &mut command, world.dir.path());
+    until(&queue, "nightly", &[&run], |state| state.firing.is_some()).await;
+    let taken = queue.schedule("nightly").await.unwrap().unwrap();
+    assert!(taken.lease <= queue.clock().await.unwrap() + 30_000_000, "who dies is followed soon: {taken:?}");
+    until(&queue, "nightly", &[&run], |state| state.lease > taken.lease).await;
+    let beside = world.run(&["schedule", "run", "nightly"]);
+    assert!(String::from_utf8_lossy(&beside.stderr).contains("is being submitted"), "{}", told(&beside));
+    bucket.set(Fault::Pass);
+    assert!(run.wait(PATIENCE).success(), "{}", run.told());
+    let state = queue.schedule("nightly").await.unwrap().unwrap();
+    assert!(submitted(&state) && state.firing.is_none(), "{state:?}");
+    let deeds = world.json(&["audit"]);
+    assert_eq!(deeds[0]["why"], "the night was lost", "{deeds}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_changes_a_schedule_is_in_the_audit_and_a_listing_is_enough_to_add_it_again() {
+    let world = World::start(quick());
+    fs::write(world.path("a.csv"), manifest(3)).unwrap();
+    let file = world.path("a.csv").display().to_string();
+    let add = ["schedule", "add", "nightly", &file, "--cron", "0 3 * * *", "--reason", "spring"];
+    let more = ["--template", "a {{ prompt }}", "--deadline", "6h", "--quality", "low", "--tenant", "shop"];
+    world.json(&[&add[..], &more].concat());
+    let listed = world.json(&["schedule", "list"]);
+    world.json(&["schedule", "pause", "nightly", "--reason", "a new catalogue"]);
+    world.json(&["schedule", "resume", "nightly"]);
+    world.json(&["schedule", "resume", "nightly"]);
+    world.json(&[&add[..], &more, &["--replace"]].concat());
+    assert_eq!(world.run(&[&add[..], &more].concat()).status.code(), Some(2), "it is there");
+    world.json(&["schedule", "remove", "nightly", "--reason", "moved"]);
+    let deeds = world.json(&["audit"]);
+    let told = |deed: &serde_json::Value| format!("{} {}", deed["what"], deed["why"]).replace('"', "");
+    let told: Vec<String> = deeds.as_array().unwrap().iter().map(told).collect();
+    let expected = ["removed moved", "replaced spring", "resumed ", "paused a new catalogue", "added spring"];
+    assert_eq!(told, expected);
+    assert!(deeds.as_array().unwrap().iter().all(|deed| deed["of"] == "schedule nightly"), "{deeds}");
+    // A file that had been named is kept as its text, so that the listing needs nothing else.
+    let definition = &listed[0]["definition"];
+    assert_eq!((&listed[0]["name"], &definition["file"]), (&"nightly".into(), &file.into()), "{listed}");
+    let batch = &definition["batch"];
+    assert_eq!((&batch["tenant"], &batch["spec"]["quality"]), (&"shop".into(), &"low".into()), "{batch}");
+    assert!(batch["template"].as_str().unwrap().contains("a {{ prompt }}"), "{batch}");
 }

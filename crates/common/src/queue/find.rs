@@ -125,37 +125,4 @@ impl Queue {
         }
         Ok(Bounded { found, bounded: false })
     }
-
-    /// Failed and parked assets of a batch, newest first, at most `most` of them, among the newest `look` failures.
-    pub async fn failures_of(
-        &self,
-        batch: &BatchId,
-        most: usize,
-        look: usize,
-    ) -> Result<Bounded<(AssetKey, super::AssetState)>, QueueError> {
-        let mut keys = Vec::new();
-        let mut first = 0;
-        let bounded = loop {
-            if first >= look || keys.len() >= most {
-                break true;
-            }
-            let last = (first + super::CHUNK) as isize - 1;
-            let page: Vec<String> =
-                self.connection.clone().zrevrange(self.keys.failures(), first as isize, last).await?;
-            if page.is_empty() {
-                break false;
-            }
-            first += page.len();
-            let page: Vec<AssetKey> =
-                page.into_iter().filter_map(|key| AssetKey::try_from(key).ok()).collect();
-            let askers = self.asking(&page).await?;
-            let asked = |ids: &[String]| ids.iter().any(|id| id == batch.as_str());
-            let mine = page.into_iter().zip(askers).filter(|(_, ids)| asked(ids));
-            keys.extend(mine.map(|(key, _)| key));
-        };
-        keys.truncate(most);
-        let states = self.assets(&keys).await?;
-        let found = keys.into_iter().zip(states).filter_map(|(key, state)| Some((key, state?))).collect();
-        Ok(Bounded { found, bounded })
-    }
 }

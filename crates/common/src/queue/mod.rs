@@ -83,7 +83,7 @@ pub use redo::{Redo, Redone};
 pub use remake::{Found, Lost, Remade};
 pub use replace::{Replaced, Replacement};
 pub use retire::{Event, OldFailure, Retired};
-pub use schedule::{Firing, Held, ScheduleState, Steer, Step, Taken};
+pub use schedule::{Firing, Held, ScheduleState, Steer, Step, Taken, Trouble};
 pub use steer::{FailureAction, Moved};
 pub use submit::{Chunk, SealError, Submitted};
 pub use swap::{Offer, Parted, StandIn};

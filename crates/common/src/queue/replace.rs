@@ -17,13 +17,13 @@ const MOVES: usize = 500;
 #[derive(Clone, Debug)]
 pub struct Replacement {
     /// What failed, and when it was seen to.
-    pub failed: FailurePlace,
+    pub original: FailurePlace,
     /// Also where it is parked, and may be paid for already.
     pub parked: bool,
     /// The batches that get the other one; those that do not ask for what failed are passed over.
     pub batches: Vec<BatchId>,
-    /// The other one.
-    pub by: NewAsset,
+    /// What they get in its place.
+    pub current: NewAsset,
 }
 
 /// What became of a replacement.
@@ -121,8 +121,8 @@ fn calls(all: &[Replacement]) -> Vec<Vec<(usize, &[BatchId])>> {
 }
 
 fn item<'a>(one: &'a Replacement, batches: &'a [BatchId]) -> Result<Item<'a>, QueueError> {
-    let offer = Offer { model: one.by.spec.model.clone(), asset: Some(one.by.clone()) };
-    let (key, seen, offer) = (&one.failed.key, one.failed.at.to_string(), OfferArgs::of(&offer)?);
+    let offer = Offer { model: one.current.spec.model.clone(), asset: Some(one.current.clone()) };
+    let (key, seen, offer) = (&one.original.key, one.original.at.to_string(), OfferArgs::of(&offer)?);
     Ok(Item { key, seen, parked: one.parked, batches, offer })
 }
 
@@ -151,9 +151,9 @@ mod tests {
         let spec = Spec::default();
         let key = AssetKey::of(&spec);
         let (ceiling, route) = (crate::MicroUsd(1), Route::new("f", Operation::Generate));
-        let by = NewAsset { key: key.clone(), spec, route, ceiling, tokens: 0, made: None };
+        let current = NewAsset { key: key.clone(), spec, route, ceiling, tokens: 0, made: None };
         let batches = (0..count).map(|n| format!("b{n}").parse().unwrap()).collect();
-        Replacement { failed: FailurePlace { at: 1, key }, parked: false, batches, by }
+        Replacement { original: FailurePlace { at: 1, key }, parked: false, batches, current }
     }
 
     #[test]

@@ -10,6 +10,9 @@ use serde::Serialize;
 
 use super::{Queue, QueueError, connection::micros, read::number, script};
 
+/// Longest reason of a try in vain that is kept, in characters.
+const LONGEST: usize = 500;
+
 /// A schedule as Redis knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ScheduleState {
@@ -31,14 +34,29 @@ pub struct ScheduleState {
     pub paused: Option<String>,
     /// The due time that is being submitted.
     pub firing: Option<u64>,
-    /// Until when that server is believed to live.
+    /// Whether somebody submits it just now, and does not wait to try again.
+    pub held: bool,
+    /// Until when that server is believed to live, or when it is tried again.
     pub lease: u64,
+    /// Why tries at that time were in vain, if there were any.
+    pub trouble: Option<Trouble>,
     /// Times up to here waited for the run before.
     pub waited: u64,
     /// What became of the last time, as JSON.
     pub last: Option<String>,
     /// The batch that was submitted last.
     pub batch: Option<String>,
+}
+
+/// Tries in vain.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Trouble {
+    /// How many.
+    pub tries: u64,
+    /// Since when, µs since 1970.
+    pub since: u64,
+    /// Why the last one was.
+    pub why: String,
 }
 
 /// What is done with a schedule's times, if nothing has changed since it was looked at.
@@ -222,16 +240,23 @@ impl Queue {
         self.let_go(request).await
     }
 
-    /// Gives a time back that was taken; another may try at once, or after a while when it failed.
+    /// Gives a time back that was taken; another may try at once, or after a while when it was tried in vain, and why.
     pub async fn return_schedule(
         &self,
         name: &str,
         token: &str,
-        again: Duration,
+        in_vain: Option<(Duration, &str)>,
         now: Option<u64>,
     ) -> Result<bool, QueueError> {
-        let again = micros(again);
-        self.let_go(serde_json::json!({ "name": name, "token": token, "again": again, "now": now })).await
+        let (again, trouble) = in_vain.unzip();
+        // A reason that is empty would not count.
+        let trouble = trouble.map(|why| if why.is_empty() { "for no reason" } else { why });
+        let trouble = trouble.map(|why| why.chars().take(LONGEST).collect::<String>());
+        let again = micros(again.unwrap_or_default());
+        let request = serde_json::json!({
+            "name": name, "token": token, "again": again, "trouble": trouble, "now": now,
+        });
+        self.let_go(request).await
     }
 
     async fn let_go(&self, request: serde_json::Value) -> Result<bool, QueueError> {
@@ -279,6 +304,12 @@ fn lean(mut request: serde_json::Value) -> serde_json::Value {
 fn state(name: &str, fields: &HashMap<String, String>) -> Option<ScheduleState> {
     let text = |field: &str| fields.get(field).cloned();
     let of = |field: &str| number(fields, field).unwrap_or(0);
+    let trouble = || {
+        // An older version counts tries, and leaves words of an earlier time where they are.
+        let known = of("since") >= of("firing");
+        let why = text("trouble").filter(|_| known).unwrap_or_default();
+        Trouble { tries: of("tries"), since: if known { of("since") } else { of("firing") }, why }
+    };
     Some(ScheduleState {
         name: name.to_owned(),
         definition: text("definition")?,
@@ -289,7 +320,9 @@ fn state(name: &str, fields: &HashMap<String, String>) -> Option<ScheduleState> 
         next: of("next"),
         paused: text("paused"),
         firing: number(fields, "firing"),
+        held: fields.get("token").is_some_and(|token| !token.is_empty()),
         lease: of("lease"),
+        trouble: Some(trouble()).filter(|trouble| trouble.tries > 0),
         waited: of("waited"),
         last: text("last"),
         batch: text("batch"),

@@ -105,6 +105,11 @@ impl Queue {
         })
     }
 
+    /// Whether anything stands, or stood, in for what a batch asked for.
+    pub async fn has_stand_ins(&self, batch: &BatchId) -> Result<bool, QueueError> {
+        Ok(self.connection.clone().exists(self.keys.swaps(batch)).await?)
+    }
+
     /// What stands in for some assets that a batch asked for, in the order given; what stands in may have been replaced
     /// in turn, and then it is the last that is told.
     pub async fn stand_ins(
@@ -115,7 +120,7 @@ impl Queue {
         let mut connection = self.connection.clone();
         let name = self.keys.swaps(batch);
         let mut found = vec![None; keys.len()];
-        if keys.is_empty() || !connection.exists::<_, bool>(&name).await? {
+        if keys.is_empty() || !self.has_stand_ins(batch).await? {
             return Ok(found);
         }
         for (found, keys) in found.chunks_mut(CHUNK).zip(keys.chunks(CHUNK)) {

@@ -9,7 +9,7 @@ use pictor_common::{
 
 use crate::{
     ending::settle,
-    world::{LEASE, World, attempt, head, held, id},
+    world::{LEASE, World, attempt, head, held, id, unmade},
 };
 
 async fn unknown(world: &World, grant: &Grant, doubt: bool) -> Ended {
@@ -18,12 +18,8 @@ async fn unknown(world: &World, grant: &Grant, doubt: bool) -> Ended {
         billed: Billed::Unknown,
         cost: grant.ceiling,
         outcome: Outcome::Retry(Duration::ZERO),
-        max_unknown: 1,
-        failure: &failure,
-        pause: None,
-        refusal: None,
-        fault: None,
         doubt,
+        ..unmade(&failure)
     };
     world.queue.fail(&attempt(grant), &unmade).await.unwrap()
 }
@@ -77,12 +73,7 @@ async fn who_has_sent_since_on_a_server_that_forgot_it_has_time_to_say_so() {
         billed: Billed::Unknown,
         cost: first.ceiling,
         outcome: Outcome::Retry(Duration::from_secs(10)),
-        max_unknown: 1,
-        failure: &failure,
-        pause: None,
-        refusal: None,
-        fault: None,
-        doubt: false,
+        ..unmade(&failure)
     };
     assert_eq!(world.queue.fail(&attempt(&first), &told).await.unwrap(), Ended::Retry);
     assert!(world.claim(5).await.grants.is_empty(), "not at once");

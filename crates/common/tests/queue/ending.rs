@@ -8,7 +8,7 @@ use pictor_common::{
     queue::{Billed, Ended, Failure, FailureAction, Fault, Grant, Orphan, Outcome, Refusal, Settled, Unmade},
 };
 
-use crate::world::{World, attempt, id, key};
+use crate::world::{World, attempt, id, key, unmade};
 
 pub(crate) async fn settle(world: &World, grant: &Grant, cost: u64) -> Settled {
     let made = Made { object: "o".into(), cost: MicroUsd(cost), ..Made::default() };
@@ -39,17 +39,7 @@ async fn end(
 ) -> Ended {
     let cost = if billed == Billed::No { MicroUsd::ZERO } else { grant.ceiling };
     let failure = Failure { class: "server_error".into(), ..Failure::default() };
-    let unmade = Unmade {
-        billed,
-        cost,
-        outcome,
-        max_unknown: 1,
-        failure: &failure,
-        pause: None,
-        refusal,
-        fault,
-        doubt: false,
-    };
+    let unmade = Unmade { billed, cost, outcome, refusal, fault, ..unmade(&failure) };
     world.queue.fail(&attempt(grant), &unmade).await.unwrap()
 }
 
@@ -77,12 +67,8 @@ pub(crate) async fn doubt(world: &World, orphan: &Orphan) -> Ended {
         billed: Billed::Unknown,
         cost: orphan.ceiling,
         outcome: NOW,
-        max_unknown: 1,
-        failure: &failure,
-        pause: None,
-        refusal: None,
-        fault: None,
         doubt: true,
+        ..unmade(&failure)
     };
     world.queue.fail(&orphan.attempt, &unmade).await.unwrap()
 }

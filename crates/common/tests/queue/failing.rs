@@ -14,7 +14,7 @@ use redis::AsyncCommands as _;
 
 use crate::{
     ending::settle,
-    world::{LANE, World, asset, attempt, head, id, key, line, spec},
+    world::{LANE, World, asset, attempt, head, id, key, line, spec, unmade},
 };
 
 type Lists = BTreeMap<String, BTreeSet<(String, u64)>>;
@@ -82,12 +82,7 @@ pub(crate) async fn fail_as(world: &World, grant: &Grant, class: &str, message: 
         billed,
         cost: if parks { grant.ceiling } else { MicroUsd::ZERO },
         outcome: if parks { Outcome::Parked } else { Outcome::Failed },
-        max_unknown: 1,
-        failure: &failure,
-        pause: None,
-        refusal: None,
-        fault: None,
-        doubt: false,
+        ..unmade(&failure)
     };
     world.queue.fail(&attempt(grant), &unmade).await.unwrap();
 }
@@ -251,10 +246,10 @@ async fn failures_that_an_older_version_left_are_never_lost_and_listed_step_by_s
     let found = with(&world, &[Trait::Batch(id("b")), Trait::Class("server_error".into())]).await;
     assert_eq!(found.len(), 100, "they are looked through instead");
     let one = Replacement {
-        failed: place(&world, &key(0)).await,
+        original: place(&world, &key(0)).await,
         parked: false,
         batches: vec![id("b")],
-        by: mended(0),
+        current: mended(0),
     };
     assert_eq!(world.queue.replace(&[one]).await.unwrap(), [Replaced::Older]);
 
@@ -317,15 +312,8 @@ async fn attempts_before_the_last_are_kept_with_it() {
             ..Failure::default()
         };
         let unmade = Unmade {
-            billed: Billed::No,
-            cost: MicroUsd::ZERO,
             outcome: if n < 3 { Outcome::Retry(std::time::Duration::ZERO) } else { Outcome::Failed },
-            max_unknown: 1,
-            failure: &failure,
-            pause: None,
-            refusal: None,
-            fault: None,
-            doubt: false,
+            ..unmade(&failure)
         };
         world.queue.fail(&attempt(&grant), &unmade).await.unwrap();
     }
@@ -343,7 +331,7 @@ async fn what_is_mended_for_one_batch_stays_failed_for_the_other() {
     world.submit("c", "rival", 0..1).await;
     let failed = fail(&world, "bad_spec", "oh").await;
     let seen = place(&world, &failed).await;
-    let one = Replacement { failed: seen, parked: false, batches: vec![id("b")], by: mended(0) };
+    let one = Replacement { original: seen, parked: false, batches: vec![id("b")], current: mended(0) };
     let twice = world.queue.replace(&[one.clone(), one.clone()]).await.unwrap();
     assert_eq!(twice, [Replaced::In(1), Replaced::Changed], "two people at once");
     assert_eq!(world.queue.replace(&[one]).await.unwrap(), [Replaced::Changed]);
@@ -382,12 +370,13 @@ async fn what_is_mended_again_and_again_is_followed_to_the_last_and_never_round(
         let failed = fail(&world, "bad_spec", "oh").await;
         assert_eq!(failed, chain[n as usize - 1].key);
         let seen = place(&world, &failed).await;
-        let round = Replacement { failed: seen.clone(), parked: false, batches: vec![id("b")], by: asset(0) };
+        let round =
+            Replacement { original: seen.clone(), parked: false, batches: vec![id("b")], current: asset(0) };
         if n > 1 {
             let became = world.queue.replace(&[round]).await.unwrap();
             assert!(matches!(became[0], Replaced::Ended | Replaced::Circle), "{became:?}");
         }
-        let one = Replacement { failed: seen, parked: false, batches: vec![id("b")], by: mended(n) };
+        let one = Replacement { original: seen, parked: false, batches: vec![id("b")], current: mended(n) };
         let became = world.queue.replace(&[one]).await.unwrap();
         if n == 9 {
             assert_eq!(became, [Replaced::Circle], "eight stand one for another at most");
@@ -415,7 +404,7 @@ async fn what_may_be_paid_for_is_replaced_only_where_that_was_said() {
     let grant = world.sent().await;
     fail_as(&world, &grant, "timeout", "nothing came", Billed::Unknown).await;
     let seen = place(&world, &grant.key).await;
-    let one = Replacement { failed: seen, parked: false, batches: vec![id("b")], by: mended(0) };
+    let one = Replacement { original: seen, parked: false, batches: vec![id("b")], current: mended(0) };
     assert_eq!(world.queue.replace(std::slice::from_ref(&one)).await.unwrap(), [Replaced::Parked]);
     let anyway = Replacement { parked: true, ..one };
     assert_eq!(world.queue.replace(&[anyway]).await.unwrap(), [Replaced::In(1)]);
@@ -441,7 +430,12 @@ async fn a_replacement_that_exists_is_had_at_once_and_one_that_failed_is_refused
     let grant = world.sent().await;
     settle(&world, &grant, 20_000).await;
     let seen = place(&world, &failed).await;
-    let one = Replacement { failed: seen, parked: false, batches: vec![id("b"), id("other")], by: mended(0) };
+    let one = Replacement {
+        original: seen,
+        parked: false,
+        batches: vec![id("b"), id("other")],
+        current: mended(0),
+    };
     assert_eq!(world.queue.replace(&[one]).await.unwrap(), [Replaced::In(1)]);
     let batch = world.queue.batch(&id("b")).await.unwrap().unwrap();
     assert_eq!((batch.state.as_str(), batch.counts.done), ("complete", 1));
@@ -451,10 +445,10 @@ async fn a_replacement_that_exists_is_had_at_once_and_one_that_failed_is_refused
     let (a, b) = (fail(&world, "bad_spec", "oh").await, fail(&world, "bad_spec", "oh").await);
     assert_eq!((&a, &b), (&key(1), &key(2)));
     let one = Replacement {
-        failed: place(&world, &a).await,
+        original: place(&world, &a).await,
         parked: false,
         batches: vec![id("two")],
-        by: asset(2),
+        current: asset(2),
     };
     assert_eq!(world.queue.replace(&[one]).await.unwrap(), [Replaced::Ended]);
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use pictor_common::queue::{
-    Billed, Failure, Grant, HeldAsset, HeldPhase, LaneLimits, LanePause, Outcome, Queue, QueueError, Unmade,
+    Failure, Grant, HeldAsset, HeldPhase, LaneLimits, LanePause, Outcome, Queue, QueueError, Unmade,
 };
 
-use crate::world::{LANE, LEASE, World, attempt, held};
+use crate::world::{LANE, LEASE, World, attempt, held, unmade};
 
 async fn pause(world: &World, grant: &Grant, key: Option<&str>, reason: &str) {
     let failure = Failure { class: "auth".into(), ..Failure::default() };
@@ -16,17 +16,8 @@ async fn pause(world: &World, grant: &Grant, key: Option<&str>, reason: &str) {
         reason: reason.to_owned(),
         key: key.map(str::to_owned),
     };
-    let unmade = Unmade {
-        billed: Billed::No,
-        cost: Default::default(),
-        outcome: Outcome::Refused(Duration::ZERO),
-        max_unknown: 1,
-        failure: &failure,
-        pause: Some(&pause),
-        refusal: None,
-        fault: None,
-        doubt: false,
-    };
+    let unmade =
+        Unmade { outcome: Outcome::Refused(Duration::ZERO), pause: Some(&pause), ..unmade(&failure) };
     world.queue.fail(&attempt(grant), &unmade).await.unwrap();
 }
 

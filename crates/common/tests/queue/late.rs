@@ -9,7 +9,7 @@ use pictor_common::{
 
 use crate::{
     ending::settle,
-    world::{World, asset, attempt, head, id, key, line},
+    world::{World, asset, attempt, head, id, key, line, unmade},
 };
 
 /// What people and the reaper do meanwhile.
@@ -37,17 +37,7 @@ use Step::{Bad, Cancel, ClaimAndRelease, Orphan, Reap, Retry, Submit, Unknown};
 async fn end(world: &World, grant: &Grant, billed: Billed, outcome: Outcome) -> Ended {
     let cost = if billed == Billed::No { MicroUsd::ZERO } else { grant.ceiling };
     let failure = Failure::default();
-    let unmade = Unmade {
-        billed,
-        cost,
-        outcome,
-        max_unknown: 0,
-        failure: &failure,
-        pause: None,
-        refusal: None,
-        fault: None,
-        doubt: false,
-    };
+    let unmade = Unmade { billed, cost, outcome, max_unknown: 0, ..unmade(&failure) };
     world.queue.fail(&attempt(grant), &unmade).await.unwrap()
 }
 

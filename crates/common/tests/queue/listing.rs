@@ -2,12 +2,9 @@
 
 use std::{sync::Arc, time::Instant};
 
-use pictor_common::{
-    MicroUsd,
-    queue::{Billed, Failure, FailurePlace, Grant, LaneLimits, Outcome, Trait, Unmade},
-};
+use pictor_common::queue::{Failure, FailurePlace, Grant, LaneLimits, Trait};
 
-use crate::world::{LANE, World, attempt, id};
+use crate::world::{LANE, World, attempt, id, unmade};
 
 /// How many there are.
 #[derive(Clone, Copy, Debug)]
@@ -45,18 +42,7 @@ async fn fail(world: &World, grant: &Grant, n: u64) {
         attempt: 1,
         ..Failure::default()
     };
-    let unmade = Unmade {
-        billed: Billed::No,
-        cost: MicroUsd::ZERO,
-        outcome: Outcome::Failed,
-        max_unknown: 1,
-        failure: &failure,
-        pause: None,
-        refusal: None,
-        fault: None,
-        doubt: false,
-    };
-    world.queue.fail(&attempt(grant), &unmade).await.unwrap();
+    world.queue.fail(&attempt(grant), &unmade(&failure)).await.unwrap();
 }
 
 /// Makes them fail, and asks.

@@ -15,7 +15,7 @@ use redis::AsyncCommands as _;
 use crate::{
     ending::{doubt, settle},
     swapping::{OTHER, other, other_grants},
-    world::{LEASE, World, asset, attempt, head, held, id, line},
+    world::{LEASE, World, asset, attempt, head, held, id, line, unmade},
 };
 
 const ROWS: u64 = 4;
@@ -171,9 +171,7 @@ impl Tale {
     }
 
     fn unmade<'a>(billed: Billed, cost: MicroUsd, outcome: Outcome, failure: &'a Failure) -> Unmade<'a> {
-        let doubt = false;
-        let (pause, refusal, fault) = (None, None, None);
-        Unmade { billed, cost, outcome, max_unknown: 1, failure, pause, refusal, fault, doubt }
+        Unmade { billed, cost, outcome, ..unmade(failure) }
     }
 
     async fn fail(&self, grant: &Grant, billed: Billed, outcome: Outcome, class: &str) {
@@ -287,13 +285,13 @@ impl Tale {
         if failed.is_empty() {
             return;
         }
-        let failed = failed[self.dice.below(failed.len())].clone();
+        let original = failed[self.dice.below(failed.len())].clone();
         let row = u64::try_from(self.dice.below(4)).unwrap();
-        let by = if self.dice.once_in(2) { asset(row) } else { other(row) };
+        let current = if self.dice.once_in(2) { asset(row) } else { other(row) };
         let batches = self.batches.iter().map(|(head, _)| head.id.clone());
         let dice = &mut self.dice;
         let batches: Vec<_> = batches.filter(|_| dice.once_in(2)).collect();
-        let one = Replacement { failed, parked: self.dice.once_in(2), batches, by };
+        let one = Replacement { original, parked: self.dice.once_in(2), batches, current };
         let became = self.world.queue.replace(&[one]).await.unwrap();
         self.told.push(format!("  replaced: {became:?}"));
     }

@@ -9,7 +9,7 @@ use pictor_common::{
 
 use crate::{
     ending::{doubt, settle, unknown},
-    world::{World, asset, attempt, head, id, key, line},
+    world::{World, asset, attempt, head, id, key, line, unmade},
 };
 
 async fn submit(world: &World, batch: &str, on_unknown: Option<OnUnknown>) {
@@ -71,11 +71,7 @@ async fn what_its_own_verdict_parks_is_parked_there_too() {
         cost: given.ceiling,
         outcome: Outcome::Parked,
         max_unknown: 5,
-        failure: &failure,
-        pause: None,
-        refusal: None,
-        fault: None,
-        doubt: false,
+        ..unmade(&failure)
     };
     let forgotten = Attempt { token: "01JC0000000000000000000009-1".to_owned(), ..attempt(&given) };
     assert_eq!(world.queue.fail(&forgotten, &parked).await.unwrap(), Ended::Parked);

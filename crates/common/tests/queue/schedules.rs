@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use pictor_common::queue::{Firing, Held, ScheduleState, Steer, Step, Taken};
+use pictor_common::queue::{Firing, Held, ScheduleState, Steer, Step, Taken, Trouble};
+
+use redis::AsyncCommands as _;
 
 use crate::world::World;
 
@@ -94,16 +96,43 @@ async fn given_back_another_goes_on_at_once_and_tries_are_counted() {
     let world = World::new().await;
     let state = kept(&world).await;
     world.queue.step_schedule(&state, &night(1), &server("a"), Some(DAY)).await.unwrap();
-    assert!(world.queue.return_schedule("nightly", "a", Duration::ZERO, Some(DAY + SECOND)).await.unwrap());
+    assert!(world.queue.return_schedule("nightly", "a", None, Some(DAY + SECOND)).await.unwrap());
     let take = |token: &'static str, now| {
         let queue = world.queue.clone();
         async move { queue.hold_schedule("nightly", &server(token), true, Some(now)).await.unwrap() }
     };
     assert_eq!(take("b", DAY + SECOND).await, Held::Ours { due: DAY, tries: 0 });
-    let minute = Duration::from_secs(20);
-    assert!(world.queue.return_schedule("nightly", "b", minute, Some(DAY + 2 * SECOND)).await.unwrap());
+    assert_eq!((seen(&world).await.held, seen(&world).await.trouble), (true, None));
+    let back = |token: &'static str, why: String, now| {
+        let queue = world.queue.clone();
+        let wait = Duration::from_secs(20);
+        async move { queue.return_schedule("nightly", token, Some((wait, &why)), Some(now)).await.unwrap() }
+    };
+    assert!(back("b", "the store is away".to_owned(), DAY + 2 * SECOND).await);
     assert_eq!(take("c", DAY + 3 * SECOND).await, Held::Lost, "not before the time it was given back for");
+    let (state, since) = (seen(&world).await, DAY + 2 * SECOND);
+    assert_eq!((state.held, state.lease), (false, DAY + 22 * SECOND));
+    assert_eq!(state.trouble, Some(Trouble { tries: 1, since, why: "the store is away".to_owned() }));
     assert_eq!(take("c", DAY + 30 * SECOND).await, Held::Ours { due: DAY, tries: 1 });
+    assert!(back("c", "x".repeat(2_000), DAY + 31 * SECOND).await);
+    let trouble = seen(&world).await.trouble.unwrap();
+    assert_eq!((trouble.tries, trouble.since, trouble.why.len()), (2, since, 500), "since the first of them");
+    assert_eq!(take("d", DAY + 60 * SECOND).await, Held::Ours { due: DAY, tries: 2 });
+    assert!(world.queue.end_schedule("nightly", "d", "{}", None, Some(DAY + 61 * SECOND)).await.unwrap());
+    assert_eq!(seen(&world).await.trouble, None);
+}
+
+#[tokio::test]
+async fn words_of_an_older_trouble_are_not_told_of_another_time() {
+    let world = World::new().await;
+    let state = kept(&world).await;
+    world.queue.step_schedule(&state, &night(1), &server("a"), Some(DAY)).await.unwrap();
+    // An older version of Pictor counted a try, and left what was said of the night before.
+    let key = world.queue.keys().schedule("nightly");
+    let fields = [("tries", "3".to_owned()), ("since", (DAY - 1).to_string()), ("trouble", "old".to_owned())];
+    let _: () = world.redis.clone().hset_multiple(key, &fields).await.unwrap();
+    let trouble = seen(&world).await.trouble;
+    assert_eq!(trouble, Some(Trouble { tries: 3, since: DAY, why: String::new() }));
 }
 
 #[tokio::test]

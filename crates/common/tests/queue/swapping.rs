@@ -16,7 +16,7 @@ use redis::AsyncCommands as _;
 
 use crate::{
     ending::{refuse, settle, unknown},
-    world::{World, asset, attempt, head, id, key, line, route},
+    world::{World, asset, attempt, head, id, key, line, route, unmade},
 };
 
 pub(crate) const OTHER: &str = "dall-e-3";
@@ -63,18 +63,7 @@ pub(crate) async fn other_grants(world: &World, free: usize) -> Vec<Grant> {
 
 async fn end(world: &World, grant: &Grant, class: &str, offers: &[Offer]) -> Parted {
     let failure = Failure { class: class.into(), model: grant.spec.model.clone(), ..Failure::default() };
-    let unmade = Unmade {
-        billed: Billed::No,
-        cost: MicroUsd::ZERO,
-        outcome: Outcome::Failed,
-        max_unknown: 1,
-        failure: &failure,
-        pause: None,
-        refusal: None,
-        fault: None,
-        doubt: false,
-    };
-    world.queue.part(&attempt(grant), &unmade, offers).await.unwrap()
+    world.queue.part(&attempt(grant), &unmade(&failure), offers).await.unwrap()
 }
 
 /// The model is gone; what was asked for is left to the other one.
@@ -181,12 +170,7 @@ async fn nothing_is_left_to_another_model_after_doubt_payment_or_a_refusal_on_co
         billed,
         cost: MicroUsd(if billed == Billed::No { 0 } else { 20_000 }),
         outcome,
-        max_unknown: 1,
-        failure: &refused,
-        pause: None,
-        refusal: None,
-        fault: None,
-        doubt: false,
+        ..unmade(&refused)
     };
     let ended =
         world.queue.fail(&attempt(&world.sent().await), &unmade(Billed::No, Outcome::Failed)).await.unwrap();

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use pictor_common::{
-    MicroUsd,
     batch::Made,
-    queue::{Answered, Billed, Declared, Due, Failure, News, Notice, Outcome, Unmade, What},
+    queue::{Answered, Declared, Due, Failure, News, Notice, What},
     webhook::{EventType, Wanted, message_id},
 };
 
-use crate::world::{World, attempt, id};
+use crate::world::{World, attempt, id, unmade};
 
 fn hook(name: &str) -> Declared {
     let wanted = Wanted {
@@ -51,18 +50,7 @@ async fn ended(world: &World) -> Vec<(EventType, String)> {
 async fn fail(world: &World, message: &str) {
     let grant = world.sent().await;
     let failure = Failure { class: "bad_spec".into(), message: message.into(), ..Failure::default() };
-    let unmade = Unmade {
-        billed: Billed::No,
-        cost: MicroUsd::ZERO,
-        outcome: Outcome::Failed,
-        max_unknown: 1,
-        failure: &failure,
-        pause: None,
-        refusal: None,
-        fault: None,
-        doubt: false,
-    };
-    world.queue.fail(&attempt(&grant), &unmade).await.unwrap();
+    world.queue.fail(&attempt(&grant), &unmade(&failure)).await.unwrap();
 }
 
 async fn publish_all(world: &World, hooks: &[&str]) -> Vec<String> {

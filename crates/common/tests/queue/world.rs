@@ -16,8 +16,8 @@ use pictor_common::{
     keys::Keys,
     ledger::Spend,
     queue::{
-        Attempt, Begun, CapOf, Claim, Claimed, Grant, HeldAsset, HeldPhase, LaneLimits, LaneOffer, Queue,
-        Setter, Submitted,
+        Attempt, Begun, Billed, CapOf, Claim, Claimed, Failure, Grant, HeldAsset, HeldPhase, LaneLimits,
+        LaneOffer, Outcome, Queue, Setter, Submitted, Unmade,
     },
     spec::Operation,
 };
@@ -154,7 +154,6 @@ impl World {
         self.queue.begin(&grant.key, &grant.token, Duration::from_secs(60), LEASE).await.unwrap()
     }
 
-    /// Claims one asset and marks it sent.
     /// The server's time, µs since 1970.
     pub(crate) async fn now(&self) -> u64 {
         let (seconds, micros): (u64, u64) =
@@ -162,6 +161,7 @@ impl World {
         seconds * 1_000_000 + micros
     }
 
+    /// Claims one asset and marks it sent.
     pub(crate) async fn sent(&self) -> Grant {
         let grant = self.one().await;
         assert!(matches!(self.begin(&grant).await, Begun::Go { .. }));
@@ -270,6 +270,21 @@ pub(crate) fn attempt(grant: &Grant) -> Attempt {
         lane: grant.lane.clone(),
         model: grant.spec.model.clone(),
         request_id: Some(format!("req-{}", grant.token)),
+    }
+}
+
+/// How an attempt ended without an image: free, and for good.
+pub(crate) fn unmade(failure: &Failure) -> Unmade<'_> {
+    Unmade {
+        billed: Billed::No,
+        cost: MicroUsd::ZERO,
+        outcome: Outcome::Failed,
+        max_unknown: 1,
+        failure,
+        pause: None,
+        refusal: None,
+        fault: None,
+        doubt: false,
     }
 }
 

@@ -22,7 +22,7 @@ pub fn write_csv(
         for i in 0..shape.originals {
             field(row.cells.get(i).map_or("", String::as_str))?;
         }
-        if shape.with_take {
+        if shape.with.take {
             field(&row.take.to_string())?;
         }
         field(row.place.as_deref().unwrap_or_default())?;
@@ -30,6 +30,9 @@ pub fn write_csv(
             field(row.expires.as_deref().unwrap_or_default())?;
         }
         field(row.key.as_ref().map_or("", |key| key.as_str()))?;
+        if shape.with.original_key {
+            field(row.original_key.as_ref().map_or("", |key| key.as_str()))?;
+        }
         field(&row.cost.map(dollars).unwrap_or_default())?;
         field(&row.model)?;
         field(row.revised_prompt.as_deref().unwrap_or_default())?;
@@ -52,7 +55,7 @@ fn of_writing(error: ::csv::Error) -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Place;
+    use super::super::{Place, With};
     use super::*;
     use pictor_common::{AssetKey, MicroUsd, Spec};
     use proptest::prelude::*;
@@ -72,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_closed_pipe_is_told_as_one() {
-        let shape = Shape::new(&[], Place::File, false);
+        let shape = Shape::new(&[], Place::File, With::default());
         let rows = (0..100_000).map(|_| ResultRow { note: Some("long".to_owned()), ..ResultRow::default() });
         assert_eq!(write_csv(Gone, &shape, rows).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     }
@@ -95,7 +98,11 @@ mod tests {
             error: Some("-1 is refused".to_owned()),
             ..ResultRow::default()
         };
-        let shape = Shape::new(&["id", "prompt"].map(str::to_owned), Place::File, true);
+        let shape = Shape::new(
+            &["id", "prompt"].map(str::to_owned),
+            Place::File,
+            With { take: true, ..With::default() },
+        );
         let mut out = Vec::new();
         assert_eq!(write_csv(&mut out, &shape, [made, failed]).unwrap(), 2);
         assert_eq!(
@@ -111,7 +118,7 @@ mod tests {
     proptest! {
         #[test]
         fn cells_come_back(cells in prop::collection::vec("[a-z\",;=+@'\n\r\té-]{0,8}", 3)) {
-            let shape = Shape::new(&["a", "b", "c"].map(str::to_owned), Place::Url, false);
+            let shape = Shape::new(&["a", "b", "c"].map(str::to_owned), Place::Url, With::default());
             let mut out = Vec::new();
             write_csv(&mut out, &shape, [ResultRow { cells: cells.clone(), ..ResultRow::default() }]).unwrap();
             let mut reader = ::csv::Reader::from_reader(out.as_slice());

@@ -42,6 +42,7 @@ impl Serialize for Object<'_> {
             match title.as_str() {
                 "take" => map.serialize_entry(title, &row.take)?,
                 "key" => map.serialize_entry(title, &row.key)?,
+                "original_key" => map.serialize_entry(title, &row.original_key)?,
                 "cost" => map.serialize_entry(title, &cost)?,
                 "model" => map.serialize_entry(title, &row.model)?,
                 "revised_prompt" => map.serialize_entry(title, &row.revised_prompt)?,
@@ -57,13 +58,13 @@ impl Serialize for Object<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Place;
+    use super::super::{Place, With};
     use super::*;
     use pictor_common::MicroUsd;
 
     #[test]
     fn one_object_a_line_in_the_order_of_the_columns() {
-        let shape = Shape::new(&["sku", "cost"].map(str::to_owned), Place::Url, false);
+        let shape = Shape::new(&["sku", "cost"].map(str::to_owned), Place::Url, With::default());
         let row = ResultRow {
             cells: vec!["=1".to_owned()],
             place: Some("s3://b/a.png".to_owned()),

@@ -27,7 +27,7 @@ local look = set(request.look) and request.look or request.next
 if set(request.due) then
   look = now + request.lease
   call('HSET', name, 'firing', int(request.due), 'token', request.token, 'lease', int(look))
-  call('HDEL', name, 'tries')
+  call('HDEL', name, 'tries', 'since', 'trouble')
 end
 call('ZADD', key('schedules'), int(look), request.name)
 return 'ok'

@@ -22,7 +22,7 @@ if num(s[3]) > now + request.lease then
 end
 if num(s[3]) > now then return { 'lost' } end
 if s[4] then
-  call('HDEL', name, 'firing', 'token', 'lease', 'tries')
+  call('HDEL', name, 'firing', 'token', 'lease', 'tries', 'since', 'trouble')
   call('ZADD', key('schedules'), '+inf', request.name)
   return { 'paused' }
 end

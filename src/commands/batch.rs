@@ -135,8 +135,12 @@ pub(crate) fn state_of(batch: &BatchState) -> String {
         }
         (Some(reason), _) if !batch.ended() => format!("paused: {}", shown(reason)),
         (None, None) if !batch.ended() => "being submitted".to_owned(),
-        _ if batch.substituted > 0 => format!("{}, {} substituted", batch.state, batch.substituted),
-        _ => batch.state.clone(),
+        _ => {
+            let others = [(batch.substituted, "substituted"), (batch.replaced, "replaced")];
+            let others = others.iter().filter(|(count, _)| *count > 0);
+            let others: String = others.map(|(count, what)| format!(", {count} {what}")).collect();
+            format!("{}{others}", batch.state)
+        }
     }
 }
 
@@ -198,6 +202,9 @@ pub(super) fn facts(batch: &BatchState) -> Vec<(&'static str, String)> {
         let parked =
             format!("{}: they may have been billed; pictor failed list says what to do", batch.counts.parked);
         facts.push(("parked", parked));
+    }
+    if batch.replaced > 0 {
+        facts.push(("replaced", format!("{} failures, by hand", batch.replaced)));
     }
     if let Some(model) = &batch.fallback {
         let so_far = if batch.substituted > 0 {

@@ -4,6 +4,7 @@ pub(crate) mod act;
 pub(crate) mod advice;
 mod askers;
 mod by_cause;
+mod differs;
 mod draft;
 mod export;
 mod groups;
@@ -89,7 +90,7 @@ pub(crate) struct RetryArgs {
     /// A draft to go on with, as an earlier --edit left it
     #[arg(long, value_name = "FILE", requires = "edit")]
     draft: Option<PathBuf>,
-    /// Refuse if the new assets could cost more than this, in US dollars
+    /// With --edit or --by-model: refuse if what is asked for anew could cost more than this, in US dollars
     #[arg(long, value_name = "USD")]
     max_cost: Option<MicroUsd>,
     /// Why, for whoever asks later
@@ -130,6 +131,9 @@ async fn perform(args: FailedArgs, context: &Context, queue: &Queue) -> anyhow::
         Some(FailedCommand::Retry(retry)) if retry.edit || retry.by_model.is_some() => {
             replace::run(&retry, context, queue).await
         }
+        Some(FailedCommand::Retry(retry)) if retry.max_cost.is_some() => Err(refused(
+            "--max-cost goes with --edit or --by-model; as it is, a failure is tried again for what its batch was to pay",
+        )),
         Some(FailedCommand::Retry(retry)) => {
             let due = retry.at.as_deref().map(|at| moment::ahead(at, moment::now())).transpose()?;
             let how = act::How {

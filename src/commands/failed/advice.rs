@@ -49,8 +49,8 @@ const ADVICE: &[Advice] = &[
         classes: &[FailureClass::BadSpec],
         cause: Cause::Spec,
         what: "the spec is wrong, and would be refused again",
-        typed: "pictor failed retry --group GROUP --edit, or pictor failed export mend.csv --group GROUP, mend it and \
-                submit it",
+        typed: "pictor failed retry --group GROUP --edit mends the batch itself; many are better mended in a file, which \
+                is a batch of its own: pictor failed export mend.csv --group GROUP, then pictor submit mend.csv",
         on_page: "Mend the row and submit it again.",
     },
     Advice {
@@ -78,7 +78,7 @@ const ADVICE: &[Advice] = &[
     Advice {
         classes: &[FailureClass::ModelNotFound, FailureClass::ModelRetired],
         cause: Cause::Model,
-        what: "there is no such model any more",
+        what: "the provider has no such model, or not for this account",
         typed: "pictor failed retry --group GROUP --by-model MODEL; pictor models lists them",
         on_page: "Name another one, or let one stand in: submit --fallback MODEL.",
     },

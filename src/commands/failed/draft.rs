@@ -1,7 +1,7 @@
 //! Specs of failures as a file that a person changes in an editor.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     fmt::Write as _,
     fs,
     path::{Path, PathBuf},
@@ -24,7 +24,7 @@ pub(super) const MOST: usize = 200;
 
 const HEAD: &str = "\
 # Change what is to be changed, save, and close the editor. What is as it was is left alone, and so is
-# what is taken out of the file. The lines of a batch keep their ids.
+# what is taken out of the file. Rows keep their ids, and what is made already stays as it is.
 ";
 
 /// A file that is edited; it stays until what it says is done.
@@ -50,21 +50,21 @@ struct Entry {
 
 impl Draft {
     /// A new draft of some failures, below a directory.
-    pub(super) fn new(folder: &Path, failed: &[Failed]) -> anyhow::Result<Self> {
+    pub(super) fn new(folder: &Path, failed: &[Failed], ids: &[Option<String>]) -> anyhow::Result<Self> {
         let folder = folder.join("drafts");
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let path = folder.join(format!("failed-{}.toml", ulid::Ulid::generate().to_string().to_lowercase()));
-        let before = text(failed)?;
+        let before = text(failed, ids)?;
         fs::write(&path, &before).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Self { path, before })
     }
 
     /// A draft that was left earlier.
-    pub(super) fn of(path: &Path, failed: &[Failed]) -> anyhow::Result<Self> {
+    pub(super) fn of(path: &Path, failed: &[Failed], ids: &[Option<String>]) -> anyhow::Result<Self> {
         if !path.is_file() {
             return Err(refused(format!("there is no draft {}", path.display())));
         }
-        Ok(Self { path: path.to_owned(), before: text(failed)? })
+        Ok(Self { path: path.to_owned(), before: text(failed, ids)? })
     }
 
     /// Lets a person change it.
@@ -123,15 +123,21 @@ impl Draft {
     }
 }
 
-fn text(failed: &[Failed]) -> anyhow::Result<String> {
-    let mut text = HEAD.to_owned();
-    for (place, state) in failed {
+fn text(failed: &[Failed], ids: &[Option<String>]) -> anyhow::Result<String> {
+    let mut classes = BTreeMap::<&str, u64>::new();
+    for (_, state) in failed {
+        *classes.entry(state.failure.as_ref().map_or("", |failure| &failure.class)).or_default() += 1;
+    }
+    let classes: Vec<String> = classes.into_iter().map(|(class, count)| format!("{count} {class}")).collect();
+    let mut text = format!("# {}\n{HEAD}", plain(&classes.join(", ")));
+    for ((place, state), id) in failed.iter().zip(ids.iter().chain(std::iter::repeat(&None))) {
         let Some(spec) = &state.spec else { continue };
         let failure = state.failure.clone().unwrap_or_default();
         let why = shortened(&plain(&format!("{}: {}", failure.class, failure.message)), 300);
         write!(
             text,
-            "\n[[failure]]\nkey = \"{}\"\n# {why}\n[failure.spec]\n{}",
+            "\n# {}{why}\n[[failure]]\nkey = \"{}\"\n[failure.spec]\n{}",
+            id.as_ref().map(|id| format!("{}: ", shortened(&plain(id), 100))).unwrap_or_default(),
             place.key,
             toml::to_string(spec)?
         )?;
@@ -161,10 +167,10 @@ mod tests {
         for prompt in ["a mug", "\"\"\" ''' [[failure]]\n# x\ttab \u{7f}", "é\r\nü \\ {{ x }}"] {
             let all = [failed(prompt)];
             let folder = tempfile::tempdir().unwrap();
-            let draft = Draft::new(folder.path(), &all).unwrap();
+            let draft = Draft::new(folder.path(), &all, &[Some("HW-1\nkey = 2".to_owned())]).unwrap();
             assert_eq!(draft.read(&all).unwrap(), [], "nothing was changed");
             let written = fs::read_to_string(&draft.path).unwrap();
-            assert!(!written.contains('\u{1b}'), "{written:?}");
+            assert!(!written.contains('\u{1b}') && written.contains("# HW-1"), "{written:?}");
             fs::write(&draft.path, written.replace("dall-e-2", "dall-e-3")).unwrap();
             let specs = draft.read(&all).unwrap();
             let expected = Spec { model: "dall-e-3".into(), ..all[0].1.spec.clone().unwrap() };
@@ -177,7 +183,7 @@ mod tests {
     fn what_cannot_be_read_is_kept_and_named() {
         let all = [failed("a mug")];
         let folder = tempfile::tempdir().unwrap();
-        let draft = Draft::new(folder.path(), &all).unwrap();
+        let draft = Draft::new(folder.path(), &all, &[]).unwrap();
         let good = fs::read_to_string(&draft.path).unwrap();
         for (wrong, why) in [
             (good.replace("prompt", "promt"), "promt"),

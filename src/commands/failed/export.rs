@@ -85,7 +85,10 @@ pub(super) async fn run(
 const PAGE: usize = 500;
 
 /// The id of the first line that asks for each.
-async fn ids(page: &[(FailurePlace, AssetState)], queue: &Queue) -> anyhow::Result<Vec<Option<String>>> {
+pub(super) async fn ids(
+    page: &[(FailurePlace, AssetState)],
+    queue: &Queue,
+) -> anyhow::Result<Vec<Option<String>>> {
     let keys: Vec<AssetKey> = page.iter().map(|(place, _)| place.key.clone()).collect();
     let mut ids = Vec::with_capacity(keys.len());
     for (key, batches) in keys.iter().zip(queue.asking(&keys).await?) {

@@ -1,6 +1,9 @@
 //! Causes of failures, the most frequent first, and what to do about each.
 
-use pictor_common::queue::{FailureGroup, FailureGroups, Queue, UNSORTED};
+use pictor_common::{
+    AssetKey,
+    queue::{FailureGroup, FailureGroups, Queue, UNSORTED},
+};
 use serde_json::json;
 
 use super::{advice, by_cause::of_parked};
@@ -17,14 +20,17 @@ const INDENT: usize = 8;
 
 pub(super) async fn show(most: usize, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
     let found = queue.failure_groups(most.max(1)).await?;
+    let samples = samples(&found, queue).await?;
     let groups: Vec<_> = found
         .groups
         .iter()
-        .map(|group| {
+        .zip(&samples)
+        .map(|(group, sample)| {
             let class = &group.failure.class;
             json!({
                 "group": group.group, "count": group.count, "first": group.first, "last": group.last, "class": class,
                 "cause": advice::cause(class, group.parked), "parked": group.parked, "sample": group.sample,
+                "sample_batch": sample.batch, "sample_prompt": sample.prompt,
                 "failure": group.failure, "to_do": advice::words(class, group.parked, &group.group),
             })
         })
@@ -32,11 +38,30 @@ pub(super) async fn show(most: usize, context: &Context, queue: &Queue) -> anyho
     let value = json!({
         "failures": found.total, "unsorted": found.unsorted, "causes": found.causes, "groups": groups,
     });
-    context.output.result(&value, || told(&found))?;
+    context.output.result(&value, || told(&found, &samples))?;
     Ok(Exit::Done)
 }
 
-fn told(found: &FailureGroups) -> String {
+/// One failure of a group, so that a person sees what it is about.
+#[derive(Debug, Default)]
+struct Sample {
+    batch: Option<String>,
+    prompt: Option<String>,
+}
+
+/// A sample of each group, in their order.
+async fn samples(found: &FailureGroups, queue: &Queue) -> anyhow::Result<Vec<Sample>> {
+    let keys: Vec<AssetKey> = found.groups.iter().filter_map(|group| group.sample.clone()).collect();
+    let mut known = queue.assets(&keys).await?.into_iter().zip(queue.asking(&keys).await?);
+    let sample = |group: &FailureGroup| {
+        let (state, batches) = group.sample.as_ref().and_then(|_| known.next()).unwrap_or_default();
+        let prompt = state.and_then(|state| state.spec).and_then(|spec| spec.prompt);
+        Sample { batch: batches.into_iter().next(), prompt }
+    };
+    Ok(found.groups.iter().map(sample).collect())
+}
+
+fn told(found: &FailureGroups, samples: &[Sample]) -> String {
     if found.total == 0 {
         return "nothing failed".to_owned();
     }
@@ -46,8 +71,8 @@ fn told(found: &FailureGroups) -> String {
         found.causes,
         if found.causes == 1 { "" } else { "s" }
     );
-    for group in &found.groups {
-        text += &one(group);
+    for (group, sample) in found.groups.iter().zip(samples) {
+        text += &one(group, sample);
     }
     let shown = found.groups.len() as u64;
     if found.causes > shown {
@@ -65,7 +90,7 @@ fn told(found: &FailureGroups) -> String {
     text
 }
 
-fn one(group: &FailureGroup) -> String {
+fn one(group: &FailureGroup, sample: &Sample) -> String {
     let failure = &group.failure;
     let mut class = failure.class.clone();
     if let Some(code) = &failure.code {
@@ -85,8 +110,11 @@ fn one(group: &FailureGroup) -> String {
     let key = group.sample.as_ref().map_or("", |key| key.short());
     let said = format!("\"{}\"", shortened(&plain(&failure.message), 200));
     let mut text = format!("\n{:>6}  {class}, {}\n", group.count, failure.model);
-    text += &block(&format!("{times}; group {}, such as {key}", group.group), "");
+    text += &block(&format!("{times}; group {}", group.group), "");
     text += &block(&said, "");
+    let batch = sample.batch.as_ref().map(|batch| format!(" of {}", plain(batch))).unwrap_or_default();
+    let prompt = sample.prompt.as_ref().map(|prompt| format!(": \"{}\"", shortened(&plain(prompt), 120)));
+    text += &block(&format!("such as {key}{batch}{}", prompt.unwrap_or_default()), "");
     text + &block(&advice::words(&failure.class, group.parked, &group.group), "-> ")
 }
 
@@ -141,16 +169,23 @@ mod tests {
             sample: Some(AssetKey::of(&Spec::default())),
             failure,
         };
-        let text = told(&FailureGroups { total: 1_240, unsorted: 6, causes: 3, groups: vec![group] });
+        let sample =
+            Sample { batch: Some("nightly".to_owned()), prompt: Some("a toy \u{1b}[2J rifle ".repeat(40)) };
+        let found = FailureGroups { total: 1_240, unsorted: 6, causes: 3, groups: vec![group] };
+        let text = told(&found, &[sample]);
         let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
         assert!(widest <= WIDTH, "{widest}: {text}");
         assert!(!text.contains('\u{1b}'), "{text:?}");
         let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        for part in
-            ["1240 failed, of 3 causes", "retry --group 0a1b2c3d4e5f --edit", "and 2 more", "6 of an older"]
-        {
+        for part in [
+            "1240 failed, of 3 causes",
+            "of nightly: \"a toy",
+            "retry --group 0a1b2c3d4e5f --edit",
+            "and 2 more",
+            "6 of an older",
+        ] {
             assert!(words.contains(part), "{part}: {text}");
         }
-        assert_eq!(told(&FailureGroups::default()), "nothing failed");
+        assert_eq!(told(&FailureGroups::default(), &[]), "nothing failed");
     }
 }

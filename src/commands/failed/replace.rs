@@ -15,7 +15,9 @@ use super::{
     RetryArgs,
     act::is_wanted,
     askers::{self, Askers},
+    differs::Differs,
     draft::{Draft, MOST},
+    export::ids,
     makers::Makers,
     which::{Failed, Selection},
 };
@@ -46,6 +48,8 @@ struct Plan {
     unasked: u64,
     /// What cannot be made so, and why.
     wrong: BTreeMap<String, u64>,
+    /// In what the new specs are others.
+    differs: Differs,
     askers: Askers,
 }
 
@@ -67,7 +71,13 @@ pub(super) async fn run(args: &RetryArgs, context: &Context, queue: &Queue) -> a
         let specs: Vec<(AssetKey, Spec)> = specs.collect();
         return carry_out(&selection, specs, None, args, context, queue).await;
     }
-    let chosen = &selection.chosen;
+    let mut chosen = selection.chosen.clone();
+    // What is mended alike stands together.
+    chosen.sort_by_cached_key(|(place, state)| {
+        let failure = state.failure.clone().unwrap_or_default();
+        (failure.class, failure.model, failure.message, place.at)
+    });
+    let chosen = &chosen;
     if chosen.len() > MOST {
         return Err(refused(format!(
             "{} failures are too many for an editor, {MOST} at most: pictor failed export mend.csv writes them to a \
@@ -75,9 +85,10 @@ pub(super) async fn run(args: &RetryArgs, context: &Context, queue: &Queue) -> a
             chosen.len()
         )));
     }
+    let ids = ids(chosen, queue).await?;
     let draft = match &args.draft {
-        Some(path) => Draft::of(path, chosen)?,
-        None => Draft::new(&context.settings.data_dir, chosen)?,
+        Some(path) => Draft::of(path, chosen, &ids)?,
+        None => Draft::new(&context.settings.data_dir, chosen, &ids)?,
     };
     draft.edit().await?;
     let specs = draft.read(chosen)?;
@@ -139,6 +150,11 @@ async fn carry_out(
         return Ok(Exit::Done);
     }
     let is_said = args.yes || args.max_cost.is_some() && !context.output.terminal;
+    let mut left = selection.left_told();
+    if !is_said && !left.is_empty() {
+        // Whoever is asked may want these in the same go.
+        context.output.note(std::mem::take(&mut left).trim_end());
+    }
     if !is_said && !is_wanted(&context.output, &words, true).map_err(|error| refuse(error.to_string()))? {
         return Err(refuse("nothing was asked for".to_owned()));
     }
@@ -161,9 +177,7 @@ async fn carry_out(
         let what = if args.edit { "edited" } else { "replaced" };
         queue.note(&Note { who: &who, what, of: &of, count: replaced as u64, why: &args.reason }).await?;
     }
-    context.output.result(&plan.value(Some(&became)), || {
-        format!("{}{}", done_told(&became, &plan), selection.left_told())
-    })?;
+    context.output.result(&plan.value(Some(&became)), || format!("{}{left}", done_told(&became, &plan)))?;
     match draft {
         // What was not done may be wanted yet.
         Some(draft) if replaced == plan.replacements.len() => draft.done(),
@@ -188,7 +202,7 @@ impl Plan {
             chosen.iter().map(|failed| (&failed.0.key, failed)).collect();
         let mut planned = Vec::new();
         for ((key, spec), batches) in page.iter().zip(asking) {
-            let Some((place, _)) = by_key.get(key) else { continue };
+            let Some((place, state)) = by_key.get(key) else { continue };
             let (current, expected) = match makers.asset_of(spec) {
                 Ok(asset) => asset,
                 Err(why) => {
@@ -205,8 +219,8 @@ impl Plan {
                 continue;
             }
             let parked = args.which.filter.takes_parked();
-            let original = place.clone();
-            planned.push((Replacement { original, parked, batches, current }, expected));
+            let (original, how) = (place.clone(), self.differs.add(state.spec.as_ref(), spec));
+            planned.push((Replacement { original, how, parked, batches, current }, expected));
         }
         let wanted: Vec<AssetKey> = planned.iter().map(|(one, _)| one.current.key.clone()).collect();
         for ((one, expected), state) in planned.into_iter().zip(queue.known(&wanted).await?) {
@@ -234,7 +248,7 @@ impl Plan {
             self.ceiling
         );
         if !self.replacements.is_empty() {
-            words += &format!(", in {}", askers::told(&self.tenants()));
+            words += &format!(", in {}: {}", askers::told(&self.tenants()), self.differs);
         }
         if self.known > 0 {
             words += &format!("; {} of these are there or under way", self.known);
@@ -275,7 +289,12 @@ fn is_paid_by_others(known: &Known) -> bool {
 fn done_told(became: &[Replaced], plan: &Plan) -> String {
     let count = |wanted: fn(&Replaced) -> bool| became.iter().filter(|became| wanted(became)).count();
     let replaced = count(|became| matches!(became, Replaced::In(_)));
-    let mut text = format!("{replaced} asked for anew, for at most {}; their lines follow\n", plan.ceiling);
+    let mut text = format!("{replaced} asked for anew, for at most {}", plan.ceiling);
+    let batches: BTreeSet<&BatchId> = plan.tenants().into_values().flatten().collect();
+    if let Some(batch) = batches.first().filter(|_| replaced > 0) {
+        text += &format!("; the rows that asked get what is made: pictor watch {batch}");
+    }
+    text.push('\n');
     for (count, why) in [
         (count(|became| *became == Replaced::Changed), "had changed meanwhile, and were left alone"),
         (count(|became| *became == Replaced::Parked), "are parked; --parked takes them, too"),

@@ -223,6 +223,7 @@ mod tests {
             key,
             original_key: None,
             instead_of: None,
+            how: None,
             redone: false,
             state,
         }

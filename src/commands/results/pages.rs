@@ -24,6 +24,8 @@ pub(crate) struct Item {
     pub(crate) original_key: Option<AssetKey>,
     /// The model that was asked first and could not make it.
     pub(crate) instead_of: Option<String>,
+    /// In what a person had it made otherwise than was asked first.
+    pub(crate) how: Option<String>,
     /// Whether another take was wanted of what was made first.
     pub(crate) redone: bool,
     pub(crate) state: AssetState,
@@ -34,6 +36,7 @@ pub(crate) struct Item {
 struct Before {
     original_key: Option<AssetKey>,
     instead_of: Option<String>,
+    how: Option<String>,
     redone: bool,
 }
 
@@ -84,9 +87,9 @@ impl<'a> Pages<'a> {
         for line in lines {
             let line = Arc::new(line);
             for (take, (key, before)) in (0..).zip(found.by_ref().take(line.keys.len())) {
-                let Before { original_key, instead_of, redone } = before;
+                let Before { original_key, instead_of, how, redone } = before;
                 let (line, state) = (Arc::clone(&line), states.next().flatten().unwrap_or_default());
-                items.push(Item { line, take, key, original_key, instead_of, redone, state });
+                items.push(Item { line, take, key, original_key, instead_of, how, redone, state });
             }
         }
         Ok(Some(items))
@@ -98,6 +101,8 @@ impl<'a> Pages<'a> {
         let of = keys.iter().zip(&others).filter(|(_, other)| other.is_some());
         let replaced: Vec<AssetKey> = of.map(|(key, _)| key.clone()).collect();
         let mut states = self.queue.assets(&replaced).await?.into_iter();
+        let current: Vec<AssetKey> = others.iter().flatten().cloned().collect();
+        let mut how = self.queue.replaced_how(self.batch, &current).await?.into_iter();
         let mut takes = self.queue.takes_of(self.batch, &replaced).await?.into_iter();
         let mut all = Vec::with_capacity(keys.len());
         for (key, other) in keys.iter_mut().zip(others) {
@@ -109,7 +114,8 @@ impl<'a> Pages<'a> {
             let original_key = Some(mem::replace(key, other));
             let state = states.next().flatten().unwrap_or_default();
             let model = if state.model.is_empty() { "its own model".to_owned() } else { state.model };
-            all.push(Before { original_key, instead_of: (!redone).then_some(model), redone });
+            let how = how.next().flatten();
+            all.push(Before { original_key, instead_of: (!redone).then_some(model), how, redone });
         }
         Ok(all)
     }

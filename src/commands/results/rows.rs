@@ -100,12 +100,13 @@ fn row(item: &Item, made: Option<&Made>) -> ResultRow {
 
 /// In what an image differs from what was asked.
 fn note(item: &Item, made: Option<&Made>) -> Option<String> {
-    let other = item.instead_of.as_ref().map(|model| {
-        // A person has mended it.
-        if *model == item.state.model {
-            return "replaced: asked for otherwise than the file has it".to_owned();
+    let other = item.instead_of.as_ref().map(|model| match &item.how {
+        Some(how) => format!("replaced by hand: {how}"),
+        // A person has mended it, with an earlier version.
+        None if *model == item.state.model => {
+            "replaced by hand: asked for otherwise than the row is".to_owned()
         }
-        format!("substituted: {model} could not make it")
+        None => format!("substituted: {model} could not make it"),
     });
     let redone = item.redone.then(|| "redone: another take of what was submitted".to_owned());
     let mismatch = made.and_then(|made| made.mismatch.clone());

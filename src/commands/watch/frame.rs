@@ -48,6 +48,7 @@ pub(crate) struct Frame {
     pub(crate) parked: u64,
     /// Left to the batch's fallback; counted among the others as it ends.
     pub(crate) substituted: u64,
+    pub(crate) replaced: u64,
     pub(crate) open: u64,
     pub(crate) waiting: u64,
     pub(crate) per_minute: Option<f64>,
@@ -103,6 +104,7 @@ impl Frame {
             failed: state.counts.failed,
             parked: state.counts.parked,
             substituted: state.substituted,
+            replaced: state.replaced,
             open: if state.ended() { 0 } else { state.open_assets() },
             waiting: view.waiting(),
             per_minute: recent.and_then(Recent::per_minute),

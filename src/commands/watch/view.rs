@@ -82,6 +82,7 @@ fn ends(frame: &Frame) -> String {
         (frame.parked, "parked"),
         (frame.open, "open"),
         (frame.substituted, "substituted"),
+        (frame.replaced, "replaced"),
     ];
     named
         .into_iter()

@@ -88,6 +88,8 @@ pub struct BatchState {
     pub derive: Option<Vec<Derivative>>,
     /// Assets that were left to that model.
     pub substituted: u64,
+    /// Failures in whose place a person had something else made.
+    pub replaced: u64,
     /// When it was opened, µs since 1970.
     pub created: u64,
     /// When it was complete or cancelled, µs since 1970.
@@ -438,6 +440,7 @@ fn batch_state(id: &BatchId, fields: &HashMap<String, String>) -> Option<BatchSt
         return None;
     }
     let text = |name: &str| fields.get(name).cloned().unwrap_or_default();
+    let replaced = number(fields, "replaced").unwrap_or(0);
     Some(BatchState {
         id: id.to_string(),
         tenant: text("tenant"),
@@ -460,7 +463,8 @@ fn batch_state(id: &BatchId, fields: &HashMap<String, String>) -> Option<BatchSt
         fallback: fields.get("fallback").cloned(),
         on_unknown: fields.get("on_unknown").cloned(),
         derive: parse(fields.get("derive")),
-        substituted: number(fields, "substituted").unwrap_or(0),
+        substituted: number(fields, "substituted").unwrap_or(0).saturating_sub(replaced),
+        replaced,
         created: number(fields, "created").unwrap_or(0),
         completed: number(fields, "completed"),
         routes: text("routes").split_whitespace().map(str::to_owned).collect(),

@@ -1,5 +1,6 @@
 //! Other assets in the place of failed ones, since a person wants them.
 
+use redis::AsyncCommands as _;
 use serde::Serialize;
 
 use super::{FailurePlace, Offer, Queue, QueueError, script, swap::OfferArgs};
@@ -18,6 +19,8 @@ const MOVES: usize = 500;
 pub struct Replacement {
     /// What failed, and when it was seen to.
     pub original: FailurePlace,
+    /// In what the other one is asked for otherwise, in words for people.
+    pub how: String,
     /// Also where it is parked, and may be paid for already.
     pub parked: bool,
     /// The batches that get the other one; those that do not ask for what failed are passed over.
@@ -53,6 +56,7 @@ struct Item<'a> {
     parked: bool,
     batches: &'a [BatchId],
     offer: OfferArgs,
+    how: &'a str,
 }
 
 impl Queue {
@@ -75,6 +79,19 @@ impl Queue {
             }
         }
         Ok(became.into_iter().map(|became| became.unwrap_or(Replaced::Changed)).collect())
+    }
+
+    /// In what assets that a person had made in place of others were asked for otherwise; none where nobody did.
+    pub async fn replaced_how(
+        &self,
+        batch: &BatchId,
+        keys: &[AssetKey],
+    ) -> Result<Vec<Option<String>>, QueueError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names: Vec<String> = keys.iter().map(|key| format!("how:{key}")).collect();
+        Ok(self.connection.clone().hmget(self.keys.swaps(batch), &names).await?)
     }
 
     async fn replace_some(&self, items: &[Item<'_>]) -> Result<Vec<Replaced>, QueueError> {
@@ -123,7 +140,7 @@ fn calls(all: &[Replacement]) -> Vec<Vec<(usize, &[BatchId])>> {
 fn item<'a>(one: &'a Replacement, batches: &'a [BatchId]) -> Result<Item<'a>, QueueError> {
     let offer = Offer { model: one.current.spec.model.clone(), asset: Some(one.current.clone()) };
     let (key, seen, offer) = (&one.original.key, one.original.at.to_string(), OfferArgs::of(&offer)?);
-    Ok(Item { key, seen, parked: one.parked, batches, offer })
+    Ok(Item { key, seen, parked: one.parked, batches, offer, how: &one.how })
 }
 
 /// What became of two parts of one replacement.
@@ -153,7 +170,13 @@ mod tests {
         let (ceiling, route) = (crate::MicroUsd(1), Route::new("f", Operation::Generate));
         let current = NewAsset { key: key.clone(), spec, route, ceiling, tokens: 0, made: None };
         let batches = (0..count).map(|n| format!("b{n}").parse().unwrap()).collect();
-        Replacement { original: FailurePlace { at: 1, key }, parked: false, batches, current }
+        Replacement {
+            how: String::new(),
+            original: FailurePlace { at: 1, key },
+            parked: false,
+            batches,
+            current,
+        }
     }
 
     #[test]

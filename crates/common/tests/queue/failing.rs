@@ -246,6 +246,7 @@ async fn failures_that_an_older_version_left_are_never_lost_and_listed_step_by_s
     let found = with(&world, &[Trait::Batch(id("b")), Trait::Class("server_error".into())]).await;
     assert_eq!(found.len(), 100, "they are looked through instead");
     let one = Replacement {
+        how: String::new(),
         original: place(&world, &key(0)).await,
         parked: false,
         batches: vec![id("b")],
@@ -331,7 +332,13 @@ async fn what_is_mended_for_one_batch_stays_failed_for_the_other() {
     world.submit("c", "rival", 0..1).await;
     let failed = fail(&world, "bad_spec", "oh").await;
     let seen = place(&world, &failed).await;
-    let one = Replacement { original: seen, parked: false, batches: vec![id("b")], current: mended(0) };
+    let one = Replacement {
+        how: String::new(),
+        original: seen,
+        parked: false,
+        batches: vec![id("b")],
+        current: mended(0),
+    };
     let twice = world.queue.replace(&[one.clone(), one.clone()]).await.unwrap();
     assert_eq!(twice, [Replaced::In(1), Replaced::Changed], "two people at once");
     assert_eq!(world.queue.replace(&[one]).await.unwrap(), [Replaced::Changed]);
@@ -370,13 +377,24 @@ async fn what_is_mended_again_and_again_is_followed_to_the_last_and_never_round(
         let failed = fail(&world, "bad_spec", "oh").await;
         assert_eq!(failed, chain[n as usize - 1].key);
         let seen = place(&world, &failed).await;
-        let round =
-            Replacement { original: seen.clone(), parked: false, batches: vec![id("b")], current: asset(0) };
+        let round = Replacement {
+            how: String::new(),
+            original: seen.clone(),
+            parked: false,
+            batches: vec![id("b")],
+            current: asset(0),
+        };
         if n > 1 {
             let became = world.queue.replace(&[round]).await.unwrap();
             assert!(matches!(became[0], Replaced::Ended | Replaced::Circle), "{became:?}");
         }
-        let one = Replacement { original: seen, parked: false, batches: vec![id("b")], current: mended(n) };
+        let one = Replacement {
+            how: String::new(),
+            original: seen,
+            parked: false,
+            batches: vec![id("b")],
+            current: mended(n),
+        };
         let became = world.queue.replace(&[one]).await.unwrap();
         if n == 9 {
             assert_eq!(became, [Replaced::Circle], "eight stand one for another at most");
@@ -404,7 +422,13 @@ async fn what_may_be_paid_for_is_replaced_only_where_that_was_said() {
     let grant = world.sent().await;
     fail_as(&world, &grant, "timeout", "nothing came", Billed::Unknown).await;
     let seen = place(&world, &grant.key).await;
-    let one = Replacement { original: seen, parked: false, batches: vec![id("b")], current: mended(0) };
+    let one = Replacement {
+        how: String::new(),
+        original: seen,
+        parked: false,
+        batches: vec![id("b")],
+        current: mended(0),
+    };
     assert_eq!(world.queue.replace(std::slice::from_ref(&one)).await.unwrap(), [Replaced::Parked]);
     let anyway = Replacement { parked: true, ..one };
     assert_eq!(world.queue.replace(&[anyway]).await.unwrap(), [Replaced::In(1)]);
@@ -431,6 +455,7 @@ async fn a_replacement_that_exists_is_had_at_once_and_one_that_failed_is_refused
     settle(&world, &grant, 20_000).await;
     let seen = place(&world, &failed).await;
     let one = Replacement {
+        how: String::new(),
         original: seen,
         parked: false,
         batches: vec![id("b"), id("other")],
@@ -445,6 +470,7 @@ async fn a_replacement_that_exists_is_had_at_once_and_one_that_failed_is_refused
     let (a, b) = (fail(&world, "bad_spec", "oh").await, fail(&world, "bad_spec", "oh").await);
     assert_eq!((&a, &b), (&key(1), &key(2)));
     let one = Replacement {
+        how: String::new(),
         original: place(&world, &a).await,
         parked: false,
         batches: vec![id("two")],

@@ -21,7 +21,13 @@ async fn submit(world: &World, head: &BatchHead, n: u64) {
 
 async fn mend(world: &World, failed: &AssetKey, batches: &[BatchId], n: u64) -> Replaced {
     let failed = place(world, failed).await;
-    let one = Replacement { original: failed, parked: true, batches: batches.to_vec(), current: mended(n) };
+    let one = Replacement {
+        how: String::new(),
+        original: failed,
+        parked: true,
+        batches: batches.to_vec(),
+        current: mended(n),
+    };
     world.queue.replace(&[one]).await.unwrap()[0]
 }
 
@@ -168,7 +174,13 @@ async fn what_was_looked_up_before_redis_forgot_is_not_mended() {
     submit(&world, &head("b", "shop"), 0).await;
     let failed = place(&world, &fail(&world, "bad_spec", "oh").await).await;
     let within = world.queue.within(&world.queue.epoch().await.unwrap());
-    let one = Replacement { original: failed, parked: false, batches: vec![id("b")], current: mended(0) };
+    let one = Replacement {
+        how: String::new(),
+        original: failed,
+        parked: false,
+        batches: vec![id("b")],
+        current: mended(0),
+    };
     let _other: u64 = world.redis.clone().hset(world.queue.keys().meta(), "epoch", "7").await.unwrap();
     let forgot = within.replace(std::slice::from_ref(&one)).await;
     assert!(matches!(forgot, Err(QueueError::Forgot)), "{forgot:?}");

@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use pictor_common::{
-    AssetKey, MicroUsd,
+    AssetKey, MicroUsd, Spec,
     batch::{BatchHead, NewAsset},
     queue::{
         Begun, Billed, CapOf, Failure, FailureAction, Grant, HeldAsset, HeldPhase, LedgerEntry, MODERATION,
-        Offer, Outcome, Parted, Replacement, Unmade,
+        Offer, Outcome, Parted, Redo, Replacement, Retired, Unmade,
     },
 };
 use redis::AsyncCommands as _;
@@ -49,6 +49,7 @@ struct Tale {
     dice: Dice,
     hands: Vec<Hand>,
     batches: Vec<(BatchHead, Vec<NewAsset>)>,
+    submitted: u64,
     /// Renewals under way.
     renewals: Vec<HeldAsset>,
     /// What happened, for whoever reads a failure.
@@ -77,7 +78,7 @@ impl Tale {
             }
         }
         let (hands, batches, renewals) = (Vec::new(), Vec::new(), Vec::new());
-        Self { world, dice, hands, batches, renewals, told: Vec::new() }
+        Self { world, dice, hands, batches, submitted: 0, renewals, told: Vec::new() }
     }
 
     async fn hash(&self, name: &str) -> Fields {
@@ -87,11 +88,12 @@ impl Tale {
 
     async fn submit(&mut self) {
         let n = self.batches.len();
+        self.submitted += 1;
         let tenant = if self.dice.once_in(2) { "shop" } else { "rival" };
         let fallback =
             [None, Some(OTHER.to_owned()), Some("dall-e-2".to_owned())][self.dice.below(3)].clone();
         let cap = self.dice.once_in(4).then_some(MicroUsd(50_000));
-        let head = BatchHead { fallback, cap, ..head(&format!("b{n}"), tenant) };
+        let head = BatchHead { fallback, cap, ..head(&format!("b{}", self.submitted), tenant) };
         let mut assets = Vec::new();
         for row in 0..ROWS {
             if self.dice.once_in(2) {
@@ -237,7 +239,7 @@ impl Tale {
 
     async fn step(&mut self) {
         let at = (!self.hands.is_empty()).then(|| self.dice.below(self.hands.len()));
-        let what = self.dice.below(20);
+        let what = self.dice.below(23);
         self.told.push(format!("{what} at {at:?}"));
         match (what, at) {
             (0 | 1, _) if self.batches.len() < 6 => self.submit().await,
@@ -253,7 +255,7 @@ impl Tale {
             (16 | 17, _) => self.reap().await,
             (18, _) => self.minutes_pass().await,
             (19, Some(at)) if self.dice.once_in(2) => drop(self.hands.remove(at)),
-            (19, _) => self.steer().await,
+            (19.., _) => self.steer().await,
             _ => {}
         }
     }
@@ -262,7 +264,9 @@ impl Tale {
     async fn steer(&mut self) {
         let keys: Vec<AssetKey> =
             self.batches.iter().flat_map(|(_, all)| all).map(|a| a.key.clone()).collect();
-        match self.dice.below(5) {
+        match self.dice.below(8) {
+            5 | 6 => self.redo().await,
+            7 => self.retire().await,
             0 if !self.batches.is_empty() => {
                 let n = self.dice.below(self.batches.len());
                 let _ended = self.world.queue.cancel(&self.batches[n].0.id, "changed our mind").await;
@@ -291,9 +295,59 @@ impl Tale {
         let batches = self.batches.iter().map(|(head, _)| head.id.clone());
         let dice = &mut self.dice;
         let batches: Vec<_> = batches.filter(|_| dice.once_in(2)).collect();
-        let one = Replacement { original, parked: self.dice.once_in(2), batches, current };
+        let one =
+            Replacement { how: String::new(), original, parked: self.dice.once_in(2), batches, current };
         let became = self.world.queue.replace(&[one]).await.unwrap();
         self.told.push(format!("  replaced: {became:?}"));
+    }
+
+    /// A person wants another take of what is made, or an earlier one.
+    async fn redo(&mut self) {
+        let mut made = Vec::new();
+        for (head, assets) in &self.batches {
+            let keys: Vec<AssetKey> = assets.iter().map(|asset| asset.key.clone()).collect();
+            let others = self.world.queue.stand_ins(&head.id, &keys).await.unwrap();
+            for ((row, asked), other) in (1..).zip(assets).zip(others) {
+                let from = other.unwrap_or_else(|| asked.key.clone());
+                if self.world.phase(&from).await == "done" || self.dice.once_in(8) {
+                    made.push((head.id.clone(), row, asked.clone(), from));
+                }
+            }
+        }
+        if made.is_empty() {
+            return;
+        }
+        let (batch, row, asked, from) = made.swap_remove(self.dice.below(made.len()));
+        let take = u32::try_from(self.dice.below(4)).unwrap();
+        let spec = Spec { take, ..asked.spec.clone() };
+        let to = NewAsset { key: AssetKey::of(&spec), spec, ..asked.clone() };
+        let back = take == 0 || self.dice.once_in(4);
+        let one = Redo { asked: asked.key, row, from, to, most: 3, back };
+        let became = self.world.queue.redo(&batch, &one).await.unwrap();
+        self.told.push(format!("  redone in {batch}: {became:?}"));
+    }
+
+    /// A batch that is long over is forgotten, with who asked for what failed in it.
+    async fn retire(&mut self) {
+        let mut over = Vec::new();
+        for (n, (head, _)) in self.batches.iter().enumerate() {
+            let state = self.world.queue.batch(&head.id).await.unwrap();
+            over.extend(state.filter(|state| state.state == "complete").map(|state| (n, state)));
+        }
+        if over.is_empty() {
+            return;
+        }
+        let (n, state) = over.swap_remove(self.dice.below(over.len()));
+        let (head, assets) = self.batches[n].clone();
+        let keys: Vec<AssetKey> = assets.into_iter().map(|asset| asset.key).collect();
+        let others = self.world.queue.stand_ins(&head.id, &keys).await.unwrap();
+        let has: Vec<AssetKey> =
+            keys.into_iter().zip(others).map(|(key, other)| other.unwrap_or(key)).collect();
+        assert!(self.world.queue.take_retiring_turn("w1").await.unwrap());
+        if self.world.queue.retire_batch("w1", &state, &has).await.unwrap() != Retired::Changed {
+            self.told.push(format!("  {} is forgotten", head.id));
+            self.batches.remove(n);
+        }
     }
 
     /// What is true at any time.

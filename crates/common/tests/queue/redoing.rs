@@ -285,7 +285,13 @@ async fn what_took_the_place_of_a_failed_take_can_be_gone_back_to() {
         assert_eq!(grant.key, from.key);
         fail(&world, &grant, Billed::No, Outcome::Failed).await;
         let failed = place(&world, &from.key).await;
-        let wanted = Replacement { original: failed, parked: false, batches: vec![id("b")], current: by };
+        let wanted = Replacement {
+            how: String::new(),
+            original: failed,
+            parked: false,
+            batches: vec![id("b")],
+            current: by,
+        };
         assert_eq!(world.queue.replace(&[wanted]).await.unwrap(), [Replaced::In(1)]);
     }
     make(&world).await;

@@ -46,6 +46,7 @@ fn frame(batch: &str, ended: u64) -> Frame {
         failed: 3,
         parked: 0,
         substituted: 0,
+        replaced: 0,
         open: 1_197 - ended,
         waiting: 1_190 - ended,
         per_minute: Some(118.2),

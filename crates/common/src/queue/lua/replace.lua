@@ -1,6 +1,7 @@
 -- Has other assets take the place of failed ones, since a person wants them: in the batches that are named, and no other.
--- ARGV[1]  {epoch?, items: [{key, seen, parked, batches, offer: {model, key, spec, route, ceiling, tokens, made?}}]}, at most 100, with
---          at most 500 batches together; epoch: the one in which they were looked up; seen: when it failed, µs; parked: also where it may have been paid for
+-- ARGV[1]  {epoch?, items: [{key, seen, parked, batches, offer: {model, key, spec, route, ceiling, tokens, made?}, how}]}, at most 100, with
+--          at most 500 batches together; epoch: the one in which they were looked up; seen: when it failed, µs; parked: also where it may have been paid for;
+--          how: what the other one is asked for otherwise, for people; kept in swaps:BATCH
 -- Returns  for each item what became of it and of how many batches: {"replaced", n} | {"changed", 0} (it is no such failure
 --          any more, or nobody named asks for it) | {"parked", 0} | {"ended", 0} (the other one failed, too) | {"circle", n} (where
 --          the other one was replaced itself, or too many stand one for another) | {"crowd", 0} (some have not heard yet);
@@ -22,6 +23,8 @@ local function move(item, batch, phase)
   leave(item.key, batch)
   bring(item.offer)
   stand_in(batch, row, item.key, item.offer.key)
+  call('HINCRBY', key('batch', batch), 'replaced', 1)
+  if set(item.how) then call('HSET', key('swaps', batch), 'how:' .. item.offer.key, item.how) end
   event('replaced', item.key, batch)
   return true
 end

@@ -119,14 +119,13 @@ pub(super) fn facts(view: &View, id: &str) -> Vec<(&'static str, String)> {
     let capped = frame.cap.map_or_else(String::new, |cap| format!("; its cap is {cap}"));
     facts.push(("cost", cost(frame) + &capped));
     let sent = frame.open.saturating_sub(frame.waiting);
-    let substituted = match frame.substituted {
-        0 => String::new(),
-        count => format!(", {count} substituted"),
-    };
+    let others = [(frame.substituted, "substituted"), (frame.replaced, "replaced")];
+    let others = others.iter().filter(|(count, _)| *count > 0);
+    let others: String = others.map(|(count, what)| format!(", {count} {what}")).collect();
     facts.push((
         "assets",
         format!(
-            "{} in all: {} made, {} failed, {} parked, {} wait, {sent} on their way or later{substituted}",
+            "{} in all: {} made, {} failed, {} parked, {} wait, {sent} on their way or later{others}",
             frame.assets, frame.done, frame.failed, frame.parked, frame.waiting
         ),
     ));

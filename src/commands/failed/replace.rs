@@ -32,9 +32,9 @@ use crate::{
 const FORGOT: &str =
     "Redis was wiped, replaced or restarted meanwhile; what is left was not changed: run it again";
 
-/// The way back from a replacement that was a mistake: nothing leads to what is not made.
-const BACK: &str = "not meant? have the original made (its row again with another --run-id and --retry-failed), then \
-                    pictor asset redo ID --batch BATCH --back gives it back to the line, and costs nothing";
+/// The way back from a replacement that was a mistake: redo leads to nothing that is not made.
+const BACK: &str = "not meant? submit the same rows with another --run-id and --retry-failed, which\n\
+                    pays for the originals; then pictor asset redo ID --batch BATCH --back";
 
 /// What is to stand in for failures, and what that may cost.
 #[derive(Default)]

@@ -57,7 +57,10 @@ pub(crate) enum FailedCommand {
         lines of the batches that are named by --batch or --tenant get the new asset, of all that ask where neither is \
         said and they are of one tenant; the others keep the failure, and nobody pays for the old spec again.\n\n\
         What may have been paid for is left out unless --parked is said; what was refused for its content, unless it is \
-        named by key, --group or --class moderation."
+        named by key, --group or --class moderation.\n\n\
+        The editor shows a table of TOML for each failure, with the id of its row: one --edit may mend several causes. Was a \
+        replacement a mistake, then submit the same rows with another --run-id and --retry-failed, which pays for the \
+        originals, and go back by pictor asset redo ID --batch BATCH --back."
     )]
     Retry(Box<RetryArgs>),
     /// Take off the list: nothing of it is tried again

@@ -32,10 +32,6 @@ use crate::{
 const FORGOT: &str =
     "Redis was wiped, replaced or restarted meanwhile; what is left was not changed: run it again";
 
-/// The way back from a replacement that was a mistake: redo leads to nothing that is not made.
-const BACK: &str = "not meant? submit the same rows with another --run-id and --retry-failed, which\n\
-                    pays for the originals; then pictor asset redo ID --batch BATCH --back";
-
 /// What is to stand in for failures, and what that may cost.
 #[derive(Default)]
 struct Plan {
@@ -314,9 +310,6 @@ fn done_told(became: &[Replaced], plan: &Plan) -> String {
         if count > 0 {
             text += &format!("{count} {why}\n");
         }
-    }
-    if replaced > 0 {
-        text += &format!("{BACK}\n");
     }
     text
 }

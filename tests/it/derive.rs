@@ -13,21 +13,21 @@ use crate::{
     world::{Images, World, told},
 };
 
-const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 const TWO: [&str; 4] = ["--derive", "64x64 cover webp q80", "--derive", "32w jpeg"];
 
-fn quick() -> Options {
+pub(crate) fn quick() -> Options {
     Options { latency_ms_p50: Some(20), ..Options::default() }
 }
 
 /// Derivatives of a batch that are in the store, and that are missing.
-fn there(world: &World, batch: &str) -> (u64, u64) {
+pub(crate) fn there(world: &World, batch: &str) -> (u64, u64) {
     let told = world.json(&["derive", batch, "--dry-run"]);
     (told["there"].as_u64().unwrap(), told["made"].as_u64().unwrap())
 }
 
 /// Waits until all derivatives are there, by themselves.
-async fn all_there(world: &World, batch: &str, all: u64) {
+pub(crate) async fn all_there(world: &World, batch: &str, all: u64) {
     let deadline = Instant::now() + PATIENCE;
     while there(world, batch) != (all, 0) {
         assert!(Instant::now() < deadline, "{:?} of {all}", there(world, batch));

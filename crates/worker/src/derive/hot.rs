@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use super::{Pool, kept};
+use super::{Pool, can_make, kept};
 use crate::{deliver::Delivery, engine::Engine};
 
 /// Mebibytes of images in memory that are worked on or wait for a thread.
@@ -116,8 +116,13 @@ impl Engine {
             self.metrics.derived_later(all);
             return;
         }
+        let able: Vec<Derivative> = words.iter().filter(|one| can_make(one).is_ok()).copied().collect();
+        if able.is_empty() {
+            self.metrics.derived_later(all);
+            return;
+        }
         let mut made = 0;
-        match self.deriver.pool.derive(image, words.to_vec()).await {
+        match self.deriver.pool.derive(image, able).await {
             Ok(mut making) => {
                 while let Some(one) = making.next().await {
                     let Ok(one) = one else { break };

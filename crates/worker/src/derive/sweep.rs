@@ -1,5 +1,5 @@
 //! Makes what is missing of the derivatives of batches that have ended: whatever the handlers had no room for, images
-//! that were there before, those that stand in for others, and those of workers that died.
+//! that were there before, those that stand in for others, and those of workers that died or make no AVIF.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use pictor_common::{
 use rand::Rng as _;
 use tracing::{debug, info, warn};
 
-use super::{Pass, Tally};
+use super::{MAKES_AVIF, Pass, Tally};
 use crate::engine::Engine;
 
 /// For how long a batch is one worker's, unless it says so again.
@@ -31,7 +31,7 @@ pub(crate) async fn run(engine: Arc<Engine>) {
         if engine.other_profile().is_some() {
             continue;
         }
-        match engine.queue.take_underived(LEASE).await {
+        match engine.queue.take_underived(LEASE, MAKES_AVIF).await {
             Ok(Some(batch)) => {
                 if let Err(error) = sweep(&engine, &batch).await {
                     debug!(%error, %batch, "cannot say how its derivatives stand; they are looked at again");
@@ -59,7 +59,7 @@ async fn sweep(engine: &Engine, id: &BatchId) -> Result<(), QueueError> {
         Ok(()) => {
             engine.metrics.not_derived(tally.failed);
             told(id, &tally);
-            Derived::Ended(tally.failed)
+            tally.derived()
         }
         Err(error) => {
             warn!(%error, batch = %id, "cannot make all derivatives now; they are looked at again in a minute");
@@ -80,6 +80,9 @@ async fn renewed(engine: &Engine, id: &BatchId) {
 }
 
 fn told(batch: &BatchId, tally: &Tally) {
+    if tally.beyond > 0 {
+        warn!(%batch, left = tally.beyond, "this worker makes no AVIF: it is left to those built with --features avif");
+    }
     if let Some(first) = tally.problems.first() {
         warn!(%batch, failed = tally.failed, key = %first.key.short(), why = first.why, "derivatives cannot be made; pictor derive lists them and tries again");
     } else if tally.made > 0 {

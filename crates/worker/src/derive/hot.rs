@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use pictor_common::{AssetKey, derivative::Derivative};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, task::JoinHandle};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
@@ -61,6 +61,11 @@ impl Deriver {
         known.insert(batch.to_owned(), (Instant::now(), Arc::clone(words)));
     }
 
+    /// Starts what a stopping worker waits for a little.
+    pub(crate) fn begin(&self, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        self.tasks.spawn(work)
+    }
+
     /// Waits a little for what is being derived; the sweep of another worker makes the rest.
     pub(crate) async fn leave(&self) {
         self.tasks.close();
@@ -87,7 +92,7 @@ impl Engine {
         };
         let Ok(image) = tokio::fs::read(&delivery.file).await else { return };
         let (engine, key) = (Arc::clone(self), delivery.attempt.key.clone());
-        self.deriver.tasks.spawn(async move {
+        self.deriver.begin(async move {
             engine.derive_now(&key, &batch, image.into()).await;
             drop(place);
         });

@@ -18,6 +18,8 @@ const LEASE: Duration = Duration::from_secs(120);
 const RENEW: Duration = Duration::from_secs(40);
 /// When a batch is looked at again that met an outage.
 const LATER: Duration = Duration::from_secs(60);
+/// How long a stopping worker goes on with what it derives: it is waited for a little longer, to give back its turn.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Runs until the worker drains.
 pub(crate) async fn run(engine: Arc<Engine>) {
@@ -52,6 +54,10 @@ async fn sweep(engine: &Engine, id: &BatchId) -> Result<(), QueueError> {
     let ended = tokio::select! {
         ended = pass.batch(&engine.queue, &batch, &mut tally, |_| ()) => ended,
         () = renewed(engine, id) => Ok(()),
+        () = stopped(engine) => {
+            tally.stopped = true;
+            Ok(())
+        }
     };
     engine.metrics.derived(tally.made);
     let derived = match ended {
@@ -77,6 +83,12 @@ async fn renewed(engine: &Engine, id: &BatchId) {
             debug!(%error, "cannot renew");
         }
     }
+}
+
+/// Ends when a stopping worker has waited long enough.
+async fn stopped(engine: &Engine) {
+    engine.draining.cancelled().await;
+    tokio::time::sleep(PATIENCE).await;
 }
 
 fn told(batch: &BatchId, tally: &Tally) {

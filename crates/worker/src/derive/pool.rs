@@ -160,7 +160,8 @@ fn died() -> NotDerived {
     NotDerived("the decoder broke off on this image".to_owned())
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -181,7 +182,7 @@ mod tests {
         let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")).unwrap();
         let kib: u64 = size.trim().trim_end_matches(" kB").parse().unwrap();
         let before = getrlimit(Resource::As);
-        setrlimit(Resource::As, Rlimit { current: Some((kib + 1_024) << 10), ..before.clone() }).unwrap();
+        setrlimit(Resource::As, Rlimit { current: Some((kib + 1_024) << 10), ..before }).unwrap();
         before
     }
 

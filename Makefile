@@ -2,13 +2,14 @@
 
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test test-valkey test-otel prove-fuzz build tools check fmt clippy doc deny tidy man pictures gallery-pictures
+.PHONY: help demo test test-valkey test-otel test-avif prove-fuzz build tools check fmt clippy doc deny tidy man pictures gallery-pictures
 
 help:
 	@echo 'make demo         build Pictor and make 200 listing images against the built-in simulator; costs nothing'
 	@echo 'make test         install what the tests need (into target/tools, or with apt/dnf as root) and run every test'
 	@echo 'make test-valkey  the tests that depend on the server, on the pinned Valkey'
 	@echo 'make test-otel    the tests of builds with OpenTelemetry (--features otel)'
+	@echo 'make test-avif    the tests of builds with AVIF (--features avif)'
 	@echo 'make build        the binary, in $(TARGET)/debug/pictor'
 	@echo 'make check        format, lints, docs, dependencies, tidiness'
 	@echo 'make tools        only what the tests need: a Redis or Valkey server, SeaweedFS, the Python openai package, strace, faketime, promtool, hadolint'
@@ -36,6 +37,10 @@ test-valkey:
 # What only builds with traces have.
 test-otel: tools
 	cargo test --workspace --test it --features pictor/otel --locked -- otel::
+
+# What only builds with AVIF have.
+test-avif: tools
+	cargo test --workspace --lib --test it --features pictor/avif --locked -- avif
 
 build:
 	@tools/preflight.sh build

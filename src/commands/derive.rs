@@ -25,7 +25,7 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(
     after_help = "WORDS are a size (256x256, 1200w, 800h, or 2048 for a square box), cover or contain, #rrggbb behind what is \
-    transparent or around what is contained, webp, jpeg or png, q1 to q100, upscale (without it nothing is made larger) and \
+    transparent or around what is contained, webp, jpeg, png or avif (in builds with it), q1 to q100, upscale (without it nothing is made larger) and \
     keep (EXIF data; else all metadata is left out). What is there is left as it is, so it can be stopped and run again."
 )]
 pub(crate) struct DeriveArgs {
@@ -99,12 +99,12 @@ async fn of_batch(
     batch.derive = Some(all);
     let tally = carried_out(pass, queue, &batch, &context.output).await?;
     if !args.dry_run {
-        let left = if args.give_up { 0 } else { tally.failed };
         let derived = match tally.stopped {
             true => Derived::Later(std::time::Duration::ZERO),
             // What is still to come is looked at when it has come.
             false if !batch.ended() => Derived::Later(std::time::Duration::ZERO),
-            false => Derived::Ended(left),
+            false if args.give_up => Derived::Ended(0),
+            false => tally.derived(),
         };
         queue.tell_derived(&id, derived, others.as_deref()).await?;
     }
@@ -121,20 +121,20 @@ async fn of_images(
     let mut wanted = Vec::with_capacity(args.image.len());
     for text in &args.image {
         let key = find::Wanted { text, batch: None, take: None }.find(context, queue).await?;
-        let object = object_of(&key, queue, pass.store).await?;
-        let object = object.ok_or_else(|| refused(format!("{text}: there is no image of asset {key}")))?;
-        wanted.push(Wanted { key, object, derivatives: words.to_vec() });
+        let made = made_of(&key, queue, pass.store).await?;
+        let made = made.ok_or_else(|| refused(format!("{text}: there is no image of asset {key}")))?;
+        wanted.push(Wanted { key, made, derivatives: words.to_vec() });
     }
     let mut tally = Tally::default();
     pass.images(wanted, &mut tally, |_| ()).await?;
     told(None, &tally, args, context)
 }
 
-/// Where the image of an asset is; in the store where Redis does not know it.
-async fn object_of(key: &AssetKey, queue: &Queue, store: &Arc<dyn Store>) -> anyhow::Result<Option<String>> {
+/// What is known of the image of an asset; by the store where Redis does not know it.
+async fn made_of(key: &AssetKey, queue: &Queue, store: &Arc<dyn Store>) -> anyhow::Result<Option<Made>> {
     let state = queue.assets(std::slice::from_ref(key)).await?.pop().flatten();
     if let Some(made) = state.and_then(|state| state.made) {
-        return Ok(Some(made.object));
+        return Ok(Some(made));
     }
     #[derive(serde::Deserialize)]
     struct Beside {
@@ -142,7 +142,7 @@ async fn object_of(key: &AssetKey, queue: &Queue, store: &Arc<dyn Store>) -> any
     }
     let Some(beside) = store.get(&sidecar_name(key)).await? else { return Ok(None) };
     let Beside { made } = serde_json::from_slice(&beside).context("the JSON beside the image")?;
-    Ok(Some(made.object))
+    Ok(Some(made))
 }
 
 /// Makes what is missing, and shows how far it is.
@@ -188,8 +188,8 @@ pub(crate) async fn finish(
     let pass = Pass { store, pool: &pool, stop, again: false, dry_run: false };
     match carried_out(pass, queue, batch, &context.output).await {
         Ok(tally) if !tally.stopped => {
-            queue.tell_derived(&id, Derived::Ended(tally.failed), None).await?;
-            if tally.failed > 0 {
+            queue.tell_derived(&id, tally.derived(), None).await?;
+            if tally.failed + tally.beyond > 0 {
                 context.output.note(&format!("{}; pictor derive {id} tries again", text(&tally, false)));
             }
         }
@@ -220,13 +220,14 @@ fn told(
         }
         lines
     })?;
-    let all = (tally.failed == 0 || args.give_up) && !tally.stopped;
+    let left = if args.dry_run { 0 } else { tally.failed + tally.beyond };
+    let all = (left == 0 || args.give_up) && !tally.stopped;
     Ok(if all { Exit::Done } else { Exit::SomeFailed })
 }
 
 /// `3 images: 2 derivatives made (12 kB), 7 there already, 1 cannot be made`.
 fn text(tally: &Tally, dry_run: bool) -> String {
-    let Tally { images, made, there, failed, without_image, bytes, .. } = tally;
+    let Tally { images, made, there, failed, beyond, without_image, bytes, .. } = tally;
     let made = match dry_run {
         true => format!("{made} derivatives would be made"),
         false => format!("{made} derivatives made ({})", size(*bytes)),
@@ -234,6 +235,9 @@ fn text(tally: &Tally, dry_run: bool) -> String {
     let mut text = format!("{images} images: {made}, {there} there already");
     if *failed > 0 {
         text += &format!(", {failed} cannot be made");
+    }
+    if *beyond > 0 {
+        text += &format!(", {beyond} left to builds that make AVIF (--features avif)");
     }
     if *without_image > 0 {
         text += &format!("; {without_image} assets have no image yet");

@@ -97,7 +97,11 @@ impl BatchArgs {
             on_unknown: self.on_unknown,
             deadline: None,
             derive: match derivatives(&self.derive)? {
-                said if said.is_empty() => settings.derive.clone(),
+                said if said.is_empty() => {
+                    let can = settings.derive.iter().try_for_each(can_derive);
+                    can.map_err(|why| refused(format!("settings: derive: {why}")))?;
+                    settings.derive.clone()
+                }
                 said => said,
             },
             webhooks: self.webhook.clone(),
@@ -158,7 +162,7 @@ impl Prepared {
             defaults: &self.defaults,
             ignore: self.ignore.clone(),
         };
-        let rules = Rules::new(setup).map_err(|errors| bad_defaults(&errors))?;
+        let rules = Rules::new(setup).map_err(|errors| bad_defaults(&errors))?.deriving(can_derive);
         let rules = rules.falling_back_to(self.fallback.as_deref()).map_err(refused)?;
         let rules = rules.with_ids_in(self.id_column.as_deref()).map_err(refused)?.varied(self.axes.clone());
         rules.map(|rules| rules.skipping_bad(self.skip_bad)).map_err(|errors| bad_defaults(&errors))
@@ -240,7 +244,13 @@ pub(crate) fn derivatives(words: &[String]) -> anyhow::Result<Vec<Derivative>> {
         let named = derivative::of_cell(words).and_then(|named| derivative::add(&mut list, named));
         named.map_err(|wrong| refused(format!("--derive {wrong}")))?;
     }
+    list.iter().try_for_each(can_derive).map_err(|why| refused(format!("--derive {why}")))?;
     Ok(list)
+}
+
+/// Why this build does not make a derivative, if so.
+fn can_derive(derivative: &Derivative) -> Result<(), String> {
+    pictor_worker::derive::can_make(derivative).map_err(|why| format!("'{derivative}': {why}"))
 }
 
 /// What varies, as the flags say it.

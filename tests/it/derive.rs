@@ -13,21 +13,21 @@ use crate::{
     world::{Images, World, told},
 };
 
-const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 const TWO: [&str; 4] = ["--derive", "64x64 cover webp q80", "--derive", "32w jpeg"];
 
-fn quick() -> Options {
+pub(crate) fn quick() -> Options {
     Options { latency_ms_p50: Some(20), ..Options::default() }
 }
 
 /// Derivatives of a batch that are in the store, and that are missing.
-fn there(world: &World, batch: &str) -> (u64, u64) {
+pub(crate) fn there(world: &World, batch: &str) -> (u64, u64) {
     let told = world.json(&["derive", batch, "--dry-run"]);
     (told["there"].as_u64().unwrap(), told["made"].as_u64().unwrap())
 }
 
 /// Waits until all derivatives are there, by themselves.
-async fn all_there(world: &World, batch: &str, all: u64) {
+pub(crate) async fn all_there(world: &World, batch: &str, all: u64) {
     let deadline = Instant::now() + PATIENCE;
     while there(world, batch) != (all, 0) {
         assert!(Instant::now() < deadline, "{:?} of {all}", there(world, batch));
@@ -164,6 +164,37 @@ async fn an_image_that_cannot_be_derived_from_is_told_once_and_harms_nobody() {
     let given_up = world.run(&["derive", "b", "--give-up"]);
     assert!(given_up.status.success(), "{}", told(&given_up));
     assert_eq!(queue.gauges(&[]).await.unwrap().underived, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_told_to_stop_in_the_midst_gives_back_its_turn() {
+    let world = World::start(quick());
+    world.catalogue("shop.csv", 0..4);
+    let ran = world.run(&["run", "shop.csv", "--run-id", "first"]);
+    assert!(ran.status.success(), "{}", told(&ran));
+    // Each takes a second or more, and there is one thread.
+    let words = ["--derive", "4096 contain #ffffff png", "--derive", "4095 contain #ffffff png"];
+    world.json(&[&["submit", "shop.csv", "--run-id", "b"], &words[..]].concat());
+    let mut worker = world.worker("w", 4, &[("PICTOR_WORKER__DERIVE_THREADS", "1")]);
+    let queue = world.queue().await;
+    let client = redis::Client::open(world.redis.url()).unwrap();
+    let mut redis = client.get_multiplexed_async_connection().await.unwrap();
+    let mut tries = redis::cmd("HGET");
+    tries.arg(queue.keys().batch_named("b")).arg("derive_tries");
+    let deadline = Instant::now() + PATIENCE;
+    while tries.query_async::<Option<u32>>(&mut redis).await.unwrap() != Some(1) {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    worker.proc.signal(rustix::process::Signal::TERM);
+    let status = worker.proc.wait(PATIENCE);
+    assert!(status.success(), "{}", worker.proc.told());
+    let (_, missing) = there(&world, "b");
+    assert!(missing > 0, "all was made before the signal");
+    // Three who stopped are no three who died.
+    assert_eq!(tries.query_async::<Option<u32>>(&mut redis).await.unwrap(), None);
+    let lease = Duration::from_secs(1);
+    assert_eq!(queue.take_underived(lease, false).await.unwrap(), Some("b".parse().unwrap()));
 }
 
 #[test]

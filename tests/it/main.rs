@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
+mod avif;
 mod bad_answers;
 mod bad_files;
 mod bench;

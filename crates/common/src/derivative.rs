@@ -49,6 +49,8 @@ pub enum Encoding {
     Jpeg(u8),
     /// PNG.
     Png,
+    /// AVIF of a quality from 1 to 100. Not every build makes it, but all know its words and names.
+    Avif(u8),
 }
 
 impl Encoding {
@@ -59,6 +61,7 @@ impl Encoding {
             Self::Webp(_) => "webp",
             Self::Jpeg(_) => "jpg",
             Self::Png => "png",
+            Self::Avif(_) => "avif",
         }
     }
 
@@ -69,6 +72,7 @@ impl Encoding {
             Self::Webp(_) => "image/webp",
             Self::Jpeg(_) => "image/jpeg",
             Self::Png => "image/png",
+            Self::Avif(_) => "image/avif",
         }
     }
 }
@@ -124,6 +128,7 @@ impl fmt::Display for Derivative {
             Encoding::Webp(quality) => write!(f, " webp q{quality}")?,
             Encoding::Jpeg(quality) => write!(f, " jpeg q{quality}")?,
             Encoding::Png => f.write_str(" png")?,
+            Encoding::Avif(quality) => write!(f, " avif q{quality}")?,
         }
         let flags = [(self.upscale, " upscale"), (self.keep, " keep")];
         flags.iter().filter(|(set, _)| *set).try_for_each(|(_, word)| f.write_str(word))

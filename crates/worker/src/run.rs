@@ -169,7 +169,7 @@ fn begin(engine: &Arc<Engine>, renewals: Renewals, work: mpsc::Sender<Work>) -> 
         tokio::spawn(watched(own(), Loop::Ledger, archivist::run(own()))),
         tokio::spawn(retention::run(own())),
         tokio::spawn(watched(own(), Loop::Runtime, tick(own()))),
-        tokio::spawn(derive::sweep(own())),
+        engine.deriver.begin(derive::sweep(own())),
     ]
 }
 

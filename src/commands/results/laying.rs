@@ -109,6 +109,7 @@ fn extension<'a>(made: Option<&'a Made>, spec: Option<&'a Spec>) -> &'a str {
         Some("image/png") => "png",
         Some("image/jpeg") => "jpg",
         Some("image/webp") => "webp",
+        Some("image/avif") => "avif",
         Some("image/gif") => "gif",
         Some("image/svg+xml") => "svg",
         Some(_) | None => asked(),

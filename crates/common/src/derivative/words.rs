@@ -66,6 +66,7 @@ enum Format {
     Webp,
     Jpeg,
     Png,
+    Avif,
 }
 
 impl FromStr for Derivative {
@@ -92,7 +93,8 @@ impl Said {
             "webp" => once(&mut self.format, Format::Webp, "the format"),
             "jpeg" | "jpg" => once(&mut self.format, Format::Jpeg, "the format"),
             "png" => once(&mut self.format, Format::Png, "the format"),
-            "avif" | "gif" | "svg" => Err(format!("{word} is not made; use webp, jpeg or png")),
+            "avif" => once(&mut self.format, Format::Avif, "the format"),
+            "gif" | "svg" => Err(format!("{word} is not made; use webp, jpeg, png or avif")),
             "upscale" => once(&mut self.upscale, (), "upscale"),
             "keep" => once(&mut self.keep, (), "keep"),
             _ if word.starts_with('#') => once(&mut self.background, colour(word)?, "the colour"),
@@ -101,7 +103,7 @@ impl Said {
                 once(&mut self.size, size(word)?, "the size")
             }
             _ => Err(format!(
-                "{word:?} is none of a size, cover, contain, #rrggbb, webp, jpeg, png, q1 to q100, upscale and keep"
+                "{word:?} is none of a size, cover, contain, #rrggbb, webp, jpeg, png, avif, q1 to q100, upscale and keep"
             )),
         }
     }
@@ -130,6 +132,7 @@ impl Said {
         let encoding = match (self.format.unwrap_or(Format::Webp), self.quality) {
             (Format::Webp, quality) => Encoding::Webp(quality.unwrap_or(80)),
             (Format::Jpeg, quality) => Encoding::Jpeg(quality.unwrap_or(85)),
+            (Format::Avif, quality) => Encoding::Avif(quality.unwrap_or(80)),
             (Format::Png, None) => Encoding::Png,
             (Format::Png, Some(_)) => {
                 return Err("png loses nothing and has no quality; leave q out".to_owned());
@@ -200,6 +203,7 @@ mod tests {
             ("1200w jpeg", "1200w jpeg q85"),
             ("jpg 1200w q085", "1200w jpeg q85"),
             ("800h png", "800h png"),
+            ("AVIF 256 cover", "256x256 cover avif q80"),
             ("2048 contain png", "2048x2048 contain png"),
             ("64", "64x64 contain webp q80"),
             ("512x512 contain #FFFFFF jpeg q85", "512x512 contain #ffffff jpeg q85"),
@@ -233,7 +237,7 @@ mod tests {
             ("4097x4096 cover upscale", "is too large to be upscaled or filled"),
             ("8192 #000000", "is too large to be upscaled or filled"),
             ("256 crop", "\"crop\" is none of"),
-            ("256 avif", "avif is not made"),
+            ("256 gif", "gif is not made"),
             ("256 \u{1b}[31m", "is none of"),
         ] {
             let told = text.parse::<Derivative>().unwrap_err().to_string();
@@ -260,16 +264,19 @@ mod tests {
         let name = "512x512 contain #ffffff jpeg".parse::<Derivative>().unwrap().name(&key);
         let folder = format!("derivatives/{}/{key}/", &key.as_str()[..2]);
         assert_eq!(name, format!("{folder}512x512-contain-ffffff-jpeg-q85.v1.jpg"));
+        let name = "256x256 cover avif q60".parse::<Derivative>().unwrap().name(&key);
+        assert_eq!(name, format!("{folder}256x256-cover-avif-q60.v1.avif"));
     }
 
     proptest! {
         #[test]
         fn canonical_words_come_back(
-            side in 1..=MOST_SIDE, other in 1..=MOST_SIDE, shape in 0..4_u8, format in 0..3_u8,
+            side in 1..=MOST_SIDE, other in 1..=MOST_SIDE, shape in 0..4_u8, format in 0..4_u8,
             quality in 1..=100_u8, background in prop::option::of(any::<[u8; 3]>()), upscale: bool, keep: bool,
         ) {
             let size = [Size::Width(side), Size::Height(side), Size::Contain(side, other), Size::Cover(side, other)];
-            let encoding = [Encoding::Webp(quality), Encoding::Jpeg(quality), Encoding::Png];
+            let encoding =
+                [Encoding::Webp(quality), Encoding::Jpeg(quality), Encoding::Png, Encoding::Avif(quality)];
             let derivative = Derivative {
                 size: size[usize::from(shape)], encoding: encoding[usize::from(format)], background, upscale, keep,
             };

@@ -8,6 +8,9 @@ use serde::Serialize;
 use super::{Queue, QueueError, connection::micros, read::parse, script};
 use crate::{batch::BatchId, derivative::Derivative};
 
+/// How far off lies the time of a batch that is left to those who make all formats: a hundred years.
+const ASIDE: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 /// How the derivatives of a batch stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Derived {
@@ -17,6 +20,8 @@ pub enum Derived {
     Later(Duration),
     /// All are made but so many, which cannot be.
     Ended(u64),
+    /// What is missing is of a format that not every build makes, but so many, which cannot be made at all.
+    Aside(u64),
 }
 
 #[derive(Serialize)]
@@ -32,9 +37,11 @@ struct Tell<'a> {
 }
 
 impl Queue {
-    /// Takes a batch that has ended and whose derivatives are to be made, for as long as the lease lasts.
-    pub async fn take_underived(&self, lease: Duration) -> Result<Option<BatchId>, QueueError> {
-        let request = serde_json::json!({ "lease": micros(lease) });
+    /// Takes a batch that has ended and whose derivatives are to be made, for as long as the lease lasts. Who makes all
+    /// formats takes what others put aside, too.
+    pub async fn take_underived(&self, lease: Duration, all: bool) -> Result<Option<BatchId>, QueueError> {
+        let aside = all.then(|| micros(ASIDE / 2));
+        let request = serde_json::json!({ "lease": micros(lease), "aside": aside });
         let batch: String = script::DERIVE_TAKE.run(&self.connection, self.keys.prefix(), &request).await?;
         Ok(batch.parse().ok())
     }
@@ -50,6 +57,7 @@ impl Queue {
             Derived::GoesOn(lease) => ("goes_on", Some(micros(lease)), None),
             Derived::Later(after) => ("later", Some(micros(after)), None),
             Derived::Ended(left) => ("ended", None, Some(left)),
+            Derived::Aside(left) => ("aside", Some(micros(ASIDE)), Some(left)),
         };
         let words = words.map(serde_json::to_string).transpose();
         let words = words.map_err(|source| QueueError::Answer { script: "derive_tell", source })?;

@@ -32,7 +32,7 @@ async fn make_it(world: &World) {
 }
 
 async fn take(world: &World, lease: Duration) -> Option<String> {
-    world.queue.take_underived(lease).await.unwrap().map(|batch| batch.to_string())
+    world.queue.take_underived(lease, false).await.unwrap().map(|batch| batch.to_string())
 }
 
 /// Whatever waits for its time has waited long enough.
@@ -90,6 +90,37 @@ async fn a_batch_over_which_three_die_is_left_to_people() {
     }
     let_time_pass(&world).await;
     assert_eq!((take(&world, LEASE).await, gauges(&world).await), (None, (0, 1)));
+}
+
+#[tokio::test]
+async fn what_some_builds_do_not_make_waits_for_one_that_does() {
+    let world = World::new().await;
+    submit(&world, Some(words(&["64 cover avif"]))).await;
+    make_it(&world).await;
+    let all = || async { world.queue.take_underived(LEASE, true).await.unwrap().map(|id| id.to_string()) };
+    for _round in 0..5 {
+        // Who leaves it to others has not died over it.
+        assert_eq!(take(&world, LEASE).await.as_deref(), Some("b"));
+        world.queue.tell_derived(&id("b"), Derived::Aside(2), None).await.unwrap();
+        assert_eq!((take(&world, LEASE).await, gauges(&world).await), (None, (1, 1)));
+        assert_eq!(all().await.as_deref(), Some("b"));
+        assert_eq!(all().await, None);
+        world.queue.tell_derived(&id("b"), Derived::Later(Duration::ZERO), None).await.unwrap();
+    }
+    // Asked for anew, it is everybody's.
+    assert_eq!(take(&world, LEASE).await.as_deref(), Some("b"));
+    world.queue.tell_derived(&id("b"), Derived::Aside(0), None).await.unwrap();
+    submit(&world, Some(words(&["32w jpeg"]))).await;
+    assert_eq!(take(&world, LEASE).await.as_deref(), Some("b"));
+    // And deaths of those who make all are counted.
+    for _death in 0..2 {
+        let_time_pass(&world).await;
+        assert_eq!(take(&world, LEASE).await.as_deref(), Some("b"));
+        world.queue.tell_derived(&id("b"), Derived::Aside(0), None).await.unwrap();
+        assert_eq!(all().await.as_deref(), Some("b"));
+    }
+    let_time_pass(&world).await;
+    assert_eq!((all().await, gauges(&world).await), (None, (0, 1)));
 }
 
 #[tokio::test]

@@ -40,4 +40,4 @@ pub use place::Place;
 pub use reading::{ENCODINGS, Reading, Told};
 pub use row::Fallback;
 pub use rows::{RowSpecs, Rows};
-pub use rules::{Hosts, Rules, Setup};
+pub use rules::{CanDerive, Hosts, Rules, Setup};

@@ -109,8 +109,10 @@ impl<'r> RowWork<'_, 'r> {
                     }
                 }
                 Use::Derive => {
-                    if let Err(wrong) = of_cell(text) {
-                        self.blame(column, wrong.to_string());
+                    let derivatives = of_cell(text).map_err(|wrong| wrong.to_string());
+                    let can_derive = self.rules.can_derive;
+                    if let Err(wrong) = derivatives.and_then(|all| all.iter().try_for_each(can_derive)) {
+                        self.blame(column, wrong);
                     }
                 }
                 Use::Unnamed => {

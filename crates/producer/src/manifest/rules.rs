@@ -6,6 +6,7 @@ use minijinja::Value;
 use pictor_common::{
     Spec,
     catalogue::{Catalogue, Model},
+    derivative::Derivative,
     price::Terms,
 };
 
@@ -50,6 +51,9 @@ pub struct Setup<'a> {
     pub ignore: IgnoreColumns,
 }
 
+/// Says why a derivative cannot be made, where it cannot.
+pub type CanDerive = fn(&Derivative) -> Result<(), String>;
+
 /// How rows become specs.
 #[derive(Debug)]
 pub struct Rules<'a> {
@@ -74,6 +78,8 @@ pub struct Rules<'a> {
     pub(super) skip_bad: bool,
     /// The model that makes what the one that was asked cannot.
     pub(super) fallback: Option<&'a Model>,
+    /// Why a derivative is not made by whoever submits, where it is not.
+    pub(super) can_derive: CanDerive,
     defaults: BTreeMap<String, String>,
 }
 
@@ -106,6 +112,7 @@ impl<'a> Rules<'a> {
             id_column: None,
             skip_bad: false,
             fallback: None,
+            can_derive: |_| Ok(()),
             defaults: BTreeMap::from([("model".to_owned(), model.to_owned())]),
         };
         let mut errors = Vec::new();
@@ -123,6 +130,12 @@ impl<'a> Rules<'a> {
     #[must_use]
     pub fn skipping_bad(self, skip_bad: bool) -> Self {
         Self { skip_bad, ..self }
+    }
+
+    /// The same, with rows refused whose derivatives cannot be made.
+    #[must_use]
+    pub fn deriving(self, can_derive: CanDerive) -> Self {
+        Self { can_derive, ..self }
     }
 
     /// The same, with a model that makes what the one that was asked cannot: every row must suit both.

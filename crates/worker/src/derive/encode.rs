@@ -12,7 +12,7 @@ use image::{
 };
 use pictor_common::derivative::{Derivative, Encoding, Plan};
 
-use super::{NotDerived, picture::Picture, riff};
+use super::{NotDerived, avif, picture::Picture, riff};
 
 /// What lies behind what is transparent where a format has no transparency and the words name no colour.
 const WHITE: [u8; 3] = [255; 3];
@@ -37,15 +37,16 @@ pub(super) fn encode(
         Encoding::Webp(quality) => webp(&shown, quality, exif),
         Encoding::Jpeg(quality) => jpeg(&shown, quality, exif),
         Encoding::Png => png(&shown, exif),
+        Encoding::Avif(quality) => avif::encode(shown, quality, exif),
     }
 }
 
 /// Pixels on their way into a file.
-struct Shown {
-    width: u32,
-    height: u32,
-    alpha: bool,
-    pixels: Vec<u8>,
+pub(super) struct Shown {
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) alpha: bool,
+    pub(super) pixels: Vec<u8>,
 }
 
 fn resized(picture: &Picture, plan: &Plan, resizer: &mut Resizer) -> Result<Shown, NotDerived> {

@@ -10,11 +10,11 @@ use std::{
 
 use bytes::Bytes;
 use pictor_common::{AssetKey, derivative::Derivative};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, task::JoinHandle};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use super::{Pool, kept};
+use super::{Pool, can_make, kept};
 use crate::{deliver::Delivery, engine::Engine};
 
 /// Mebibytes of images in memory that are worked on or wait for a thread.
@@ -61,6 +61,11 @@ impl Deriver {
         known.insert(batch.to_owned(), (Instant::now(), Arc::clone(words)));
     }
 
+    /// Starts what a stopping worker waits for a little.
+    pub(crate) fn begin(&self, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        self.tasks.spawn(work)
+    }
+
     /// Waits a little for what is being derived; the sweep of another worker makes the rest.
     pub(crate) async fn leave(&self) {
         self.tasks.close();
@@ -87,7 +92,7 @@ impl Engine {
         };
         let Ok(image) = tokio::fs::read(&delivery.file).await else { return };
         let (engine, key) = (Arc::clone(self), delivery.attempt.key.clone());
-        self.deriver.tasks.spawn(async move {
+        self.deriver.begin(async move {
             engine.derive_now(&key, &batch, image.into()).await;
             drop(place);
         });
@@ -116,8 +121,13 @@ impl Engine {
             self.metrics.derived_later(all);
             return;
         }
+        let able: Vec<Derivative> = words.iter().filter(|one| can_make(one).is_ok()).copied().collect();
+        if able.is_empty() {
+            self.metrics.derived_later(all);
+            return;
+        }
         let mut made = 0;
-        match self.deriver.pool.derive(image, words.to_vec()).await {
+        match self.deriver.pool.derive(image, able).await {
             Ok(mut making) => {
                 while let Some(one) = making.next().await {
                     let Ok(one) = one else { break };

@@ -1,5 +1,6 @@
 //! Makes derivatives: decodes once, resizes and encodes as often as asked.
 
+mod avif;
 mod encode;
 mod hot;
 mod memory;
@@ -14,11 +15,12 @@ mod tests;
 use fast_image_resize::Resizer;
 use pictor_common::derivative::Derivative;
 
+pub use avif::{MAKES_AVIF, can_make};
 pub(crate) use hot::Deriver;
 pub(crate) use pass::kept;
 pub use pass::{Pass, PassError, Problem, Tally, Wanted};
 use picture::Picture;
-pub use pool::{Made, Making, Pool};
+pub use pool::{DeriveError, Made, Making, Pool};
 pub(crate) use sweep::run as sweep;
 
 /// Why something was not derived from an image, and never will be.

@@ -1,19 +1,19 @@
 //! Makes what is missing of the derivatives of images in the store. Nothing is paid for, and what is there stays.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, io, sync::Arc};
 
 use futures::{StreamExt as _, stream};
 use pictor_common::{
     AssetKey,
-    batch::BatchId,
+    batch::{BatchId, Made as Image},
     derivative::{Derivative, folder, of_line},
-    queue::{BatchState, Queue, QueueError},
+    queue::{BatchState, Derived, Queue, QueueError},
     store::{Body, NewObject, Store, StoreError},
 };
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{Made, Pool};
+use super::{DeriveError, Made, Making, Pool, can_make, memory};
 
 /// Lines that are looked at together.
 const PAGE: u64 = 200;
@@ -29,8 +29,8 @@ const MOST_TOLD: usize = 20;
 pub struct Wanted {
     /// The asset.
     pub key: AssetKey,
-    /// Where its image is.
-    pub object: String,
+    /// Its image.
+    pub made: Image,
     /// What is to be derived.
     pub derivatives: Vec<Derivative>,
 }
@@ -50,6 +50,8 @@ pub struct Tally {
     pub bytes: u64,
     /// Derivatives that cannot be made.
     pub failed: u64,
+    /// Derivatives that are missing and of a format that this build does not make.
+    pub beyond: u64,
     /// Why not, of the first.
     pub problems: Vec<Problem>,
     /// It was stopped before the end.
@@ -74,6 +76,9 @@ pub enum PassError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The system.
+    #[error("there is no thread to derive on: {0}")]
+    NoThread(#[source] io::Error),
 }
 
 /// Makes what is missing.
@@ -92,9 +97,19 @@ pub struct Pass<'a> {
 }
 
 enum One {
-    Done { there: u64, made: u64, bytes: u64 },
-    Failed { key: AssetKey, there: u64, made: u64, bytes: u64, failed: u64, why: String },
+    Ended(Ended),
     Stopped,
+}
+
+/// What became of one image.
+#[derive(Default)]
+struct Ended {
+    there: u64,
+    made: u64,
+    bytes: u64,
+    failed: u64,
+    beyond: u64,
+    problem: Option<Problem>,
 }
 
 impl Pass<'_> {
@@ -127,7 +142,7 @@ impl Pass<'_> {
             let mut wanted = Vec::with_capacity(keys.len());
             for ((key, derivatives), state) in by_asset.into_iter().zip(states) {
                 match state.and_then(|state| state.made) {
-                    Some(made) => wanted.push(Wanted { key, object: made.object, derivatives }),
+                    Some(made) => wanted.push(Wanted { key, made, derivatives }),
                     None => tally.without_image += 1,
                 }
             }
@@ -154,46 +169,83 @@ impl Pass<'_> {
         Ok(())
     }
 
-    async fn one(&self, wanted: Wanted) -> Result<One, StoreError> {
+    async fn one(&self, wanted: Wanted) -> Result<One, PassError> {
         if self.stop.is_cancelled() {
             return Ok(One::Stopped);
         }
-        let Wanted { key, object, derivatives } = wanted;
-        let names = if self.again { Vec::new() } else { self.store.list(&folder(&key), None, NAMES).await? };
+        let Wanted { key, made: image, derivatives } = wanted;
         let all = derivatives.len() as u64;
-        let missing: Vec<Derivative> =
-            derivatives.into_iter().filter(|derivative| !names.contains(&derivative.name(&key))).collect();
-        let there = all - missing.len() as u64;
-        if missing.is_empty() || self.dry_run {
-            return Ok(One::Done { there, made: missing.len() as u64, bytes: 0 });
-        }
-        let failed = missing.len() as u64;
-        let cannot =
-            |why: String| Ok(One::Failed { key: key.clone(), there, made: 0, bytes: 0, failed, why });
-        let Some(image) = self.store.get(&object).await? else {
-            return cannot(format!("the image is gone from the store: {object}"));
+        let (own, others): (Vec<_>, Vec<_>) = derivatives.into_iter().partition(|one| can_make(one).is_ok());
+        let names = match self.again && others.is_empty() {
+            true => Vec::new(),
+            false => self.store.list(&folder(&key), None, NAMES).await?,
         };
-        if image.len() > MOST_BYTES {
-            return cannot(format!("the image has {} bytes, at most {MOST_BYTES} are read", image.len()));
-        }
-        let mut making = match self.pool.derive(image, missing).await {
+        let is_missing = |one: &Derivative| !names.contains(&one.name(&key));
+        let beyond = others.iter().filter(|one| is_missing(one)).count() as u64;
+        let missing: Vec<Derivative> = own.into_iter().filter(|one| self.again || is_missing(one)).collect();
+        let making = missing.len() as u64;
+        let there = all - making - beyond;
+        let mut ended = match making == 0 || self.dry_run {
+            true => Ended { made: making, ..Ended::default() },
+            false => self.made(&key, &image, missing).await?,
+        };
+        (ended.there, ended.beyond) = (there, beyond);
+        ended.failed = making - ended.made;
+        Ok(One::Ended(ended))
+    }
+
+    /// Derives from one image; what is not made of it has a reason.
+    async fn made(
+        &self,
+        key: &AssetKey,
+        image: &Image,
+        missing: Vec<Derivative>,
+    ) -> Result<Ended, PassError> {
+        let mut ended = Ended::default();
+        let problem = |why: String| Some(Problem { key: key.clone(), why });
+        let mut making = match self.begun(image, missing).await? {
             Ok(making) => making,
-            Err(why) => return cannot(why.to_string()),
+            Err(why) => return Ok(Ended { problem: problem(why), ..ended }),
         };
-        let (mut made, mut bytes) = (0, 0);
         while let Some(one) = making.next().await {
             match one {
                 Ok(one) => {
-                    kept(self.store, &key, &one, self.again).await?;
-                    (made, bytes) = (made + 1, bytes + one.bytes.len() as u64);
+                    kept(self.store, key, &one, self.again).await?;
+                    ended.made += 1;
+                    ended.bytes += one.bytes.len() as u64;
                 }
-                Err(why) => {
-                    let (failed, why) = (failed - made, why.to_string());
-                    return Ok(One::Failed { key, there, made, bytes, failed, why });
-                }
+                Err(why) => ended.problem = problem(why.to_string()),
             }
         }
-        Ok(One::Done { there, made, bytes })
+        Ok(ended)
+    }
+
+    /// What is being derived from an image, or why nothing ever will be. Its memory is asked for before it is read.
+    async fn begun(
+        &self,
+        image: &Image,
+        missing: Vec<Derivative>,
+    ) -> Result<Result<Making, String>, PassError> {
+        let mut mib = memory::expected(image, &missing);
+        loop {
+            let share = self.pool.share(mib).await;
+            let Some(bytes) = self.store.get(&image.object).await? else {
+                return Ok(Err(format!("the image is gone from the store: {}", image.object)));
+            };
+            if bytes.len() > MOST_BYTES {
+                return Ok(Err(format!(
+                    "the image has {} bytes, at most {MOST_BYTES} are read",
+                    bytes.len()
+                )));
+            }
+            match self.pool.derive_within(share, bytes, missing.clone()).await {
+                Ok(making) => return Ok(Ok(making)),
+                // It is read again once there is room for it.
+                Err(DeriveError::Larger(more)) => mib = more,
+                Err(DeriveError::NoThread(error)) => return Err(PassError::NoThread(error)),
+                Err(DeriveError::Never(why)) => return Ok(Err(why.to_string())),
+            }
+        }
     }
 }
 
@@ -218,25 +270,27 @@ pub(crate) async fn kept(
 }
 
 impl Tally {
-    fn add(&mut self, one: One) {
-        match one {
-            One::Done { there, made, bytes } => {
-                self.images += 1;
-                self.there += there;
-                self.made += made;
-                self.bytes += bytes;
-            }
-            One::Failed { key, there, made, bytes, failed, why } => {
-                self.images += 1;
-                self.there += there;
-                self.made += made;
-                self.bytes += bytes;
-                self.failed += failed;
-                if self.problems.len() < MOST_TOLD {
-                    self.problems.push(Problem { key, why });
-                }
-            }
-            One::Stopped => self.stopped = true,
+    /// How it leaves the derivatives of a batch that has ended.
+    #[must_use]
+    pub const fn derived(&self) -> Derived {
+        match self.beyond {
+            0 => Derived::Ended(self.failed),
+            _ => Derived::Aside(self.failed),
         }
+    }
+
+    fn add(&mut self, one: One) {
+        let One::Ended(ended) = one else {
+            self.stopped = true;
+            return;
+        };
+        let Ended { there, made, bytes, failed, beyond, problem } = ended;
+        self.images += 1;
+        self.there += there;
+        self.made += made;
+        self.bytes += bytes;
+        self.failed += failed;
+        self.beyond += beyond;
+        self.problems.extend(problem.filter(|_| self.problems.len() < MOST_TOLD));
     }
 }

@@ -287,3 +287,90 @@ fn a_webp_whose_chunks_claim_more_than_there_is_has_no_metadata() {
     lies[at + 4..at + 8].copy_from_slice(&u32::MAX.to_le_bytes());
     assert!(!super::riff::is_whole(&lies));
 }
+
+#[test]
+fn what_takes_too_much_spoils_nothing_else() {
+    let wanted = words(&["64w webp", "2500x2500 contain #ffffff avif", "32w jpeg"]);
+    let needed = super::memory::needed(&claimed(1_000, 1_000), &wanted).unwrap();
+    assert_eq!(needed.fitting, words(&["64w webp", "32w jpeg"]));
+    let over = needed.over.unwrap().to_string();
+    assert!(over.contains("2500x2500 contain #ffffff avif q80 of 1000x1000 pixels would take"), "{over}");
+}
+
+#[tokio::test]
+async fn memory_is_asked_for_before_an_image_is_read_and_what_is_not_needed_given_back() {
+    let pool = super::Pool::new(8);
+    let image = bytes::Bytes::from(file(halves(64, 64), ImageFormat::Png));
+    let derive = |share| pool.derive_within(share, image.clone(), words(&["8w"]));
+    let super::DeriveError::Larger(mib) = derive(pool.share(1).await).await.unwrap_err() else {
+        panic!("an image for which too little was set aside is derived from");
+    };
+    let making = derive(pool.share(mib).await).await.unwrap();
+    let other = derive(pool.share(super::memory::MOST_MIB - mib).await).await.unwrap();
+    let patience = std::time::Duration::from_secs(20);
+    let rest = pool.share(super::memory::MOST_MIB - 2 * mib);
+    assert!(tokio::time::timeout(patience, rest).await.is_ok());
+    drop((making, other));
+}
+
+#[test]
+fn only_builds_with_its_encoder_make_avif() {
+    let avif = words(&["8w avif"]);
+    assert_eq!(super::can_make(&avif[0]).is_ok(), super::MAKES_AVIF);
+    let made = derive(&file(halves(64, 64), ImageFormat::Png), &avif);
+    assert_eq!(made.is_ok(), super::MAKES_AVIF, "{made:?}");
+}
+
+#[cfg(feature = "avif")]
+mod avif {
+    use super::*;
+
+    /// Pixels across and down, as the file's head says.
+    fn size(avif: &[u8]) -> (u32, u32) {
+        assert_eq!(&avif[4..12], b"ftypavif");
+        let at = avif.windows(4).position(|part| part == b"ispe").unwrap() + 8;
+        let side = |at: usize| u32::from_be_bytes(avif[at..at + 4].try_into().unwrap());
+        (side(at), side(at + 4))
+    }
+
+    fn has(avif: &[u8], part: &[u8]) -> bool {
+        avif.windows(part.len()).any(|found| found == part)
+    }
+
+    const ALPHA: &[u8] = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha";
+
+    #[test]
+    fn sizes_are_those_asked_for_and_the_bytes_the_same_each_time() {
+        let image = file(halves(200, 100), ImageFormat::Png);
+        let asked = words(&[
+            "64x48 cover avif q60",
+            "100w avif",
+            "33 contain #00ff00 avif q1",
+            "1x1 cover avif q100",
+        ]);
+        let made = derive(&image, &asked).unwrap();
+        assert_eq!(made, derive(&image, &asked).unwrap());
+        let sizes: Vec<_> = made.iter().map(|avif| size(avif)).collect();
+        assert_eq!(sizes, [(64, 48), (100, 50), (33, 33), (1, 1)]);
+        assert!(made.iter().all(|avif| !has(avif, ALPHA)));
+        // A quality that is lower makes less of a file.
+        let noise = RgbImage::from_fn(128, 128, |x, y| {
+            let noise = (x.wrapping_mul(2_654_435_761) ^ y.wrapping_mul(40_503)) >> 3;
+            Rgb(noise.to_le_bytes()[..3].try_into().unwrap())
+        });
+        let noise =
+            derive(&file(noise, ImageFormat::Png), &words(&["128w avif q20", "128w avif q90"])).unwrap();
+        assert!(noise[0].len() * 2 < noise[1].len(), "{} {}", noise[0].len(), noise[1].len());
+    }
+
+    #[test]
+    fn what_is_transparent_stays_so_and_metadata_is_kept_where_asked() {
+        let clear = RgbaImage::from_fn(64, 64, |x, _| Rgba([200, 10, 10, u8::try_from(x * 4).unwrap()]));
+        let made =
+            derive(&file(clear, ImageFormat::Png), &words(&["32w avif", "32x32 #ffffff avif"])).unwrap();
+        assert!(has(&made[0], ALPHA) && !has(&made[1], ALPHA));
+        let made = derive(&turned(6), &words(&["20w avif", "20w avif keep"])).unwrap();
+        assert_eq!((size(&made[0]), size(&made[1])), ((20, 40), (20, 40)));
+        assert!(!has(&made[0], b"Exif") && has(&made[1], b"Exif") && has(&made[1], &exif(1)));
+    }
+}

@@ -19,7 +19,7 @@ use pictor_common::{
 
 use crate::{
     content::{Content, batch_id, without_rows},
-    lookup::{Lookup, Stored},
+    lookup::{Found, Lookup},
     manifest::{BadInput, BadRow, Reading, RowSpecs, Rows, Rules, Skipped, check},
     outline::Outline,
     plan::{Plan, Standing},
@@ -100,8 +100,8 @@ pub struct Checked {
 pub struct Planned {
     /// The sums.
     pub plan: Plan,
-    /// Assets the store holds and Redis does not know.
-    stored: Stored,
+    /// What was found where.
+    found: Found,
     /// When they were looked up.
     epoch: Epoch,
 }
@@ -221,8 +221,8 @@ impl Request<'_> {
         let mut plan = checked.counted.clone().of(&checked.matrix, checked.skipped.rows.len() as u64);
         let epoch = queue.epoch().await?;
         let lookup = Lookup::new(queue, store, plan.assets);
-        let stored = lookup.add_to(&mut plan, checked.outline.assets()).await?;
-        Ok(Planned { plan, stored, epoch })
+        let found = lookup.add_to(&mut plan, checked.outline.assets()).await?;
+        Ok(Planned { plan, found, epoch })
     }
 
     /// Queues a planned manifest in chunks and seals it; `told` hears how many rows are in.
@@ -240,7 +240,7 @@ impl Request<'_> {
         let mut again = Plan::new(self.retry_failed);
         let queue = &queue.within(&planned.epoch);
         let mut sending =
-            Sending::new(&checked.head, queue, store, &planned.stored, self.retry_failed).await?;
+            Sending::new(&checked.head, queue, store, &planned.found, self.retry_failed).await?;
         let defaults = self.rules.defaults();
         let template = self.rules.template_source();
         let mut content = Content::new(template, defaults, self.options, self.open()?);

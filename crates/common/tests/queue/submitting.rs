@@ -271,7 +271,7 @@ async fn what_was_looked_up_before_redis_forgot_is_not_submitted() {
     let epoch = world.queue.epoch().await.unwrap();
     assert_eq!(world.queue.epoch().await.unwrap(), epoch);
     // As a plan finds it: made, so that it is not bought again.
-    let known = Known { phase: "done".to_owned(), unasked: false };
+    let known = Known { phase: "done".to_owned(), unasked: false, leaving: false };
     assert_eq!(world.queue.known(&[key(0)]).await.unwrap(), [Some(known)]);
     world.wipe().await;
     let then = world.queue.within(&epoch);

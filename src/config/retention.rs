@@ -33,7 +33,9 @@ impl Fields {
         };
         let assets = age_of("assets", self.assets)?;
         if assets.is_some_and(|age| age < DAY) {
-            anyhow::bail!("settings: retention.assets: at least 1d, so that whoever made an image has told so by then");
+            anyhow::bail!(
+                "settings: retention.assets: at least 1d, so that whoever made an image has told so by then"
+            );
         }
         Ok(Retention {
             batches: age_of("batches", self.batches)?,

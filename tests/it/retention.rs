@@ -105,8 +105,10 @@ async fn redis_forgets_images_after_their_batches_and_the_store_knows_them() {
         assert!(std::time::Instant::now() < deadline, "{}", worker.proc.told());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    let left: Vec<String> = redis.keys("{it}:*").await.unwrap();
-    assert!(left.len() < 40, "{left:?}");
+    let mut left: Vec<String> = redis.keys("{it}:*").await.unwrap();
+    // These go by themselves, some minutes after a request.
+    left.retain(|name| !name.starts_with("{it}:ended:") && !name.starts_with("{it}:answer:"));
+    assert!(left.len() < 30, "{left:?}");
 
     let seen = world.run(&["asset", "show", &key]);
     assert!(seen.status.success() && told(&seen).contains("the store alone has it"), "{}", told(&seen));

@@ -324,7 +324,9 @@ mod tests {
 
     #[test]
     fn only_what_others_pay_for_is_free() {
-        let known = |phase: &str, unasked| is_paid_by_others(&Known { phase: phase.to_owned(), unasked, leaving: false });
+        let known = |phase: &str, unasked| {
+            is_paid_by_others(&Known { phase: phase.to_owned(), unasked, leaving: false })
+        };
         assert!(known("done", false) && known("ready", false) && known("sent", false));
         assert!(!known("ready", true), "a cancelled batch left it");
         assert!(!known("failed", false) && !known("parked", false));

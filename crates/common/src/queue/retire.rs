@@ -38,7 +38,11 @@ pub struct OldFailure {
 pub type Event = (String, HashMap<String, String>);
 
 impl Queue {
-    pub(super) async fn retire(&self, mut request: serde_json::Value, owner: &str) -> Result<Retired, QueueError> {
+    pub(super) async fn retire(
+        &self,
+        mut request: serde_json::Value,
+        owner: &str,
+    ) -> Result<Retired, QueueError> {
         request["owner"] = owner.into();
         request["lasts"] = micros(TURN).into();
         let (word, count): (String, u64) =

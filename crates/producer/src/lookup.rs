@@ -31,7 +31,7 @@ pub(crate) type Stored = HashSet<[u8; 32]>;
 pub(crate) struct Found {
     /// What only the store has.
     pub(crate) stored: Stored,
-    /// Of each asset in order, whether it is made as far as Redis knows, and the store was not asked.
+    /// Of each asset in order, whether Redis knows it, so that the store was not asked.
     pub(crate) relied: Vec<bool>,
 }
 
@@ -83,7 +83,7 @@ impl<'a> Lookup<'a> {
     }
 }
 
-/// Who says that an asset is made.
+/// Who knows an asset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum By {
     Nobody,
@@ -100,7 +100,7 @@ pub(crate) fn now<T>(poll: std::task::Poll<Option<T>>) -> Option<T> {
 }
 
 impl Places<'_> {
-    /// How each asset stands, and who says that it is made.
+    /// How each asset stands, and who knows it.
     async fn standings(
         &self,
         assets: Vec<PlannedAsset>,
@@ -116,13 +116,13 @@ impl Places<'_> {
         let by = |planned: &PlannedAsset, known: &Option<Known>| {
             if asks(known) && stored.contains(&planned.asset.key.bytes()) {
                 By::Store
-            } else if known.as_ref().is_some_and(|known| known.phase == "done") {
+            } else if known.is_some() {
                 By::Redis
             } else {
                 By::Nobody
             }
         };
-        let said: Vec<By> = assets.iter().zip(&known).map(|(planned, known)| by(planned, known)).collect();
+        let knows: Vec<By> = assets.iter().zip(&known).map(|(planned, known)| by(planned, known)).collect();
         let known = self.followed(&assets, known).await?;
         let standing = |planned: PlannedAsset, known: Option<Known>, by: By| {
             let phase = known.as_ref().map(|known| (known.phase.as_str(), known.unasked));
@@ -136,7 +136,7 @@ impl Places<'_> {
             };
             (planned, standing, by)
         };
-        let all = assets.into_iter().zip(known).zip(said);
+        let all = assets.into_iter().zip(known).zip(knows);
         Ok(all.map(|((planned, known), by)| standing(planned, known, by)).collect())
     }
 

@@ -121,7 +121,7 @@ impl Queue {
     /// Packs at most [`super::CHUNK`] assets, each with the row that asks for it first, and their lines.
     ///
     /// `after` is the last row of the chunk before, 0 for none: with it a chunk that overtook another
-    /// is refused, whole. `relied` says of each asset whether Redis had it as made when that was looked up: where one of
+    /// is refused, whole. `relied` says of each asset whether Redis knew it when that was looked up: where one of
     /// those is forgotten since, the chunk is refused with [`QueueError::Forgot`].
     pub fn chunk(
         &self,

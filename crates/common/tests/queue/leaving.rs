@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io::Read as _, sync::Arc, time::Duration};
 use pictor_common::{
     AssetKey, MicroUsd,
     batch::{Made, NewAsset},
-    queue::{Billed, Grant, Outcome, QueueError, Redo, Redone},
+    queue::{Begun, Billed, Grant, HeldPhase, Hold, Outcome, QueueError, Redo, Redone},
     retention::{Gone, Retention, RetentionError, Retiring, Round},
     stamp::Stamp,
     store::{Body, NewObject, Store, image_name},
@@ -15,7 +15,7 @@ use redis::AsyncCommands as _;
 use crate::{
     ending::{fail, unknown},
     memory::MemoryStore,
-    world::{World, asset, attempt, head, id, key, line, spec},
+    world::{LEASE, World, asset, attempt, head, held, id, key, line, spec},
 };
 
 const AGED: Duration = Duration::from_micros(1);
@@ -216,6 +216,22 @@ async fn a_round_that_is_broken_off_is_done_by_the_next() {
     archive(&world, "c").await;
     assert_eq!(next.end(&mut Round::default()).await.unwrap(), 0, "workers look a few times a day");
     assert_eq!(next.all().await, 1);
+}
+
+#[tokio::test]
+async fn who_was_frozen_with_it_in_hand_does_not_send_it_when_it_is_made_and_forgotten() {
+    let (world, store) = (World::new().await, store());
+    world.submit("b", "shop", 1..2).await;
+    let frozen = world.one().await;
+    world.expire_leases().await;
+    world.queue.reap(10).await.unwrap();
+    make(&world, &store, 1).await;
+    archive(&world, "b").await;
+    assert_eq!(Keeper::new(&world, &store, of_assets()).all().await, 1);
+    let answers = world.queue.extend(&[held(&frozen, HeldPhase::Claimed)], LEASE).await.unwrap();
+    assert_eq!(answers, [Hold::Lost]);
+    assert!(!matches!(world.begin(&frozen).await, Begun::Go { .. }));
+    assert_eq!(left_of(&world, &[key(1)]).await, Vec::<String>::new());
 }
 
 #[tokio::test]

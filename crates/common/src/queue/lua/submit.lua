@@ -3,7 +3,7 @@
 -- ARGV[1]  {batch, tenant, band, content, source, columns, cap?, fallback?, on_unknown?, deadline?, derive?, retry_failed, first, upto, after?,
 --          epoch?, relied?, lines, kinds: [[route, ceiling, tokens]], made: {number of an asset: short record or JSON}}: the first and
 --          last row, the last row of the chunk before (0 for none), the epoch in which its assets were looked up, "1" for
---          each of them that was made as far as Redis knew and "0" for the others, how many lines
+--          each of them that Redis knew and "0" for the others, how many lines
 -- ARGV[2]  keys of the assets, 32 bytes each
 -- ARGV[3]  the lines, packed
 -- ARGV[4…] four for each asset: key, row, number of its kind, spec
@@ -12,6 +12,7 @@
 
 -- What was found in Redis then may be in the store alone now.
 if set(request.epoch) and request.epoch ~= epoch() then return cjson.encode({ status = 'forgot' }) end
+-- So it may be with what was made and went by its age since.
 if set(request.relied) and call('HEXISTS', key('meta'), 'forgets') == 1 then
   for n = 1, #request.relied do
     if string.sub(request.relied, n, n) == '1' and call('HEXISTS', key('a', ARGV[4 * n]), 'phase') == 0 then

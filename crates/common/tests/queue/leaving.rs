@@ -228,6 +228,9 @@ async fn who_was_frozen_with_it_in_hand_does_not_send_it_when_it_is_made_and_for
     make(&world, &store, 1).await;
     archive(&world, "b").await;
     assert_eq!(Keeper::new(&world, &store, of_assets()).all().await, 1);
+    // After two minutes nobody knows that token any more.
+    let ended = format!("{}ended:{}", world.queue.keys().prefix(), frozen.token);
+    assert_eq!(world.redis.clone().del::<_, u64>(ended).await.unwrap(), 1);
     let answers = world.queue.extend(&[held(&frozen, HeldPhase::Claimed)], LEASE).await.unwrap();
     assert_eq!(answers, [Hold::Lost]);
     assert!(!matches!(world.begin(&frozen).await, Begun::Go { .. }));

@@ -4,9 +4,11 @@ use std::{collections::HashMap, time::Duration};
 
 use redis::AsyncCommands as _;
 
-use super::{CHUNK, Queue, QueueError, Retired, connection::micros, script};
+use super::{Queue, QueueError, Retired, connection::micros, script};
 use crate::{AssetKey, batch::BatchId};
 
+/// Keys of the namespace that are looked at in one call: other calls wait for it.
+const LOOKED_AT: usize = 100;
 /// Chunks of a batch that are read at once.
 const CHUNKS: u64 = 16;
 
@@ -71,7 +73,7 @@ impl Queue {
     /// Looks through a part of the namespace, from a cursor on, for assets whose images were stored at a moment or before.
     pub async fn scan_made(&self, from: Option<&str>, upto_ms: u64) -> Result<Scanned, QueueError> {
         let request = serde_json::json!({
-            "cursor": from.unwrap_or("0"), "count": CHUNK, "upto": upto_ms.to_string(),
+            "cursor": from.unwrap_or("0"), "count": LOOKED_AT, "upto": upto_ms.to_string(),
         });
         type Answer = (String, u64, Vec<(String, String)>, Vec<String>);
         let (next, done, old, others): Answer =
@@ -127,13 +129,13 @@ impl Queue {
         })
     }
 
-    /// Marks done assets, at most [`CHUNK`], as such that are to go. Whoever asks for one takes its mark away.
+    /// Marks done assets, at most [`super::CHUNK`], as such that are to go. Whoever asks for one takes its mark away.
     pub async fn mark_made(&self, owner: &str, round: u64, keys: &[AssetKey]) -> Result<Retired, QueueError> {
         let request = serde_json::json!({ "round": round.to_string(), "mark": keys });
         self.retire(request, owner).await
     }
 
-    /// Forgets done assets, at most [`CHUNK`], that still have the mark of a round and were stored at a moment or before;
+    /// Forgets done assets, at most [`super::CHUNK`], that still have the mark of a round and were stored at a moment or before;
     /// takes the mark from those that stay.
     pub async fn forget_made(
         &self,

@@ -14,7 +14,7 @@ use super::{RetentionError, Retiring, heard, micros, record};
 use crate::{
     AssetKey,
     batch::Made,
-    queue::{Attempt, CHUNK, Epoch, OldMade, RoundBegun, Wanted},
+    queue::{Attempt, CHUNK, Epoch, RoundBegun, Wanted},
     stamp::Stamp,
 };
 
@@ -23,7 +23,7 @@ const EVERY: Duration = Duration::from_secs(6 * 3_600);
 /// By then no answer can come any more for an asset, and no worker's disk holds its image still, unless it was away.
 pub(super) const SETTLED: Duration = Duration::from_secs(86_400);
 /// Parts of the namespace that are looked through in one step.
-const PARTS: usize = 8;
+const PARTS: usize = 100;
 /// Chunks of assets that are marked in one step.
 const MARKED: usize = 8;
 /// Most that one round lets go of, the oldest: the next has the others.
@@ -37,6 +37,8 @@ pub struct Round {
     stage: Stage,
     every: Duration,
     once: bool,
+    /// Where more was found than one round lets go of: the last that was dealt with.
+    after: Option<Old>,
 }
 
 #[derive(Debug)]
@@ -48,17 +50,24 @@ enum Stage {
     Over,
 }
 
+/// When an image was stored, ms since 1970, and the asset: a million of them take 40 MB.
+type Old = (u64, [u8; 32]);
+
 /// What was found so far.
 #[derive(Debug)]
 struct Looking {
     name: u64,
     epoch: Epoch,
+    /// Of more than these, the oldest.
+    most: usize,
+    /// Nothing older than this, and not this.
+    after: Option<Old>,
     wanted: Wanted,
     from: Option<String>,
     /// Done assets that are not old, and those that are, where it matters how many there are: some come by twice.
     others: u64,
     seen: Wanted,
-    old: Vec<OldMade>,
+    old: Vec<Old>,
     stand_ins: Wanted,
 }
 
@@ -66,7 +75,7 @@ struct Looking {
 #[derive(Clone, Debug)]
 struct Chosen {
     name: u64,
-    old: Vec<OldMade>,
+    old: Vec<Old>,
     at: usize,
     /// Whether there is more.
     more: bool,
@@ -83,7 +92,7 @@ struct Kept {
 
 impl Default for Round {
     fn default() -> Self {
-        Self { stage: Stage::Idle, every: EVERY, once: false }
+        Self { stage: Stage::Idle, every: EVERY, once: false, after: None }
     }
 }
 
@@ -91,7 +100,7 @@ impl Round {
     /// One round now, and then none.
     #[must_use]
     pub const fn now() -> Self {
-        Self { stage: Stage::Idle, every: Duration::ZERO, once: true }
+        Self { stage: Stage::Idle, every: Duration::ZERO, once: true, after: None }
     }
 
     /// Whether there is more to do before the turn is given back.
@@ -106,11 +115,22 @@ impl Round {
 }
 
 impl Looking {
-    async fn begin(of: &Retiring<'_>, name: u64) -> Result<Self, RetentionError> {
+    async fn begin(of: &Retiring<'_>, name: u64, most: usize) -> Result<Self, RetentionError> {
         // Asked first: in another epoch places in the namespace mean something else.
         let epoch = of.queue.epoch().await?;
         let (wanted, seen, stand_ins) = (of.queue.wanted().await?, Wanted::default(), Wanted::default());
-        Ok(Self { name, epoch, wanted, from: None, others: 0, seen, old: Vec::new(), stand_ins })
+        Ok(Self {
+            name,
+            epoch,
+            most,
+            after: None,
+            wanted,
+            from: None,
+            others: 0,
+            seen,
+            old: Vec::new(),
+            stand_ins,
+        })
     }
 
     /// Looks through one part more; false at the end.
@@ -120,11 +140,14 @@ impl Looking {
         if of.keep.max_assets.is_some() {
             part.old.iter().for_each(|old| self.seen.add(&old.key));
         }
-        self.old.extend(part.old.into_iter().filter(|old| !self.wanted.has(&old.key)));
+        let free = part.old.iter().filter(|old| !self.wanted.has(&old.key));
+        let free = free.map(|old| (old.at_ms, old.key.bytes()));
+        self.old.extend(free.filter(|old| self.after.is_none_or(|after| *old > after)));
         part.stand_ins.iter().for_each(|key| self.stand_ins.add(key));
-        if self.old.len() >= 2 * MOST {
-            self.old.sort_unstable_by(order);
-            self.old.truncate(MOST + 1);
+        if self.old.len() / 2 >= self.most {
+            self.old.sort_unstable();
+            self.old.dedup();
+            self.old.truncate(self.most + 1);
         }
         self.from = part.next;
         Ok(self.from.is_some())
@@ -132,30 +155,26 @@ impl Looking {
 
     /// What is to go of what was found.
     fn choose(self, of: &Retiring<'_>, now: u64) -> Chosen {
-        let Self { name, mut old, stand_ins, others, seen, .. } = self;
+        let Self { name, mut old, stand_ins, others, seen, most, .. } = self;
         let (stand_ins, done) = (stand_ins.sorted(), others + seen.sorted().count());
-        old.retain(|old| !stand_ins.has(&old.key));
-        old.sort_unstable_by(order);
-        old.dedup_by(|a, b| a.key == b.key);
+        old.retain(|(_, key)| !stand_ins.has(&AssetKey::of_bytes(*key)));
+        old.sort_unstable();
+        old.dedup();
         let keep = of.keep;
         let aged = keep.assets.map_or(0, |age| {
             let upto = now.saturating_sub(micros(age)) / 1_000;
-            old.partition_point(|old| old.at_ms <= upto)
+            old.partition_point(|(at_ms, _)| *at_ms <= upto)
         });
         let over = keep.max_assets.map_or(0, |most| done.saturating_sub(most));
         let count = aged.max(usize::try_from(over).unwrap_or(usize::MAX)).min(old.len());
-        old.truncate(count.min(MOST));
-        Chosen { name, old, at: 0, more: count > MOST }
+        old.truncate(count.min(most));
+        Chosen { name, old, at: 0, more: count > most }
     }
-}
-
-fn order(a: &OldMade, b: &OldMade) -> std::cmp::Ordering {
-    (a.at_ms, &a.key).cmp(&(b.at_ms, &b.key))
 }
 
 impl Chosen {
     /// The next to be dealt with.
-    fn page(&self) -> &[OldMade] {
+    fn page(&self) -> &[Old] {
         &self.old[self.at..self.old.len().min(self.at + CHUNK)]
     }
 
@@ -164,8 +183,8 @@ impl Chosen {
     }
 }
 
-fn keys(page: &[OldMade]) -> Vec<AssetKey> {
-    page.iter().map(|old| old.key.clone()).collect()
+fn keys(page: &[Old]) -> Vec<AssetKey> {
+    page.iter().map(|(_, key)| AssetKey::of_bytes(*key)).collect()
 }
 
 impl Retiring<'_> {
@@ -182,7 +201,7 @@ impl Retiring<'_> {
             return Ok(0);
         }
         let (_, _, now) = self.queue.retirable().await?;
-        let mut looking = Looking::begin(self, 0).await?;
+        let mut looking = Looking::begin(self, 0, usize::MAX / 2).await?;
         while looking.part(self, self.looked_upto(now)).await? {}
         let chosen = looking.choose(self, now);
         Ok(chosen.old.len() as u64)
@@ -191,7 +210,7 @@ impl Retiring<'_> {
     /// Goes on with a round, or begins one where it is time; tells how many assets went.
     pub(super) async fn assets(&self, round: &mut Round) -> Result<u64, RetentionError> {
         match &mut round.stage {
-            Stage::Idle => self.begin(round).await?,
+            Stage::Idle => self.begin(round, round.every).await?,
             Stage::Looking(looking) => {
                 let (_, _, now) = self.queue.retirable().await?;
                 let mut parts = 0;
@@ -206,6 +225,9 @@ impl Retiring<'_> {
             Stage::Marking(chosen) => {
                 for _ in 0..MARKED {
                     let page = keys(chosen.page());
+                    if page.is_empty() {
+                        break;
+                    }
                     heard(self.queue.mark_made(self.owner, chosen.name, &page).await?)?;
                     chosen.at += page.len();
                 }
@@ -218,9 +240,12 @@ impl Retiring<'_> {
                 let gone = self.let_go(chosen, wanted).await?;
                 chosen.at += chosen.page().len();
                 if chosen.is_over() {
-                    let more = chosen.more;
-                    round.every = if more { Duration::ZERO } else { EVERY };
-                    round.stage = if more { Stage::Idle } else { round.ended() };
+                    // What stays is not looked at over and over.
+                    round.after = chosen.old.last().filter(|_| chosen.more).copied();
+                    round.stage = round.ended();
+                    if round.after.is_some() {
+                        self.begin(round, Duration::ZERO).await?;
+                    }
                 }
                 return Ok(gone);
             }
@@ -229,10 +254,11 @@ impl Retiring<'_> {
         Ok(0)
     }
 
-    async fn begin(&self, round: &mut Round) -> Result<(), RetentionError> {
-        match self.queue.begin_round(self.owner, round.every).await? {
+    async fn begin(&self, round: &mut Round, every: Duration) -> Result<(), RetentionError> {
+        match self.queue.begin_round(self.owner, every).await? {
             RoundBegun::Now(name) => {
-                round.stage = Stage::Looking(Box::new(Looking::begin(self, name).await?));
+                let looking = Looking { after: round.after, ..Looking::begin(self, name, MOST).await? };
+                round.stage = Stage::Looking(Box::new(looking));
                 Ok(())
             }
             RoundBegun::Lately => Ok(()),
@@ -245,6 +271,7 @@ impl Retiring<'_> {
     async fn choose(&self, round: &mut Round, now: u64) -> Result<(), RetentionError> {
         let epoch = self.queue.epoch().await?;
         let ended = round.ended();
+        round.after = None;
         if let Stage::Looking(looking) = std::mem::replace(&mut round.stage, ended)
             && looking.epoch == epoch
         {
@@ -263,12 +290,12 @@ impl Retiring<'_> {
         let kept = self.in_store(&free).await?;
         let going: Vec<AssetKey> = kept.iter().map(|kept| kept.key.clone()).collect();
         let stay: Vec<AssetKey> = keys(page).into_iter().filter(|key| !going.contains(key)).collect();
-        let (Some(first), Some(last)) = (page.first(), page.last()) else { return Ok(0) };
+        let (Some((first, _)), Some((last, _))) = (page.first(), page.last()) else { return Ok(0) };
         if !kept.is_empty() {
-            let range = format!("{}-{}-{}", first.at_ms, last.at_ms, digest(&going));
+            let range = format!("{first}-{last}-{}", digest(&going));
             record::some(self, "assets", &range, &kept).await?;
         }
-        heard(self.queue.forget_made(self.owner, chosen.name, last.at_ms, &going, &stay).await?)
+        heard(self.queue.forget_made(self.owner, chosen.name, *last, &going, &stay).await?)
     }
 
     /// Those of some assets whose images stand in the store under their own names, and say what made them: who submits them

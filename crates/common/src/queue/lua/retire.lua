@@ -79,10 +79,17 @@ end
 
 local function is_forgotten(asset)
   local a = hash(key('a', asset))
-  local at = a.going == request.round and stored_at(asset, a)
+  if a.going ~= request.round or a.phase ~= 'done' or a.parting or a.counting then return false end
+  for field in pairs(a) do
+    -- Only here is it known as perhaps paid, and taken back should its answer come.
+    if string.find(field, '^unknown:') then return false end
+  end
+  local at = stored_at(asset, a.made)
   if not at or at > num(request.upto) then return false end
   if call('EXISTS', key('askers', asset)) == 1 and call('EXISTS', key('work')) == 1 then return false end
-  for _, kind in ipairs({ 'a', 's', 'made', 'failure', 'askers', 'rows' }) do call('DEL', key(kind, asset)) end
+  local names = {}
+  for n, kind in ipairs({ 'a', 's', 'made', 'failure', 'askers', 'rows' }) do names[n] = key(kind, asset) end
+  call('DEL', unpack(names))
   return true
 end
 

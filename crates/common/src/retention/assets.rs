@@ -4,7 +4,7 @@
 //! A round reads what the lines of all batches ask for, looks through the namespace, marks what may go, and reads the lines
 //! once more: whoever asks for a marked asset takes its mark away, so that what has one still is asked for by nobody.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -308,7 +308,7 @@ impl Retiring<'_> {
             let mut heads = JoinSet::new();
             for (key, state) in some {
                 let Some(made) = state.as_ref().and_then(|state| state.made.clone()) else { continue };
-                let (store, key) = (self.store.clone(), (*key).clone());
+                let (store, key) = (Arc::clone(self.store), (*key).clone());
                 let model = state.as_ref().map(|state| state.model.clone()).unwrap_or_default();
                 heads.spawn(async move {
                     let object = store.head(&made.object).await;

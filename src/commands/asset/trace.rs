@@ -54,7 +54,8 @@ pub(super) async fn show(key: &AssetKey, context: &Context, queue: &Queue) -> an
     let ids: Vec<_> = asked.iter().rev().take(BATCHES).filter_map(|asked| asked.batch.parse().ok()).collect();
     let overview = queue.overview(Which::These(&ids)).await?;
     let waits = waits_of(&detail, &overview);
-    let since = since(&detail, &asked, context);
+    // What the store alone has tells no time of the queue.
+    let since = since(&detail, &asked, context).filter(|_| !in_store_alone);
     let value = json!({
         "key": key, "place": place, "derivatives": derivatives, "since": since, "asset": detail.state, "detail": {
             "ceiling": detail.ceiling, "payer": detail.payer, "token": detail.token, "slot": detail.slot,

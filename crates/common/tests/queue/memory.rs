@@ -11,8 +11,11 @@ use std::{
 use bytes::Bytes;
 use pictor_common::store::{Body, NewObject, Presigned, Put, Store, StoreError, StoredObject};
 
+/// What an object holds, and its metadata.
+type Object = (Bytes, BTreeMap<String, String>);
+
 #[derive(Debug, Default)]
-pub(crate) struct MemoryStore(Mutex<BTreeMap<String, (Bytes, BTreeMap<String, String>)>>);
+pub(crate) struct MemoryStore(Mutex<BTreeMap<String, Object>>);
 
 #[async_trait::async_trait]
 impl Store for MemoryStore {

@@ -51,7 +51,7 @@ pub(crate) async fn submit(
     webhooks::named(&prepared.webhooks, &checked.head.id, queue, &context.settings).await?;
     match send(request, checked, &planned, queue, store, output).await {
         Err(error) if error.forgot() => {
-            output.note("Redis was wiped, replaced or restarted meanwhile: everything is looked up again");
+            output.note("Redis was wiped, replaced or restarted, or forgot old assets, meanwhile: everything is looked up again");
         }
         sent => return Ok((planned, sent?)),
     }

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use pictor_common::{
     batch::BatchId,
     queue::{BatchState, Queue},
-    retention::{Archived, Gone, Retiring, archived},
+    retention::{Archived, Gone, Retiring, Round, archived},
 };
 use serde_json::json;
 
@@ -63,10 +63,11 @@ async fn show(context: &Context, retiring: &Retiring<'_>) -> anyhow::Result<Exit
         "batches_seconds": keep.batches.map(|age| age.as_secs()), "max_batches": keep.max_batches,
         "failures_seconds": keep.failures.map(|age| age.as_secs()),
         "events_seconds": keep.events.map(|age| age.as_secs()),
+        "assets_seconds": keep.assets.map(|age| age.as_secs()), "max_assets": keep.max_assets,
     }, "goes": gone });
     context.output.result(&value, || {
         let off =
-            "everything is kept: set retention.batches, max_batches, failures or events to change that\n";
+            "everything is kept: set retention.batches, max_batches, failures, events,\nassets or max_assets to change that\n";
         let kept = if keep.is_off() { off } else { "" };
         kept.to_owned() + &counted(&gone, "would go to the store and from Redis")
     })?;
@@ -74,10 +75,16 @@ async fn show(context: &Context, retiring: &Retiring<'_>) -> anyhow::Result<Exit
 }
 
 async fn carry_out(context: &Context, retiring: &Retiring<'_>) -> anyhow::Result<Exit> {
-    let mut all = Gone::default();
+    let (mut all, mut round) = (Gone::default(), Round::now());
     while !context.signals.stop.is_cancelled() {
-        let gone = retiring.step().await?;
-        if gone.is_empty() {
+        let gone = match retiring.step(&mut round).await {
+            Err(error) if round.is_under_way() => {
+                retiring.end().await?;
+                return Err(error.into());
+            }
+            gone => gone?,
+        };
+        if gone.is_empty() && !round.is_under_way() {
             break;
         }
         if context.output.terminal {
@@ -86,17 +93,22 @@ async fn carry_out(context: &Context, retiring: &Retiring<'_>) -> anyhow::Result
         all.batches.extend(gone.batches);
         all.failures += gone.failures;
         all.events += gone.events;
+        all.assets += gone.assets;
+    }
+    if round.is_under_way() {
+        retiring.end().await?;
     }
     context.output.result(&all, || counted(&all, "went to the store and from Redis"))?;
     Ok(Exit::Done)
 }
 
 fn counted(gone: &Gone, what: &str) -> String {
-    let Gone { batches, failures, events } = gone;
+    let Gone { batches, failures, events, assets } = gone;
     let many = |count: u64, one: &str, more: &str| format!("{count} {}", if count == 1 { one } else { more });
     let (of_batches, failures) =
         (many(batches.len() as u64, "batch", "batches"), many(*failures, "failure", "failures"));
-    let mut text = format!("{of_batches}, {failures} and {} {what}\n", many(*events, "event", "events"));
+    let (events, assets) = (many(*events, "event", "events"), many(*assets, "done asset", "done assets"));
+    let mut text = format!("{of_batches}, {failures}, {events} and {assets}\n{what}\n");
     for batch in batches.iter().take(NAMED) {
         text += &format!("  {batch}\n");
     }

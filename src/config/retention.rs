@@ -5,6 +5,9 @@ use std::time::Duration;
 use pictor_common::retention::Retention;
 use serde::Deserialize;
 
+/// The shortest time that done assets may be kept.
+const DAY: Duration = Duration::from_secs(86_400);
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Fields {
@@ -12,6 +15,8 @@ pub(super) struct Fields {
     max_batches: Option<u64>,
     failures: Option<String>,
     events: Option<String>,
+    assets: Option<String>,
+    max_assets: Option<u64>,
 }
 
 impl Fields {
@@ -26,11 +31,19 @@ impl Fields {
             });
             read.transpose()
         };
+        let assets = age_of("assets", self.assets)?;
+        if assets.is_some_and(|age| age < DAY) {
+            anyhow::bail!(
+                "settings: retention.assets: at least 1d, so that whoever made an image has told so by then"
+            );
+        }
         Ok(Retention {
             batches: age_of("batches", self.batches)?,
             max_batches: self.max_batches,
             failures: age_of("failures", self.failures)?,
             events: age_of("events", self.events)?,
+            assets,
+            max_assets: self.max_assets,
         })
     }
 }
@@ -65,6 +78,8 @@ mod tests {
         for wrong in ["", "d", "90", "0d", "-1d", "1.5d", "90m", "999999999999999999w", "9é"] {
             assert_eq!(hours(wrong), None, "{wrong}");
         }
+        let of = |assets: &str| Fields { assets: Some(assets.to_owned()), ..Fields::default() }.read();
+        assert!(of("24h").is_ok() && of("23h").is_err());
         assert_eq!([written(age("2w").unwrap()), written(age("36h").unwrap())], ["14d", "36h"]);
     }
 }

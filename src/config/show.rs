@@ -111,11 +111,13 @@ pub(super) fn show(
 }
 
 fn show_retention(rows: &mut Rows<'_>, retention: &Retention) {
-    let Retention { batches, max_batches, failures, events } = retention;
-    for (name, age) in [("batches", batches), ("failures", failures), ("events", events)] {
+    let Retention { batches, max_batches, failures, events, assets, max_assets } = retention;
+    let ages = [("batches", batches), ("failures", failures), ("events", events), ("assets", assets)];
+    for (name, age) in ages {
         rows.add("retention", &[name], text(age.map(written)));
     }
     rows.add("retention", &["max_batches"], *max_batches);
+    rows.add("retention", &["max_assets"], *max_assets);
 }
 
 fn show_budget(rows: &mut Rows<'_>, budget: &BudgetSettings) {

@@ -99,3 +99,31 @@ async fn a_submission_goes_on_when_redis_is_wiped_in_its_midst() {
     let batch = world.queue().await.batch(&"midst".parse().unwrap()).await.unwrap().unwrap();
     assert_eq!((batch.assets, batch.sealed), (4_000, Some(4_000)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_by_age_after_the_look_is_not_bought_again() {
+    let world = World::start(quick());
+    let file = world.catalogue("a.csv", 0..3);
+    let file = file.to_str().unwrap();
+    let made = world.run(&["submit", file, "--run-id", "first"]);
+    assert!(made.status.success(), "{}", told(&made));
+    let worker = world.worker("w", 4, &[]);
+    assert_eq!(world.ended("first", PATIENCE).await.counts.done, 3);
+    // From here on, only the submission asks Redis.
+    drop(worker);
+    let mut redis = connect(&world).await;
+    let looks = calls(&mut redis, &["exists"]).await;
+    let (mut proc, _proxy) = slow_submission(&world, file, "again").await;
+    asked_again(&mut redis, &["exists"], looks).await;
+    let reads = calls(&mut redis, &["hget", "hmget"]).await;
+    asked_again(&mut redis, &["hget", "hmget"], reads).await;
+    // As `retire.lua` does.
+    redis::cmd("HSET").arg("{it}:meta").arg("forgets").arg(1).exec_async(&mut redis).await.unwrap();
+    let assets: Vec<String> = redis::cmd("KEYS").arg("{it}:a:*").query_async(&mut redis).await.unwrap();
+    redis::cmd("DEL").arg(assets).exec_async(&mut redis).await.unwrap();
+
+    let answer = answer(&mut proc);
+    assert_eq!((&answer["plan"]["already_made"], &answer["plan"]["new"]), (&3.into(), &0.into()), "{answer}");
+    assert_eq!(world.ended("again", PATIENCE).await.counts.done, 3);
+    assert_eq!(world.sim.billed().await, 3);
+}

@@ -1,14 +1,17 @@
 //! What Redis keeps of the past, by age and by number. What goes is in the store before it goes.
 //!
 //! A batch goes whole, and only when it is complete and nothing of it may have been paid without an image. Its assets
-//! stay known: those that are made are never paid again, those that failed stay failed until somebody retries them.
+//! stay known: those that are made are never paid again, those that failed stay failed until somebody retries them. What is made
+//! may go later, when no batch asks for it any more: the store knows it then.
 
+mod assets;
 mod record;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
+pub use assets::Round;
 pub use record::{Archived, archived};
 
 use crate::{
@@ -39,6 +42,10 @@ pub struct Retention {
     pub failures: Option<Duration>,
     /// So long events are kept, of the newest ten thousand.
     pub events: Option<Duration>,
+    /// So long a done asset is kept after its image was stored, and as long as a batch that is kept asks for it.
+    pub assets: Option<Duration>,
+    /// So many done assets are kept; the oldest of those that no batch asks for go first.
+    pub max_assets: Option<u64>,
 }
 
 /// Why something could not be archived.
@@ -59,6 +66,9 @@ pub enum RetentionError {
     /// Another worker, or another command, archives.
     #[error("somebody else is archiving just now; it goes on by itself")]
     Other,
+    /// An older version may be at work.
+    #[error("done assets stay in Redis until the last worker of an older version has left")]
+    Older,
 }
 
 /// What would go, or went.
@@ -70,13 +80,15 @@ pub struct Gone {
     pub failures: u64,
     /// How many events.
     pub events: u64,
+    /// How many done assets.
+    pub assets: u64,
 }
 
 impl Gone {
     /// Whether nothing did.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.batches.is_empty() && self.failures == 0 && self.events == 0
+        self.batches.is_empty() && self.failures == 0 && self.events == 0 && self.assets == 0
     }
 }
 
@@ -121,18 +133,29 @@ impl Retention {
 }
 
 impl Retiring<'_> {
-    /// Archives and forgets one batch, or some failures, or some events; nothing when all that is left is kept.
-    pub async fn step(&self) -> Result<Gone, RetentionError> {
+    /// Archives and forgets one batch, or some failures and events, or goes on with a round of done assets; nothing when all that
+    /// is left is kept. As long as a round is under way, the turn is kept.
+    pub async fn step(&self, round: &mut Round) -> Result<Gone, RetentionError> {
         if !self.queue.take_retiring_turn(self.owner).await? {
             return Err(RetentionError::Other);
         }
-        let gone = self.one().await;
-        // A turn that cannot be given back ends by itself.
-        self.queue.end_retiring_turn(self.owner).await?;
+        let gone = if round.is_under_way() {
+            Ok(Gone { assets: self.assets(round).await?, ..Gone::default() })
+        } else {
+            self.one(round).await
+        };
+        if !round.is_under_way() {
+            self.end().await?;
+        }
         gone
     }
 
-    async fn one(&self) -> Result<Gone, RetentionError> {
+    /// Gives the turn back; one that cannot be given back ends by itself.
+    pub async fn end(&self) -> Result<(), RetentionError> {
+        Ok(self.queue.end_retiring_turn(self.owner).await?)
+    }
+
+    async fn one(&self, round: &mut Round) -> Result<Gone, RetentionError> {
         let mut gone = Gone::default();
         let mut short = None;
         for batch in self.find(TRIED).await? {
@@ -153,8 +176,11 @@ impl Retiring<'_> {
         let (_, _, now) = self.queue.retirable().await?;
         gone.failures = self.retire_failures(now).await?;
         gone.events = self.retire_events(now).await?;
+        if gone.is_empty() && (self.keep.assets.is_some() || self.keep.max_assets.is_some()) {
+            gone.assets = self.assets(round).await?;
+        }
         match short {
-            Some(error) if gone.is_empty() => Err(error),
+            Some(error) if gone.is_empty() && !round.is_under_way() => Err(error),
             _ => Ok(gone),
         }
     }
@@ -180,6 +206,7 @@ impl Retiring<'_> {
             let upto = now.saturating_sub(micros(age)) / 1_000;
             gone.events = self.queue.old_events(upto, usize::MAX >> 1).await?.len() as u64;
         }
+        gone.assets = self.due_assets().await?;
         Ok(gone)
     }
 
@@ -249,6 +276,7 @@ fn heard(retired: Retired) -> Result<u64, RetentionError> {
     match retired {
         Retired::Ok(count) => Ok(count),
         Retired::Other => Err(RetentionError::Other),
+        Retired::Older => Err(RetentionError::Older),
         // It is looked at again.
         Retired::Changed => Ok(0),
     }

@@ -26,6 +26,15 @@ const MOST_NAMES: u64 = 50_000;
 /// Keys of assets the store holds and Redis does not know.
 pub(crate) type Stored = HashSet<[u8; 32]>;
 
+/// What a plan found, beside the sums.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// What only the store has.
+    pub(crate) stored: Stored,
+    /// Of each asset in order, whether Redis knows it, so that the store was not asked.
+    pub(crate) relied: Vec<bool>,
+}
+
 /// Looks up the assets of a plan, a chunk at a time.
 pub(crate) struct Lookup<'a> {
     places: Places<'a>,
@@ -45,13 +54,13 @@ impl<'a> Lookup<'a> {
         Self { places: Places { queue, store, images: OnceCell::new() }, assets }
     }
 
-    /// Adds assets to a plan, with how they stand; returns those that only the store has.
+    /// Adds assets to a plan, with how they stand.
     pub(crate) async fn add_to(
         &self,
         plan: &mut Plan,
         mut assets: impl Iterator<Item = PlannedAsset>,
-    ) -> Result<Stored, SubmitError> {
-        let mut stored = Stored::new();
+    ) -> Result<Found, SubmitError> {
+        let mut all = Found::default();
         let mut in_flight = FuturesOrdered::new();
         let mut more = true;
         while more || !in_flight.is_empty() {
@@ -63,14 +72,23 @@ impl<'a> Lookup<'a> {
             let full = !more || in_flight.len() >= CHUNKS;
             let ready = if full { in_flight.next().await } else { now(poll!(in_flight.next())) };
             if let Some(found) = ready {
-                let found: Vec<(PlannedAsset, Standing, bool)> = found?;
-                let only_stored = found.iter().filter(|(.., only_stored)| *only_stored);
-                stored.extend(only_stored.map(|(planned, ..)| planned.asset.key.bytes()));
+                let found: Vec<(PlannedAsset, Standing, By)> = found?;
+                let only_stored = found.iter().filter(|(.., by)| *by == By::Store);
+                all.stored.extend(only_stored.map(|(planned, ..)| planned.asset.key.bytes()));
+                all.relied.extend(found.iter().map(|(.., by)| *by == By::Redis));
                 plan.add(found.iter().map(|(planned, standing, _)| (planned, *standing)));
             }
         }
-        Ok(stored)
+        Ok(all)
     }
+}
+
+/// Who knows an asset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Nobody,
+    Redis,
+    Store,
 }
 
 /// What is ready now, if something is; also starts what was pushed.
@@ -82,32 +100,44 @@ pub(crate) fn now<T>(poll: std::task::Poll<Option<T>>) -> Option<T> {
 }
 
 impl Places<'_> {
-    /// How each asset stands, and whether only the store knows it.
+    /// How each asset stands, and who knows it.
     async fn standings(
         &self,
         assets: Vec<PlannedAsset>,
         of_all: u64,
-    ) -> Result<Vec<(PlannedAsset, Standing, bool)>, SubmitError> {
+    ) -> Result<Vec<(PlannedAsset, Standing, By)>, SubmitError> {
         let keys: Vec<&AssetKey> = assets.iter().map(|planned| &planned.asset.key).collect();
         let known = self.queue.known(&keys).await?;
-        let unknown = assets.iter().zip(&known).filter(|(_, known)| known.is_none());
+        // What Redis is about to forget is looked up as if it had.
+        let asks = |known: &Option<Known>| known.as_ref().is_none_or(|known| known.leaving);
+        let unknown = assets.iter().zip(&known).filter(|(_, known)| asks(known));
         let unknown: Vec<&PlannedAsset> = unknown.map(|(planned, _)| planned).collect();
         let stored = self.stored(&unknown, of_all).await?;
+        let by = |planned: &PlannedAsset, known: &Option<Known>| {
+            if asks(known) && stored.contains(&planned.asset.key.bytes()) {
+                By::Store
+            } else if known.is_some() {
+                By::Redis
+            } else {
+                By::Nobody
+            }
+        };
+        let knows: Vec<By> = assets.iter().zip(&known).map(|(planned, known)| by(planned, known)).collect();
         let known = self.followed(&assets, known).await?;
-        let standing = |planned: PlannedAsset, known: Option<Known>| {
-            let only_stored = known.is_none() && stored.contains(&planned.asset.key.bytes());
+        let standing = |planned: PlannedAsset, known: Option<Known>, by: By| {
             let phase = known.as_ref().map(|known| (known.phase.as_str(), known.unasked));
             let standing = match phase {
-                None if only_stored => Standing::Made,
+                None if by == By::Store => Standing::Made,
                 Some(("done", _)) => Standing::Made,
                 Some(("failed" | "parked" | "substituted", _)) => Standing::Failed,
                 // What a cancelled batch left behind is paid for by whoever asks next.
                 None | Some((_, true)) => Standing::New,
                 Some((_, false)) => Standing::Queued,
             };
-            (planned, standing, only_stored)
+            (planned, standing, by)
         };
-        Ok(assets.into_iter().zip(known).map(|(planned, known)| standing(planned, known)).collect())
+        let all = assets.into_iter().zip(known).zip(knows);
+        Ok(all.map(|((planned, known), by)| standing(planned, known, by)).collect())
     }
 
     /// How those stand that take the place of what failed, where they may.
@@ -127,7 +157,7 @@ impl Places<'_> {
         let phases = self.queue.stand_in_phases(&keys, model).await?;
         for ((n, _), phase) in failed.into_iter().zip(phases) {
             if let Some(phase) = phase {
-                known[n] = Some(Known { phase, unasked: false });
+                known[n] = Some(Known { phase, unasked: false, leaving: false });
             }
         }
         Ok(known)

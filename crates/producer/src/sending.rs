@@ -11,7 +11,7 @@ use pictor_common::{
 };
 
 use crate::{
-    lookup::{Stored, now},
+    lookup::{Found, now},
     plan::PlannedRow,
     submit::SubmitError,
 };
@@ -26,10 +26,12 @@ pub(crate) struct Sending<'a> {
     pub(crate) head: &'a BatchHead,
     pub(crate) queue: &'a Queue,
     pub(crate) store: &'a dyn Store,
-    pub(crate) stored: &'a Stored,
+    pub(crate) found: &'a Found,
     pub(crate) retry_failed: bool,
     assets: Vec<(u64, NewAsset)>,
     lines: Vec<Line>,
+    /// Assets of the chunks before.
+    cut: usize,
     /// Last row of the chunk before.
     after: u64,
     /// Last row that an earlier submission got in; a chunk ends there.
@@ -46,7 +48,7 @@ impl<'a> Sending<'a> {
         head: &'a BatchHead,
         queue: &'a Queue,
         store: &'a dyn Store,
-        stored: &'a Stored,
+        found: &'a Found,
         retry_failed: bool,
     ) -> Result<Self, QueueError> {
         let was_in = queue.last_row(&head.id).await?;
@@ -54,8 +56,9 @@ impl<'a> Sending<'a> {
             head,
             queue,
             store,
-            stored,
+            found,
             retry_failed,
+            cut: 0,
             assets: Vec::with_capacity(CHUNK),
             lines: Vec::with_capacity(CHUNK),
             after: 0,
@@ -91,8 +94,11 @@ impl<'a> Sending<'a> {
     async fn cut(&mut self) -> Result<(), SubmitError> {
         let Some(last) = self.lines.last().map(|line| line.row) else { return Ok(()) };
         self.find_stored().await?;
-        let chunk =
-            self.queue.chunk(self.head, &self.assets, &self.lines, self.retry_failed, Some(self.after))?;
+        let upto = self.cut + self.assets.len();
+        let relied = self.found.relied.get(self.cut..upto).unwrap_or(&[]);
+        self.cut = upto;
+        let (after, retry) = (Some(self.after), self.retry_failed);
+        let chunk = self.queue.chunk(self.head, &self.assets, &self.lines, retry, after, relied)?;
         let (queue, rows) = (self.queue, self.lines.len() as u64);
         self.in_flight.push_back(Box::pin(async move {
             let answer = queue.send(&chunk).await;
@@ -128,7 +134,7 @@ impl<'a> Sending<'a> {
 
     /// Fetches what was made for those assets of the chunk that only the store knows.
     async fn find_stored(&mut self) -> Result<(), StoreError> {
-        let (store, stored) = (self.store, self.stored);
+        let (store, stored) = (self.store, &self.found.stored);
         if stored.is_empty() {
             return Ok(());
         }

@@ -9,6 +9,7 @@ use std::{
     io::{self, Read},
     path::PathBuf,
     sync::Arc,
+    time::{Duration, SystemTime},
 };
 
 use pictor_common::{
@@ -19,7 +20,7 @@ use pictor_common::{
 
 use crate::{
     content::{Content, batch_id, without_rows},
-    lookup::{Lookup, Stored},
+    lookup::{Found, Lookup},
     manifest::{BadInput, BadRow, Reading, RowSpecs, Rows, Rules, Skipped, check},
     outline::Outline,
     plan::{Plan, Standing},
@@ -100,11 +101,15 @@ pub struct Checked {
 pub struct Planned {
     /// The sums.
     pub plan: Plan,
-    /// Assets the store holds and Redis does not know.
-    stored: Stored,
+    /// What was found where.
+    found: Found,
     /// When they were looked up.
     epoch: Epoch,
+    at: SystemTime,
 }
+
+/// What was new when it was looked up may have been made and forgotten after a day: see [`pictor_common::retention`].
+const GOOD_FOR: Duration = Duration::from_secs(12 * 3_600);
 
 /// Why nothing, or not all, was submitted.
 #[derive(Debug, thiserror::Error)]
@@ -219,10 +224,10 @@ impl Request<'_> {
         store: &dyn Store,
     ) -> Result<Planned, SubmitError> {
         let mut plan = checked.counted.clone().of(&checked.matrix, checked.skipped.rows.len() as u64);
-        let epoch = queue.epoch().await?;
+        let (at, epoch) = (SystemTime::now(), queue.epoch().await?);
         let lookup = Lookup::new(queue, store, plan.assets);
-        let stored = lookup.add_to(&mut plan, checked.outline.assets()).await?;
-        Ok(Planned { plan, stored, epoch })
+        let found = lookup.add_to(&mut plan, checked.outline.assets()).await?;
+        Ok(Planned { plan, found, epoch, at })
     }
 
     /// Queues a planned manifest in chunks and seals it; `told` hears how many rows are in.
@@ -237,10 +242,13 @@ impl Request<'_> {
         store: &dyn Store,
         mut told: impl FnMut(u64),
     ) -> Result<Submitted, SubmitError> {
+        if planned.at.elapsed().is_ok_and(|age| age > GOOD_FOR) {
+            return Err(QueueError::Forgot.into());
+        }
         let mut again = Plan::new(self.retry_failed);
         let queue = &queue.within(&planned.epoch);
         let mut sending =
-            Sending::new(&checked.head, queue, store, &planned.stored, self.retry_failed).await?;
+            Sending::new(&checked.head, queue, store, &planned.found, self.retry_failed).await?;
         let defaults = self.rules.defaults();
         let template = self.rules.template_source();
         let mut content = Content::new(template, defaults, self.options, self.open()?);

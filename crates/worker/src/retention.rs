@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use pictor_common::retention::{RetentionError, Retiring};
+use pictor_common::retention::{RetentionError, Retiring, Round};
 use rand::Rng as _;
 use tracing::{debug, info, warn};
 
@@ -19,8 +19,9 @@ pub(crate) async fn run(engine: Arc<Engine>) {
         return;
     }
     let mut troubled = false;
+    let mut round = Round::default();
     loop {
-        let wait = match step(&engine).await {
+        let wait = match step(&engine, &mut round).await {
             Ok(true) => STEP,
             Ok(false) | Err(RetentionError::Other) => rest(),
             Err(error) => {
@@ -34,9 +35,14 @@ pub(crate) async fn run(engine: Arc<Engine>) {
             }
         };
         tokio::select! {
-            () = engine.draining.cancelled() => return,
+            () = engine.draining.cancelled() => break,
             () = tokio::time::sleep(wait) => {}
         }
+    }
+    if round.is_under_way()
+        && let Err(error) = engine.queue.end_retiring_turn(&engine.incarnation).await
+    {
+        debug!(%error, "the turn to archive ends by itself");
     }
 }
 
@@ -44,7 +50,7 @@ fn rest() -> Duration {
     Duration::from_secs(rand::rng().random_range(REST))
 }
 
-async fn step(engine: &Engine) -> Result<bool, RetentionError> {
+async fn step(engine: &Engine, round: &mut Round) -> Result<bool, RetentionError> {
     let folder = engine.spool.dir();
     let retiring = Retiring {
         queue: &engine.queue,
@@ -53,12 +59,15 @@ async fn step(engine: &Engine) -> Result<bool, RetentionError> {
         owner: &engine.incarnation,
         folder: &folder,
     };
-    let gone = retiring.step().await?;
+    let gone = retiring.step(round).await?;
     for batch in &gone.batches {
         info!(batch, "a batch is archived, and gone from Redis");
     }
     if gone.failures + gone.events > 0 {
         info!(failures = gone.failures, events = gone.events, "old failures and events are archived");
     }
-    Ok(!gone.is_empty())
+    if gone.assets > 0 {
+        info!(assets = gone.assets, "Redis has forgotten old images, which the store knows");
+    }
+    Ok(!gone.is_empty() || round.is_under_way())
 }

@@ -9,7 +9,8 @@ use pictor_common::{
         Asked, AssetDetail, AssetState, Attempts, Billed, Hints, LedgerEntry, Overview, Queue, Tried, Which,
         WorkerState, why,
     },
-    store::sidecar_name,
+    stamp::Stamp,
+    store::{image_name, sidecar_name},
 };
 use pictor_worker::SEND_MARGIN;
 use serde::Serialize;
@@ -38,9 +39,13 @@ struct Waits {
 
 /// Shows an asset.
 pub(super) async fn show(key: &AssetKey, context: &Context, queue: &Queue) -> anyhow::Result<()> {
-    let Some(mut detail) = queue.asset_detail(key).await? else {
-        return Err(refused(format!("asset {key} is unknown")));
+    let known = queue.asset_detail(key).await?;
+    let in_store_alone = known.is_none();
+    let found = match known {
+        None => stored(key, context).await,
+        known => known,
     };
+    let mut detail = found.ok_or_else(|| refused(format!("asset {key} is unknown")))?;
     let (place, derivatives) = place(key, &mut detail, context).await.unzip();
     let derivatives = derivatives.unwrap_or_default();
     let mut asked = queue.asked(key, &detail.batches).await?;
@@ -49,7 +54,8 @@ pub(super) async fn show(key: &AssetKey, context: &Context, queue: &Queue) -> an
     let ids: Vec<_> = asked.iter().rev().take(BATCHES).filter_map(|asked| asked.batch.parse().ok()).collect();
     let overview = queue.overview(Which::These(&ids)).await?;
     let waits = waits_of(&detail, &overview);
-    let since = since(&detail, &asked, context);
+    // What the store alone has tells no time of the queue.
+    let since = since(&detail, &asked, context).filter(|_| !in_store_alone);
     let value = json!({
         "key": key, "place": place, "derivatives": derivatives, "since": since, "asset": detail.state, "detail": {
             "ceiling": detail.ceiling, "payer": detail.payer, "token": detail.token, "slot": detail.slot,
@@ -64,6 +70,9 @@ pub(super) async fn show(key: &AssetKey, context: &Context, queue: &Queue) -> an
             facts[1].1 += &format!(", for {long}");
         }
         facts.push(("place", place.clone().unwrap_or_default()));
+        if in_store_alone {
+            facts.push(("", "the store alone has it; asked for again, it costs nothing".to_owned()));
+        }
         let names = derivatives.iter().enumerate();
         facts.extend(names.map(|(at, name)| (if at == 0 { "derived" } else { "" }, name.clone())));
         let mut text = lines(&facts);
@@ -73,6 +82,26 @@ pub(super) async fn show(key: &AssetKey, context: &Context, queue: &Queue) -> an
         text += &tries_told(&detail.state);
         text + "\n" + &attempts_told(&attempts, &detail.state) + "\n" + &asked_told(&asked)
     })
+}
+
+/// What the store has of an asset that Redis does not know, or no more.
+async fn stored(key: &AssetKey, context: &Context) -> Option<AssetDetail> {
+    let url = parts::store_url(&context.settings, None);
+    let store = parts::open_store(&context.settings, url).await.ok()?;
+    let beside = store.get(&sidecar_name(key)).await.ok()??;
+    let spec = serde_json::from_slice::<Sidecar>(&beside).ok()?.spec;
+    let spec = spec.filter(|spec| AssetKey::of(spec) == *key)?;
+    let object = store.head(&image_name(key, &spec)).await.ok()??;
+    let Stamp { attempt, made } = Stamp::of(&object).filter(|stamp| stamp.attempt.key == *key)?;
+    let state = AssetState {
+        phase: "done".to_owned(),
+        attempts: attempt.attempt,
+        model: attempt.model,
+        made: Some(made),
+        spec: Some(spec),
+        ..AssetState::default()
+    };
+    Some(AssetDetail { state, paid_tokens: vec![attempt.token], ..AssetDetail::default() })
 }
 
 /// Adds who else asked. Once an asset is made, Redis keeps no more of that than who paid: the lines of the newest

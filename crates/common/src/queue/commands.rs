@@ -25,6 +25,7 @@ pub(super) const COMMANDS: &[&[&str]] = &[
     &["PING"],
     &["RPUSH", KEY, "v"],
     &["SADD", KEY, "v"],
+    &["SCAN", "0"],
     &["SET", KEY, "v"],
     &["SMEMBERS", KEY],
     &["TIME"],

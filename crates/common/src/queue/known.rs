@@ -15,10 +15,12 @@ pub struct Known {
     pub phase: String,
     /// Nothing was sent for it, and no batch that is open asks for it: whoever asks next pays.
     pub unasked: bool,
+    /// It is made, and Redis is about to forget it: what the store has of it is to be relied on.
+    pub leaving: bool,
 }
 
-/// Phase, first asker, and whether there are more.
-type Fields = (Option<String>, Option<String>, Option<u8>);
+/// Phase, first asker, whether there are more, and whether it is to be forgotten.
+type Fields = (Option<String>, Option<String>, Option<u8>, Option<String>);
 
 impl Queue {
     /// What is known of some assets, in the order given; `None` for those nobody asked for.
@@ -37,7 +39,7 @@ impl Queue {
             }
             let mut pipe = redis::pipe();
             for key in chunk {
-                pipe.hmget(self.keys.asset(key.borrow()), &["phase", "batch", "shared"]);
+                pipe.hmget(self.keys.asset(key.borrow()), &["phase", "batch", "shared", "going"]);
             }
             let found: Vec<Fields> = pipe.query_async(&mut self.connection.clone()).await?;
             all.extend(self.with_askers(chunk, found).await?);
@@ -52,13 +54,13 @@ impl Queue {
     ) -> Result<Vec<Option<Known>>, QueueError> {
         let unsent = |phase: &Option<String>| matches!(phase.as_deref(), Some("ready" | "claimed"));
         let firsts =
-            found.iter().filter(|(phase, ..)| unsent(phase)).filter_map(|(_, first, _)| first.clone());
+            found.iter().filter(|(phase, ..)| unsent(phase)).filter_map(|(_, first, ..)| first.clone());
         let mut open = HashMap::new();
         self.add_open(firsts.collect(), &mut open).await?;
         let is_open = |open: &HashMap<String, bool>, batch: &String| open.get(batch) == Some(&true);
         let mut unasked: Vec<bool> = found
             .iter()
-            .map(|(phase, first, _)| {
+            .map(|(phase, first, ..)| {
                 unsent(phase) && !first.as_ref().is_some_and(|first| is_open(&open, first))
             })
             .collect();
@@ -75,7 +77,11 @@ impl Queue {
             }
         }
         let known = found.into_iter().zip(unasked);
-        Ok(known.map(|((phase, ..), unasked)| Some(Known { phase: phase?, unasked })).collect())
+        Ok(known
+            .map(|((phase, _, _, going), unasked)| {
+                Some(Known { phase: phase?, unasked, leaving: going.is_some() })
+            })
+            .collect())
     }
 
     /// Finds out which of some batches are open, unless it is known already.

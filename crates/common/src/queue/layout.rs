@@ -12,8 +12,8 @@ use super::{Drain, Queue, QueueError};
 /// Number of the newest layout this version knows, and makes new namespaces with.
 ///
 /// 2: sparse hashes, specs of their own, packed lines. 3: `meta` names the layout, and each script asks for it. 4: failures are listed by
-/// group, class, model, lane, batch and tenant.
-pub const SCHEMA: u32 = 4;
+/// group, class, model, lane, batch and tenant. 5: done assets may be forgotten, and whoever asks for one says so.
+pub const SCHEMA: u32 = 5;
 
 /// The oldest layout this version can work on, and take over from.
 const OLDEST: u32 = 2;
@@ -83,14 +83,14 @@ mod tests {
     #[test]
     fn this_layout_and_those_before_it_are_worked_on() {
         assert_eq!(
-            ["1", "2", "3", "4", "5", "x", ""].map(works_on),
-            [false, true, true, true, false, false, false]
+            ["1", "2", "3", "4", "5", "6", "x", ""].map(works_on),
+            [false, true, true, true, true, false, false, false]
         );
     }
 
     #[test]
     fn a_refusal_says_which_version_is_right() {
-        assert!(refusal("5").starts_with("a newer version of Pictor works in this namespace"));
+        assert!(refusal("6").starts_with("a newer version of Pictor works in this namespace"));
         assert!(refusal("1").contains("finish its batches with that version"));
         assert!(refusal("two").contains("\"two\""));
     }

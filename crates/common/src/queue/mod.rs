@@ -24,6 +24,7 @@ mod images;
 mod known;
 mod lane;
 mod layout;
+mod leaving;
 mod link;
 mod notes;
 mod overview;
@@ -73,6 +74,7 @@ pub use images::LatestImage;
 pub use known::Known;
 pub use lane::{Dimension, LaneLimits, LaneState, LimitKind};
 pub use layout::{Layout, SCHEMA, works_on};
+pub use leaving::{OldMade, RoundBegun, Scanned, Wanted};
 pub use link::Connection;
 pub use notes::{Note, Noted};
 pub use overview::{BatchView, Head, Overview, RouteView, Sample, Which};
@@ -161,7 +163,7 @@ pub enum QueueError {
     Gap(String),
     /// Redis has forgotten, or may have, what was looked up there; nothing was written.
     #[error(
-        "Redis was wiped, replaced or restarted since the assets were looked up: \
+        "Redis was wiped, replaced or restarted, or forgot old assets, since they were looked up: \
          nothing more was queued; submit it again, so that nothing is bought twice"
     )]
     Forgot,

@@ -366,7 +366,7 @@ impl Queue {
     }
 
     /// Chunks of a batch from the one that holds a row: last row, keys and packed lines.
-    async fn chunks_from(
+    pub(super) async fn chunks_from(
         &self,
         batch: &BatchId,
         row: u64,

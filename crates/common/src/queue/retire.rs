@@ -19,6 +19,8 @@ pub enum Retired {
     Other,
     /// It is not as it was archived.
     Changed,
+    /// An older version may be at work.
+    Older,
 }
 
 /// A failure that may be forgotten.
@@ -36,7 +38,11 @@ pub struct OldFailure {
 pub type Event = (String, HashMap<String, String>);
 
 impl Queue {
-    async fn retire(&self, mut request: serde_json::Value, owner: &str) -> Result<Retired, QueueError> {
+    pub(super) async fn retire(
+        &self,
+        mut request: serde_json::Value,
+        owner: &str,
+    ) -> Result<Retired, QueueError> {
         request["owner"] = owner.into();
         request["lasts"] = micros(TURN).into();
         let (word, count): (String, u64) =
@@ -44,6 +50,7 @@ impl Queue {
         Ok(match word.as_str() {
             "ok" => Retired::Ok(count),
             "other" => Retired::Other,
+            "older" => Retired::Older,
             _ => Retired::Changed,
         })
     }

@@ -78,6 +78,8 @@ struct Header<'a> {
     after: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     epoch: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    relied: Option<String>,
     lines: usize,
     kinds: &'a [Kind<'a>],
     made: HashMap<usize, String>,
@@ -119,7 +121,8 @@ impl Queue {
     /// Packs at most [`super::CHUNK`] assets, each with the row that asks for it first, and their lines.
     ///
     /// `after` is the last row of the chunk before, 0 for none: with it a chunk that overtook another
-    /// is refused, whole.
+    /// is refused, whole. `relied` says of each asset whether Redis knew it when that was looked up: where one of
+    /// those is forgotten since, the chunk is refused with [`QueueError::Forgot`].
     pub fn chunk(
         &self,
         head: &BatchHead,
@@ -127,6 +130,7 @@ impl Queue {
         lines: &[Line],
         retry_failed: bool,
         after: Option<u64>,
+        relied: &[bool],
     ) -> Result<Chunk, QueueError> {
         let rows = || assets.iter().map(|(row, _)| *row).chain(lines.iter().map(|line| line.row));
         let (mut kinds, mut places, mut made) =
@@ -155,6 +159,7 @@ impl Queue {
             upto: rows().max().unwrap_or(0),
             after,
             epoch: self.epoch.as_ref().map(|epoch| epoch.0.as_str()),
+            relied: relied.contains(&true).then(|| bits(relied)),
             lines: lines.len(),
             kinds: &kinds,
             made,
@@ -179,7 +184,7 @@ impl Queue {
         lines: &[Line],
         retry_failed: bool,
     ) -> Result<Submitted, QueueError> {
-        self.send(&self.chunk(head, assets, lines, retry_failed, None)?).await
+        self.send(&self.chunk(head, assets, lines, retry_failed, None, &[])?).await
     }
 
     /// Sends a packed chunk.
@@ -218,6 +223,10 @@ impl Queue {
             _ => Err(SealError::Missing(batch.clone())),
         }
     }
+}
+
+fn bits(all: &[bool]) -> String {
+    all.iter().map(|bit| if *bit { '1' } else { '0' }).collect()
 }
 
 /// Number of an asset's kind, from 1, in a list that grows.

@@ -18,6 +18,7 @@ mod grace;
 mod keys_and_profiles;
 mod late;
 mod layouts;
+mod leaving;
 mod limiter;
 mod listing;
 mod memory;

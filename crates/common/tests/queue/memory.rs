@@ -1,4 +1,4 @@
-//! A store in memory, for what is archived.
+//! A store in memory, for what is archived and for images.
 
 use std::{
     collections::BTreeMap,
@@ -11,8 +11,11 @@ use std::{
 use bytes::Bytes;
 use pictor_common::store::{Body, NewObject, Presigned, Put, Store, StoreError, StoredObject};
 
+/// What an object holds, and its metadata.
+type Object = (Bytes, BTreeMap<String, String>);
+
 #[derive(Debug, Default)]
-pub(crate) struct MemoryStore(Mutex<BTreeMap<String, Bytes>>);
+pub(crate) struct MemoryStore(Mutex<BTreeMap<String, Object>>);
 
 #[async_trait::async_trait]
 impl Store for MemoryStore {
@@ -24,7 +27,7 @@ impl Store for MemoryStore {
         };
         let mut objects = self.0.lock().unwrap();
         if let Some(there) = objects.get(&object.name) {
-            let (name, length) = (object.name, there.len() as u64);
+            let (name, length) = (object.name, there.0.len() as u64);
             return Ok(Put::Exists(StoredObject {
                 name,
                 length,
@@ -32,12 +35,12 @@ impl Store for MemoryStore {
                 metadata: BTreeMap::new(),
             }));
         }
-        objects.insert(object.name, bytes);
+        objects.insert(object.name, (bytes, object.metadata));
         Ok(Put::Created)
     }
 
     async fn get(&self, name: &str) -> Result<Option<Bytes>, StoreError> {
-        Ok(self.0.lock().unwrap().get(name).cloned())
+        Ok(self.0.lock().unwrap().get(name).map(|(bytes, _)| bytes.clone()))
     }
 
     async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError> {
@@ -55,12 +58,20 @@ impl Store for MemoryStore {
         panic!("a segment is never replaced")
     }
 
-    async fn head(&self, _: &str) -> Result<Option<StoredObject>, StoreError> {
-        panic!("an archive does not ask that")
+    async fn head(&self, name: &str) -> Result<Option<StoredObject>, StoreError> {
+        let objects = self.0.lock().unwrap();
+        Ok(objects.get(name).map(|(bytes, metadata)| StoredObject {
+            name: name.to_owned(),
+            length: bytes.len() as u64,
+            content_type: None,
+            metadata: metadata.clone(),
+        }))
     }
 
-    async fn delete(&self, _: &str) -> Result<(), StoreError> {
-        panic!("a segment is never removed")
+    async fn delete(&self, name: &str) -> Result<(), StoreError> {
+        assert!(!name.starts_with("archive/"), "what is archived is never removed");
+        self.0.lock().unwrap().remove(name);
+        Ok(())
     }
 
     async fn save(&self, _: &str, _: &Path) -> Result<bool, StoreError> {

@@ -4,7 +4,7 @@ use std::{io::Read as _, sync::Arc, time::Duration};
 
 use pictor_common::{
     queue::{Billed, FailureAction, Outcome, Retired},
-    retention::{Gone, Retention, RetentionError, Retiring, archived},
+    retention::{Gone, Retention, RetentionError, Retiring, Round, archived},
     store::Store,
 };
 use redis::AsyncCommands as _;
@@ -29,7 +29,7 @@ async fn step(
     owner: &str,
 ) -> Result<Gone, RetentionError> {
     let folder = tempfile::tempdir().unwrap();
-    Retiring { queue: &world.queue, store, keep, owner, folder: folder.path() }.step().await
+    Retiring { queue: &world.queue, store, keep, owner, folder: folder.path() }.step(&mut Round::now()).await
 }
 
 fn store() -> Arc<dyn Store> {

@@ -98,7 +98,7 @@ async fn a_chunk_that_overtakes_another_is_refused_whole() {
     let chunk = |rows: std::ops::RangeInclusive<u64>, after| {
         let assets: Vec<_> = rows.map(|n| (n, asset(n))).collect();
         let lines: Vec<_> = assets.iter().map(|(row, asset)| line(*row, asset)).collect();
-        world.queue.chunk(&head("b", "shop"), &assets, &lines, false, Some(after)).unwrap()
+        world.queue.chunk(&head("b", "shop"), &assets, &lines, false, Some(after), &[]).unwrap()
     };
     let chunks = [chunk(1..=3, 0), chunk(5..=6, 3), chunk(8..=8, 6)];
     let overtaken =
@@ -258,7 +258,7 @@ async fn what_was_looked_up_before_redis_forgot_is_not_submitted() {
     let chunk = |queue: &Queue, row: u64, after| {
         let asset = asset(row);
         let lines = [line(row, &asset)];
-        queue.chunk(&head("b", "shop"), &[(row, asset)], &lines, false, Some(after)).unwrap()
+        queue.chunk(&head("b", "shop"), &[(row, asset)], &lines, false, Some(after), &[]).unwrap()
     };
     let written = async || {
         let pattern = format!("{}[abs]*:*", world.queue.keys().prefix());
@@ -271,7 +271,7 @@ async fn what_was_looked_up_before_redis_forgot_is_not_submitted() {
     let epoch = world.queue.epoch().await.unwrap();
     assert_eq!(world.queue.epoch().await.unwrap(), epoch);
     // As a plan finds it: made, so that it is not bought again.
-    let known = Known { phase: "done".to_owned(), unasked: false };
+    let known = Known { phase: "done".to_owned(), unasked: false, leaving: false };
     assert_eq!(world.queue.known(&[key(0)]).await.unwrap(), [Some(known)]);
     world.wipe().await;
     let then = world.queue.within(&epoch);

@@ -162,10 +162,11 @@ impl Looking<'_> {
             }
             let mut next = self.priced(key, spec)?;
             next.made = phase.as_deref() == Some("done");
-            if phase.is_none() {
+            // What Redis knows may be forgotten by the time it is asked for.
+            if phase.is_none() || next.made {
                 let object = self.store.head(&image_name(&next.asset.key, &next.asset.spec)).await?;
                 next.asset.made = object.as_ref().and_then(Stamp::of).map(|stamp| stamp.made);
-                next.made = next.asset.made.is_some();
+                next.made |= next.asset.made.is_some();
             }
             if next.made {
                 (next.expected, next.ceiling) = (MicroUsd::ZERO, MicroUsd::ZERO);

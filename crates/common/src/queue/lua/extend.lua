@@ -51,6 +51,9 @@ for i, h in ipairs(request.held) do
       mark(h, further and h.phase or phase)
       answers[i] = 'ok'
     end
+  elseif not phase and h.phase == 'claimed' and call('HEXISTS', key('meta'), 'forgets') == 1 then
+    -- Its owner was away, and meanwhile another made it, which was forgotten: it would be paid for once more.
+    answers[i] = 'lost'
   elseif not phase or not set(token) and h.phase ~= 'claimed' then
     answers[i] = restore(h)
   elseif phase == 'claimed' and h.phase ~= 'claimed' then

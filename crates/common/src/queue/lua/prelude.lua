@@ -21,17 +21,18 @@ local function set(value) return value and value ~= '' and value ~= cjson.null e
 
 -- The layout these scripts write. A namespace that was taken over to a newer one refuses them, so that a worker that
 -- was frozen or cut off meanwhile changes nothing any more.
-local LAYOUT = 4
+local LAYOUT = 5
 local layout = num(call('HGET', key('meta'), 'layout'))
 if layout > LAYOUT then
   return redis.error_reply('LAYOUT the namespace has layout ' .. layout .. ' now, this version of Pictor knows ' .. LAYOUT
     .. ' at most: stop this process and start the newer version')
 end
 
--- Whether no older version writes here. A new namespace has this layout before a worker has said so.
-local function has_lists()
-  return layout == LAYOUT or layout == 0 and call('GET', key('schema')) == tostring(LAYOUT)
+-- Whether nobody writes here who knows an older layout only. A new namespace has its layout before a worker has said so.
+local function is_of(number)
+  return layout >= number or layout == 0 and num(call('GET', key('schema'))) >= number
 end
+local function has_lists() return is_of(4) end
 
 local clock = call('TIME')
 local NOW = num(clock[1]) * 1000000 + num(clock[2])

@@ -1,11 +1,16 @@
--- Forgets what is archived in the store: a complete batch, old failures, old events. One caller at a time has the turn.
--- ARGV[1]  {owner, lasts, turn | over | batch, completed, done, failed, look | leave | failures, upto | events}: lasts: how
---          long the turn is kept, µs; completed, done, failed: as they were archived; look: only say whether the batch may go;
---          leave: failed assets for which the batch does not ask any more, at most 5000; failures: keys, at most 500, that
---          failed at `upto` or before; events: those before this id
--- Returns  {"ok", how many changed} | {"other", 0} (somebody else has the turn) | {"changed", 0} (not as it was archived, or
---          somebody is not done with it)
--- Complexity O(leave + failures + the batch's chunks); a batch goes in one call, so that nobody finds half of it
+-- Forgets what is archived in the store: a complete batch, old failures, old events, done assets. One caller at a time has the
+-- turn.
+-- ARGV[1]  {owner, lasts, turn | over | batch, completed, done, failed, look | leave | failures, upto | events | round, every |
+--          mark | forget, upto, stay}: lasts: how long the turn is kept, µs; completed, done, failed: as they were archived;
+--          look: only say whether the batch may go; leave: failed assets for which the batch does not ask any more, at most
+--          5000; failures: keys, at most 500, that failed at `upto` or before; events: those before this id; round: begins to
+--          look for done assets, unless that was done less than `every` µs ago, or names the round that `mark` and `forget`
+--          belong to; mark: done assets, at most 500, that are to go unless a batch asks for them meanwhile; forget: those of
+--          them that nobody did, stored at `upto`, ms, or before; stay: those that do not go after all
+-- Returns  {"ok", how many changed, or when the round began} | {"other", 0} (somebody else has the turn) | {"changed", 0} (not as
+--          it was archived, somebody is not done with it, or no round is due) | {"older", 0} (an older version works here)
+-- Complexity O(leave + failures + the batch's chunks), of done assets O(keys + requests that are out, at most 20000); a batch
+--          goes in one call, so that nobody finds half of it
 
 local HOUR = 3600000000
 
@@ -54,6 +59,66 @@ if request.failures then
     end
   end
   return { 'ok', changed }
+end
+
+-- Done assets. Whoever submits one, or puts it in the place of another, takes its mark away in the same script. So a marked one
+-- that no line asks for, of those read after it was marked, is asked for by nobody.
+local MOST_OUT = 10000
+
+-- Assets for which a request may be out still; nothing where these are too many to be looked through.
+local function out()
+  local found = {}
+  for _, index in ipairs({ 'leases', 'doubt' }) do
+    if call('ZCARD', key(index)) > MOST_OUT then return nil end
+    for _, member in ipairs(call('ZRANGE', key(index), 0, -1)) do
+      found[string.match(member, ' (%S+)$') or ''] = true
+    end
+  end
+  return found
+end
+
+local function is_forgotten(asset)
+  local a = hash(key('a', asset))
+  if a.going ~= request.round or a.phase ~= 'done' or a.parting or a.counting then return false end
+  for field in pairs(a) do
+    -- Only here is it known as perhaps paid, and taken back should its answer come.
+    if string.find(field, '^unknown:') then return false end
+  end
+  local at = stored_at(asset, a.made)
+  if not at or at > num(request.upto) then return false end
+  if call('EXISTS', key('askers', asset)) == 1 and call('EXISTS', key('work')) == 1 then return false end
+  local names = {}
+  for n, kind in ipairs({ 'a', 's', 'made', 'failure', 'askers', 'rows' }) do names[n] = key(kind, asset) end
+  call('DEL', unpack(names))
+  return true
+end
+
+if request.every then
+  if not is_of(LAYOUT) then return { 'older', 0 } end
+  local last = num(call('HGET', key('meta'), 'looked'))
+  if last <= NOW and last > NOW - num(request.every) then return { 'changed', 0 } end
+  -- From now on, what a plan has found made here may be gone when it is submitted.
+  call('HSET', key('meta'), 'looked', int(NOW), 'forgets', 1)
+  return { 'ok', NOW }
+end
+
+if request.mark then
+  for _, asset in ipairs(request.mark) do
+    if call('HGET', key('a', asset), 'phase') == 'done' then call('HSET', key('a', asset), 'going', request.round) end
+  end
+  return { 'ok', #request.mark }
+end
+
+if request.forget then
+  if not is_of(LAYOUT) then return { 'older', 0 } end
+  local busy, gone = out(), 0
+  for _, asset in ipairs(request.stay) do
+    if call('HGET', key('a', asset), 'going') then call('HDEL', key('a', asset), 'going') end
+  end
+  for _, asset in ipairs(busy and request.forget or {}) do
+    if not busy[asset] and is_forgotten(asset) then gone = gone + 1 end
+  end
+  return { 'ok', gone }
 end
 
 local batch = request.batch

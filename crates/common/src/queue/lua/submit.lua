@@ -1,9 +1,9 @@
 -- Puts a chunk of a batch into the queue; safe to repeat, adds only what is missing. Chunks come in the order of
 -- their rows; one that comes before its turn is refused whole.
 -- ARGV[1]  {batch, tenant, band, content, source, columns, cap?, fallback?, on_unknown?, deadline?, derive?, retry_failed, first, upto, after?,
---          epoch?, lines, kinds: [[route, ceiling, tokens]], made: {number of an asset: short record or JSON}}: the first and last
---          row, the last row of the chunk before (0 for none), the epoch in which its assets were looked up, how many
---          lines
+--          epoch?, relied?, lines, kinds: [[route, ceiling, tokens]], made: {number of an asset: short record or JSON}}: the first and
+--          last row, the last row of the chunk before (0 for none), the epoch in which its assets were looked up, "1" for
+--          each of them that Redis knew and "0" for the others, how many lines
 -- ARGV[2]  keys of the assets, 32 bytes each
 -- ARGV[3]  the lines, packed
 -- ARGV[4…] four for each asset: key, row, number of its kind, spec
@@ -12,6 +12,14 @@
 
 -- What was found in Redis then may be in the store alone now.
 if set(request.epoch) and request.epoch ~= epoch() then return cjson.encode({ status = 'forgot' }) end
+-- So it may be with what was made and went by its age since.
+if set(request.relied) and call('HEXISTS', key('meta'), 'forgets') == 1 then
+  for n = 1, #request.relied do
+    if string.sub(request.relied, n, n) == '1' and call('HEXISTS', key('a', ARGV[4 * n]), 'phase') == 0 then
+      return cjson.encode({ status = 'forgot' })
+    end
+  end
+end
 
 local batch = request.batch
 local name = key('batch', batch)
@@ -156,6 +164,8 @@ local function join(asset, a, row, kind, spec)
   local other, stands = other_than(asset, phase)
   if other then return join_other(asset, other, row, stands) end
   if phase == 'done' then
+    -- It was to be forgotten.
+    if a[4] then call('HDEL', key('a', asset), 'going') end
     counts.made = counts.made + 1
     return phase
   end
@@ -194,7 +204,7 @@ local some_known = #names > 0 and call('EXISTS', unpack(names)) > 0
 for n, home in ipairs(names) do
   local i = 4 * n
   local asset, row, kind, spec = ARGV[i], ARGV[i + 1], request.kinds[tonumber(ARGV[i + 2])], ARGV[i + 3]
-  local a = some_known and call('HMGET', home, 'phase', 'batch', 'route')
+  local a = some_known and call('HMGET', home, 'phase', 'batch', 'route', 'going')
   local phase
   local other, stands
   if not (a and a[1]) then other, stands = other_than(asset) end

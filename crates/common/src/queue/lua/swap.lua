@@ -83,7 +83,11 @@ end
 local function ask_for(batch, row, other)
   local a = call('HMGET', key('a', other), 'phase', 'batch', 'route')
   local phase = a[1]
-  if phase == 'done' then return count_in(batch, nil, phase) end
+  if phase == 'done' then
+    -- It was to be forgotten, perhaps.
+    call('HDEL', key('a', other), 'going')
+    return count_in(batch, nil, phase)
+  end
   if not share(other, a[2], batch, row) then
     call('HINCRBY', key('batch', batch), 'doubled', 1)
     return close_if_complete(batch)

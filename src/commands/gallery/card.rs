@@ -81,6 +81,9 @@ pub(super) struct Card {
     /// The model that was asked first and could not make it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) instead_of: Option<String>,
+    /// In what a person had it made otherwise than its row says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) how: Option<String>,
     /// Why there is no picture of an image that is made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) problem: Option<String>,
@@ -137,7 +140,8 @@ impl Card {
                 request_id: failure.request_id.clone(),
                 at: failure.at_ms,
             }),
-            instead_of: item.instead_of.clone(),
+            instead_of: item.instead_of.clone().filter(|_| item.how.is_none()),
+            how: item.how.clone(),
             ..Self::default()
         };
         if let Some(spec) = &state.spec {

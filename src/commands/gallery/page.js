@@ -38,6 +38,7 @@
     ["parked", (card) => card.state === "parked"],
     ["waiting", (card) => card.state === "waiting"],
     ["substituted", (card) => Boolean(card.instead_of)],
+    ["replaced", (card) => Boolean(card.how)],
     ["not as asked", (card) => Boolean(card.mismatch)],
     ["no picture", (card) => Boolean(card.problem)],
     ["shared", (card) => shared.get(card.key).length > 1],
@@ -215,6 +216,7 @@
     byId("box-badges").replaceChildren();
     badge(card.state, card.state);
     if (card.instead_of) badge("substituted", "substituted");
+    if (card.how) badge("substituted", "replaced");
     if (card.mismatch) badge("mismatch", "not as asked");
     if (card.problem) badge("problem", "no picture");
     byId("said").replaceChildren();
@@ -228,6 +230,7 @@
     }
     if (card.problem) say("No picture", card.problem, "bad");
     if (card.instead_of) say("Substituted", `${card.instead_of} could not make it; ${card.model} did.`);
+    if (card.how) say("Replaced by hand", card.how);
     if (card.mismatch) say("Not as asked", card.mismatch, "warn");
     say("Prompt", card.prompt);
     if (card.revised_prompt !== card.prompt) say("As the model rewrote it", card.revised_prompt);

@@ -250,6 +250,9 @@ fn badges(card: &Card) -> String {
     if card.instead_of.is_some() {
         badges.push(("substituted", "substituted"));
     }
+    if card.how.is_some() {
+        badges.push(("substituted", "replaced"));
+    }
     if card.mismatch.is_some() {
         badges.push(("mismatch", "not as asked"));
     }

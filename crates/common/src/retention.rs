@@ -144,6 +144,10 @@ impl Retiring<'_> {
         } else {
             self.one(round).await
         };
+        if gone.is_err() {
+            // What else is old must not wait for what may never be mended; a look begins anew hours later.
+            *round = Round::default();
+        }
         if !round.is_under_way() {
             self.end().await?;
         }

@@ -116,7 +116,8 @@ impl Places<'_> {
         let by = |planned: &PlannedAsset, known: &Option<Known>| {
             if asks(known) && stored.contains(&planned.asset.key.bytes()) {
                 By::Store
-            } else if known.is_some() {
+            } else if known.as_ref().is_some_and(|known| !known.unasked) {
+                // What nobody asks for may be forgotten at once, and is new all the same.
                 By::Redis
             } else {
                 By::Nobody

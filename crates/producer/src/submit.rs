@@ -9,7 +9,6 @@ use std::{
     io::{self, Read},
     path::PathBuf,
     sync::Arc,
-    time::{Duration, SystemTime},
 };
 
 use pictor_common::{
@@ -105,11 +104,7 @@ pub struct Planned {
     found: Found,
     /// When they were looked up.
     epoch: Epoch,
-    at: SystemTime,
 }
-
-/// What was new when it was looked up may have been made and forgotten after a day: see [`pictor_common::retention`].
-const GOOD_FOR: Duration = Duration::from_secs(12 * 3_600);
 
 /// Why nothing, or not all, was submitted.
 #[derive(Debug, thiserror::Error)]
@@ -224,10 +219,10 @@ impl Request<'_> {
         store: &dyn Store,
     ) -> Result<Planned, SubmitError> {
         let mut plan = checked.counted.clone().of(&checked.matrix, checked.skipped.rows.len() as u64);
-        let (at, epoch) = (SystemTime::now(), queue.epoch().await?);
+        let epoch = queue.epoch().await?;
         let lookup = Lookup::new(queue, store, plan.assets);
         let found = lookup.add_to(&mut plan, checked.outline.assets()).await?;
-        Ok(Planned { plan, found, epoch, at })
+        Ok(Planned { plan, found, epoch })
     }
 
     /// Queues a planned manifest in chunks and seals it; `told` hears how many rows are in.
@@ -242,9 +237,6 @@ impl Request<'_> {
         store: &dyn Store,
         mut told: impl FnMut(u64),
     ) -> Result<Submitted, SubmitError> {
-        if planned.at.elapsed().is_ok_and(|age| age > GOOD_FOR) {
-            return Err(QueueError::Forgot.into());
-        }
         let mut again = Plan::new(self.retry_failed);
         let queue = &queue.within(&planned.epoch);
         let mut sending =

@@ -86,7 +86,7 @@ impl Queue {
             worked: answer.worked,
             resumed: answer.resumed,
             begun: answer.begun,
-            epoch: answer.epoch.map(Epoch),
+            epoch: answer.epoch.map(|name| Epoch { name, looked: 0 }),
             orphans: answer.look.into_iter().map(orphan).collect(),
         })
     }

@@ -6,7 +6,7 @@
 use redis::AsyncCommands as _;
 use serde::Serialize;
 
-use super::{Offer, Queue, QueueError, script, swap::OfferArgs};
+use super::{Offer, Queue, QueueError, epoch::Looked, script, swap::OfferArgs};
 use crate::{
     AssetKey,
     batch::{BatchId, NewAsset},
@@ -69,8 +69,8 @@ struct RedoRequest<'a> {
     most: u32,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     back: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    epoch: Option<&'a str>,
+    #[serde(flatten)]
+    looked: Looked<'a>,
 }
 
 impl Queue {
@@ -79,8 +79,8 @@ impl Queue {
         let Redo { asked, row, from, to, most, back } = redo;
         let offer = Offer { model: to.spec.model.clone(), asset: Some(to.clone()) };
         let (to, row) = (OfferArgs::of(&offer)?, row.to_string());
-        let epoch = self.epoch.as_ref().map(|epoch| epoch.0.as_str());
-        let request = RedoRequest { batch, asked, row, from, to, most: *most, back: *back, epoch };
+        let looked = self.looked();
+        let request = RedoRequest { batch, asked, row, from, to, most: *most, back: *back, looked };
         let answer: String = script::REDO.run(&self.connection, self.keys.prefix(), &request).await?;
         Ok(match answer.as_str() {
             "ok" => Redone::Ok,

@@ -3,7 +3,7 @@
 use redis::AsyncCommands as _;
 use serde::Serialize;
 
-use super::{FailurePlace, Offer, Queue, QueueError, script, swap::OfferArgs};
+use super::{FailurePlace, Offer, Queue, QueueError, epoch::Looked, script, swap::OfferArgs};
 use crate::{
     AssetKey,
     batch::{BatchId, NewAsset},
@@ -59,6 +59,13 @@ struct Item<'a> {
     how: &'a str,
 }
 
+#[derive(Serialize)]
+struct Request<'a> {
+    #[serde(flatten)]
+    looked: Looked<'a>,
+    items: &'a [Item<'a>],
+}
+
 impl Queue {
     /// Has other assets take the place of failed ones; tells what became of each, in the order given.
     ///
@@ -95,8 +102,7 @@ impl Queue {
     }
 
     async fn replace_some(&self, items: &[Item<'_>]) -> Result<Vec<Replaced>, QueueError> {
-        let epoch = self.epoch.as_ref().map(|epoch| epoch.0.as_str());
-        let request = serde_json::json!({ "epoch": epoch, "items": items });
+        let request = Request { looked: self.looked(), items };
         let answers: Vec<Vec<redis::Value>> =
             script::REPLACE.run(&self.connection, self.keys.prefix(), &request).await?;
         let mut became = Vec::with_capacity(items.len());

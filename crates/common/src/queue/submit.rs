@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Queue, QueueError,
+    epoch::Looked,
     packed::{self, pack},
     script,
 };
@@ -76,8 +77,8 @@ struct Header<'a> {
     upto: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    epoch: Option<&'a str>,
+    #[serde(flatten)]
+    looked: Looked<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     relied: Option<String>,
     lines: usize,
@@ -158,7 +159,7 @@ impl Queue {
             first: rows().min().unwrap_or(0),
             upto: rows().max().unwrap_or(0),
             after,
-            epoch: self.epoch.as_ref().map(|epoch| epoch.0.as_str()),
+            looked: self.looked(),
             relied: relied.contains(&true).then(|| bits(relied)),
             lines: lines.len(),
             kinds: &kinds,
@@ -213,7 +214,7 @@ impl Queue {
 
     /// Says that all `total` lines of a batch were submitted; only then can it be complete.
     pub async fn seal(&self, batch: &BatchId, total: u64) -> Result<(), SealError> {
-        let epoch = self.epoch.as_ref().map(|epoch| epoch.0.as_str());
+        let epoch = self.epoch.as_ref().map(|epoch| epoch.name.as_str());
         let request = serde_json::json!({ "batch": batch, "total": total, "epoch": epoch });
         let answer: String = script::SEAL.run(&self.connection, self.keys.prefix(), &request).await?;
         match answer.as_str() {

@@ -1,7 +1,7 @@
 -- Tells the epoch of the namespace; begins one where there is none.
 -- ARGV[1]  {}
--- Returns  the epoch
+-- Returns  {the epoch, the time, µs}
 -- Complexity O(1)
 
 call('HSETNX', key('meta'), 'epoch', int(NOW))
-return epoch()
+return { epoch(), int(NOW) }

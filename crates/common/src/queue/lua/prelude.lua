@@ -82,6 +82,15 @@ local function epoch()
   return (call('HGET', key('meta'), 'epoch') or '') .. ' ' .. server_id()
 end
 
+-- What was new when it was looked up may have been made, and forgotten after a day, where old assets are: µs.
+local GOOD_FOR = 43200000000
+
+-- Whether Redis may have forgotten what the caller looked up.
+local function has_forgotten()
+  if set(request.epoch) and request.epoch ~= epoch() then return true end
+  return set(request.looked) and NOW - num(request.looked) > GOOD_FOR and call('HEXISTS', key('meta'), 'forgets') == 1
+end
+
 local function stamp() call('HSET', key('meta'), 'stamp', int(NOW)) end
 
 -- The profile that the namespace belongs to, if that is another. One that was wiped belongs to whoever works there

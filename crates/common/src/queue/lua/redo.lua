@@ -1,9 +1,9 @@
 -- Gives the lines of a batch that have an asset another take of it, or takes them back to an earlier one. The asset stays
 -- as it is, for whoever else asked for it. redos:BATCH has, by the asset that was asked for, the takes in their order;
 -- swaps:BATCH has the one that stands, as it has what stands in for a failure.
--- ARGV[1]  {batch, asked, row, from, to: {key, model, spec, route, ceiling, tokens, made?}, most, back?, epoch?}: asked: what
+-- ARGV[1]  {batch, asked, row, from, to: {key, model, spec, route, ceiling, tokens, made?}, most, back?, epoch?, looked?}: asked: what
 --          was submitted; from: what the caller saw standing; most: so many takes at most; back: `to` is an earlier one;
---          epoch: the one in which the caller looked
+--          epoch, looked: in which the caller looked, and when, µs
 -- Returns  "ok" | "again" (it stands already) | "changed" (another one stands than `from`) | "unmade" (what stands, or an
 --          earlier one that is to stand, is not made) | "ended" (`to` failed, for others) | "busy" (a request for it is out,
 --          or some who ask have not heard yet) | "most" | "taken" (the batch asks for `to` in another place, or for `from` in
@@ -12,7 +12,7 @@
 -- Complexity O(takes * log(queue))
 
 if not has_lists() then return 'older' end
-if set(request.epoch) and request.epoch ~= epoch() then return 'forgot' end
+if has_forgotten() then return 'forgot' end
 
 local batch, asked, to = request.batch, request.asked, request.to.key
 local name, swaps, redos = key('batch', batch), key('swaps', batch), key('redos', batch)

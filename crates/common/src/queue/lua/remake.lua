@@ -30,10 +30,10 @@ local function again(item)
   -- Who asked for what is made is known by nobody any more: it is this batch that asks now.
   count_in(request.batch, 'done', nil)
   if not set(item.spec) then
-    call('HDEL', asset, 'made', 'phase', 'attempts', 'unknowns', 'bad', 'unsent')
+    call('HDEL', asset, 'made', 'phase', 'attempts', 'unknowns', 'bad', 'unsent', 'going')
     return 'forgotten'
   end
-  call('HDEL', asset, 'made', 'attempts', 'unknowns', 'bad', 'unsent')
+  call('HDEL', asset, 'made', 'attempts', 'unknowns', 'bad', 'unsent', 'going')
   call('SET', key('s', item.key), item.spec)
   call('HSET', asset, 'phase', 'ready', 'route', item.route, 'ceiling', item.ceiling, 'batch', request.batch, 'row', item.row)
   if item.tokens ~= '0' then call('HSET', asset, 'tokens', item.tokens) end

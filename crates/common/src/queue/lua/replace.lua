@@ -1,6 +1,6 @@
 -- Has other assets take the place of failed ones, since a person wants them: in the batches that are named, and no other.
--- ARGV[1]  {epoch?, items: [{key, seen, parked, batches, offer: {model, key, spec, route, ceiling, tokens, made?}, how}]}, at most 100, with
---          at most 500 batches together; epoch: the one in which they were looked up; seen: when it failed, µs; parked: also where it may have been paid for;
+-- ARGV[1]  {epoch?, looked?, items: [{key, seen, parked, batches, offer: {model, key, spec, route, ceiling, tokens, made?}, how}]}, at most 100, with
+--          at most 500 batches together; epoch, looked: in which they were looked up, and when, µs; seen: when it failed, µs; parked: also where it may have been paid for;
 --          how: what the other one is asked for otherwise, for people; kept in swaps:BATCH
 -- Returns  for each item what became of it and of how many batches: {"replaced", n} | {"changed", 0} (it is no such failure
 --          any more, or nobody named asks for it) | {"parked", 0} | {"ended", 0} (the other one failed, too) | {"circle", n} (where
@@ -9,7 +9,7 @@
 -- Complexity O(items * batches * log(queue))
 
 -- What was found in Redis then may be in the store alone now.
-if set(request.epoch) and request.epoch ~= epoch() then return { { 'forgot' } } end
+if has_forgotten() then return { { 'forgot' } } end
 if not has_lists() then return { { 'older' } } end
 
 local function asks(asset, first, batch)

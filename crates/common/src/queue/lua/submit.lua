@@ -1,8 +1,8 @@
 -- Puts a chunk of a batch into the queue; safe to repeat, adds only what is missing. Chunks come in the order of
 -- their rows; one that comes before its turn is refused whole.
 -- ARGV[1]  {batch, tenant, band, content, source, columns, cap?, fallback?, on_unknown?, deadline?, derive?, retry_failed, first, upto, after?,
---          epoch?, relied?, lines, kinds: [[route, ceiling, tokens]], made: {number of an asset: short record or JSON}}: the first and
---          last row, the last row of the chunk before (0 for none), the epoch in which its assets were looked up, "1" for
+--          epoch?, looked?, relied?, lines, kinds: [[route, ceiling, tokens]], made: {number of an asset: short record or JSON}}: the first and
+--          last row, the last row of the chunk before (0 for none), the epoch in which its assets were looked up, and when, µs, "1" for
 --          each of them that Redis knew and "0" for the others, how many lines
 -- ARGV[2]  keys of the assets, 32 bytes each
 -- ARGV[3]  the lines, packed
@@ -11,7 +11,7 @@
 -- Complexity O(assets * log(queue)); at most 500 assets and 500 lines a call
 
 -- What was found in Redis then may be in the store alone now.
-if set(request.epoch) and request.epoch ~= epoch() then return cjson.encode({ status = 'forgot' }) end
+if has_forgotten() then return cjson.encode({ status = 'forgot' }) end
 -- So it may be with what was made and went by its age since.
 if set(request.relied) and call('HEXISTS', key('meta'), 'forgets') == 1 then
   for n = 1, #request.relied do

@@ -12,7 +12,7 @@ use pictor_common::{
     MicroUsd,
     batch::{Band, OnUnknown, check_name},
     derivative::{self, Derivative},
-    queue::{CapOf, Counter, Queue, Setter, Submitted},
+    queue::{CapOf, Counter, Queue, QueueError, Setter, Submitted},
     store::Store,
 };
 use pictor_producer::{
@@ -532,7 +532,11 @@ pub(crate) async fn submit(
     webhooks::named(&prepared.webhooks, &checked.head.id, queue, &context.settings).await?;
     match send(request, checked, &planned, queue, store, output).await {
         Err(error) if error.forgot() => {
-            output.note("Redis was wiped, replaced or restarted meanwhile: everything is looked up again");
+            let what = match error {
+                SubmitError::Queue(QueueError::Gone) => "an image was removed",
+                _ => "Redis was wiped, replaced or restarted",
+            };
+            output.note(&format!("{what} meanwhile: everything is looked up again"));
         }
         sent => return Ok((planned, sent?)),
     }

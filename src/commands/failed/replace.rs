@@ -304,7 +304,7 @@ async fn find_made(plan: &mut Plan, context: &Context, queue: &Queue) -> anyhow:
     for page in plan.replacements.chunks_mut(CHUNK) {
         let keys: Vec<AssetKey> = page.iter().map(|one| one.by.key.clone()).collect();
         for (one, state) in page.iter_mut().zip(queue.assets(&keys).await?) {
-            if state.is_none() {
+            if state.is_none_or(|state| state.removed.is_some()) {
                 one.by.made = stored(&*store, &one.by).await?;
             }
         }

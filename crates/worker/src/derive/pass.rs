@@ -12,6 +12,7 @@ use pictor_common::{
 };
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use super::{Made, Pool};
 
@@ -176,6 +177,7 @@ impl Pass<'_> {
         if image.len() > MOST_BYTES {
             return cannot(format!("the image has {} bytes, at most {MOST_BYTES} are read", image.len()));
         }
+        let names: Vec<String> = missing.iter().map(|derivative| derivative.name(&key)).collect();
         let mut making = match self.pool.derive(image, missing).await {
             Ok(making) => making,
             Err(why) => return cannot(why.to_string()),
@@ -192,6 +194,15 @@ impl Pass<'_> {
                     return Ok(One::Failed { key, there, made, bytes, failed, why });
                 }
             }
+        }
+        if self.store.head(&object).await?.is_none() {
+            // Somebody removed the image meanwhile: what was made of it goes, too.
+            for name in &names {
+                if let Err(error) = self.store.delete(name).await {
+                    warn!(%error, name, "a derivative of an image that was removed stays: pictor asset remove takes it away");
+                }
+            }
+            return Ok(One::Done { there: 0, made: 0, bytes: 0 });
         }
         Ok(One::Done { there, made, bytes })
     }

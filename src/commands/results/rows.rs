@@ -88,7 +88,7 @@ fn row(item: &Item, made: Option<&Made>) -> ResultRow {
         cells: item.line.cells.clone(),
         take: item.take,
         key: Some(item.key.clone()),
-        cost: made.map(|made| made.cost),
+        cost: made.or(state.removed.as_ref().map(|removed| &removed.made)).map(|made| made.cost),
         model: state.model.clone(),
         revised_prompt: made.and_then(|made| made.revised_prompt.clone()),
         error: made.is_none().then(|| unmade(state)),
@@ -120,6 +120,7 @@ fn unmade(state: &AssetState) -> String {
             format!("perhaps paid, outcome unknown: {why}")
         }
         ("" | "ready" | "claimed" | "sent" | "received" | "orphan", _) => "not made yet".to_owned(),
+        ("removed", _) => "removed by somebody; submitted again, it is made and paid anew".to_owned(),
         (other, _) => other.to_owned(),
     }
 }

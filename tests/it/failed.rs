@@ -217,7 +217,7 @@ async fn what_nobody_named_is_left_alone() {
     assert_eq!(one.status.code(), Some(0), "{}", told(&one));
     let value: Value = serde_json::from_slice(&one.stdout).unwrap_or_default();
     assert!(
-        told(&one).contains("in batch a of shop") || value["tenants"]["shop"][0] == "a",
+        told(&one).contains("in batch a of tenant shop") || value["tenants"]["shop"][0] == "a",
         "{}",
         told(&one)
     );

@@ -274,6 +274,7 @@ async fn the_json_of_watch_has_these_fields() {
             "parked",
             "per_minute",
             "projected",
+            "replaced",
             "reserved",
             "spent",
             "state",

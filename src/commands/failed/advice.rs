@@ -49,7 +49,7 @@ const ADVICE: &[Advice] = &[
         classes: &[FailureClass::BadSpec],
         cause: Cause::Spec,
         what: "the spec is wrong, and would be refused again",
-        typed: "pictor failed retry --group GROUP --edit mends the batch itself; many are better mended in a file, which \
+        typed: "pictor failed retry --group GROUP --edit mends the rows where they are; more than 200 go through a file, which \
                 is a batch of its own: pictor failed export mend.csv --group GROUP, then pictor submit mend.csv",
         on_page: "Mend the row and submit it again.",
     },

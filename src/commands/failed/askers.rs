@@ -83,7 +83,7 @@ pub(super) fn told(tenants: &BTreeMap<String, BTreeSet<&BatchId>>) -> String {
     let of = |(tenant, batches): (&String, &BTreeSet<&BatchId>)| {
         let names: Vec<&str> = batches.iter().map(|batch| batch.as_str()).collect();
         let word = if names.len() == 1 { "batch" } else { "batches" };
-        format!("{word} {} of {tenant}", some(&names))
+        format!("{word} {} of tenant {tenant}", some(&names))
     };
     tenants.iter().map(of).collect::<Vec<_>>().join("; ")
 }
@@ -107,7 +107,7 @@ mod tests {
         let tenant = |n: usize| ["rival", "rival", "rival", "rival", "shop"].get(n).map(ToString::to_string);
         let askers = Askers(ids.iter().cloned().enumerate().map(|(n, id)| (id, tenant(n))).collect());
         let all = askers.by_tenant(ids.iter());
-        assert_eq!(told(&all), "batches a, b, c and 1 more of rival; batch mine of shop");
+        assert_eq!(told(&all), "batches a, b, c and 1 more of tenant rival; batch mine of tenant shop");
         let error = only_one(&all, false).unwrap_err().to_string();
         assert!(
             error.starts_with("2 tenants ask for these (rival, shop): say --tenant or --batch"),

@@ -74,6 +74,15 @@ fn told(found: &FailureGroups, samples: &[Sample]) -> String {
     for (group, sample) in found.groups.iter().zip(samples) {
         text += &one(group, sample);
     }
+    let edited = found
+        .groups
+        .iter()
+        .zip(samples)
+        .filter(|(group, _)| advice::words(&group.failure.class, group.parked, "").contains("--edit"));
+    let batches: Vec<&String> = edited.filter_map(|(_, sample)| sample.batch.as_ref()).collect();
+    if let [batch, _, ..] = batches[..] {
+        text += &format!("\nseveral causes in one go: pictor failed retry --batch {} --edit\n", plain(batch));
+    }
     let shown = found.groups.len() as u64;
     if found.causes > shown {
         text +=

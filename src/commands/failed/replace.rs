@@ -322,7 +322,7 @@ async fn find_made(plan: &mut Plan, context: &Context, queue: &Queue) -> anyhow:
         let keys: Vec<AssetKey> = page.iter().map(|one| one.current.key.clone()).collect();
         for (one, state) in page.iter_mut().zip(queue.assets(&keys).await?) {
             // What is made may be forgotten by the time it is asked for.
-            if state.is_none_or(|state| state.phase == "done") {
+            if state.is_none_or(|state| state.phase == "done" || state.removed.is_some()) {
                 one.current.made = stored(&*store, &one.current).await?;
             }
         }

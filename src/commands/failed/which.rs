@@ -293,9 +293,9 @@ impl Selection {
     pub(super) fn left_told(&self) -> String {
         let mut text = String::new();
         for (count, why) in [
-            (self.parked, "parked: they may be paid for; --parked names them"),
-            (self.content, "refused for their content; keys, --group or --class moderation name them"),
-            (self.paid, "with an earlier request that may be paid for; keys or --group name them"),
+            (self.parked, "parked, and may be paid for: --parked takes them"),
+            (self.content, "refused for their content: --class moderation takes them"),
+            (self.paid, "with an earlier request that may be paid for: their keys or --group take them"),
         ] {
             if count > 0 {
                 text += &format!("{count} left out that are {why}\n");

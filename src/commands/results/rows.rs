@@ -89,7 +89,7 @@ fn row(item: &Item, made: Option<&Made>) -> ResultRow {
         take: item.take,
         key: Some(item.key.clone()),
         original_key: item.original_key.clone(),
-        cost: made.map(|made| made.cost),
+        cost: made.or(state.removed.as_ref().map(|removed| &removed.made)).map(|made| made.cost),
         model: state.model.clone(),
         revised_prompt: made.and_then(|made| made.revised_prompt.clone()),
         error: made.is_none().then(|| unmade(state)),
@@ -122,6 +122,7 @@ fn unmade(state: &AssetState) -> String {
             format!("perhaps paid, outcome unknown: {why}")
         }
         ("" | "ready" | "claimed" | "sent" | "received" | "orphan", _) => "not made yet".to_owned(),
+        ("removed", _) => "removed by somebody; submitted again, it is made and paid anew".to_owned(),
         (other, _) => other.to_owned(),
     }
 }

@@ -23,6 +23,8 @@ use crate::commands::results::pages::{Item, Pages};
 const LOOKS: usize = 64;
 /// Images read at once.
 const READS: usize = 6;
+/// The phase of what a person has removed.
+const REMOVED: &str = "removed";
 
 /// An image that is to be made again.
 #[derive(Clone, Debug)]
@@ -112,6 +114,9 @@ impl<'a> Comparison<'a> {
                 if known { (None, Seen::Listed) } else { (name, Seen::Unasked) }
             }
             "claimed" | "sent" | "received" | "orphan" => (None, Seen::Unasked),
+            REMOVED if !listed => {
+                (item.state.removed.as_ref().map(|removed| removed.made.object.clone()), Seen::Unasked)
+            }
             _ if listed => (in_list, Seen::Unasked),
             _ => (item.state.spec.as_ref().map(|spec| image_name(&item.key, spec)), Seen::Unasked),
         };
@@ -208,6 +213,11 @@ impl<'a> Comparison<'a> {
                 self.report.under_way += 1;
                 true
             }
+            REMOVED => {
+                let still_there = matches!(seen, Seen::There { .. });
+                self.report.removed += u64::from(!still_there);
+                !still_there
+            }
             phase => {
                 let back =
                     matches!(seen, Seen::There { object, damaged: None } if belongs(object, &item.key));
@@ -228,6 +238,11 @@ impl<'a> Comparison<'a> {
     fn tell(&mut self, look: Look) -> anyhow::Result<()> {
         let Look { item, name, seen } = look;
         let place = |name: &str| self.subject.store.location(name);
+        if item.state.phase == REMOVED {
+            let detail = place(&name.unwrap_or_default());
+            self.report.find(finding(&item, What::NotRemoved, detail))?;
+            return Ok(());
+        }
         if item.state.phase != "done" {
             let name = name.unwrap_or_default();
             let detail = format!("{} in Redis, and there is {}", phase_told(&item.state), place(&name));

@@ -8,6 +8,8 @@ use crate::{MicroUsd, queue::LedgerEntry};
 /// The kind of entry that says that an image was gone from the store and is made again, as somebody asked. It costs
 /// nothing itself.
 pub const REMADE: &str = "remade";
+/// The kind of entry that says that somebody has removed an image. Whoever submits it again pays again, on purpose.
+pub const REMOVED: &str = "removed";
 
 /// The requests for one asset, taken from its entries in any order. Small, since there are millions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +29,7 @@ struct More {
     /// Tokens that turned out before their unknown was read.
     ended: Vec<String>,
     remade: u32,
+    removed: u32,
 }
 
 /// The same in numbers.
@@ -42,6 +45,8 @@ pub struct RequestSums {
     pub unknown_cost: MicroUsd,
     /// Times it was made again on purpose.
     pub remade: u64,
+    /// Times its image was removed.
+    pub removed: u64,
     /// What may have been paid beyond the first request, because an outcome was unknown.
     pub perhaps_twice: MicroUsd,
     /// Requests that were charged beyond the first and those that were asked for.
@@ -72,6 +77,7 @@ impl Requests {
                 self.more().ended.push(token);
             }
             None if entry.kind == REMADE => self.more().remade += 1,
+            None if entry.kind == REMOVED => self.more().removed += 1,
             None => {}
         }
     }
@@ -108,7 +114,8 @@ impl Requests {
     pub fn sums(&self) -> RequestSums {
         let settled = self.costs().count() as u64;
         let open = || self.more.iter().flat_map(|more| more.open.iter().map(|(_, cost)| *cost));
-        let remade = self.more.as_ref().map_or(0, |more| u64::from(more.remade));
+        let (remade, removed) = self.more.as_ref().map_or((0, 0), |more| (more.remade, more.removed));
+        let (remade, removed) = (u64::from(remade), u64::from(removed));
         // Where nothing was charged for sure, one of those that may have been is the one that was to be paid.
         let excused = usize::from(settled == 0);
         RequestSums {
@@ -117,8 +124,9 @@ impl Requests {
             unknown: open().count() as u64,
             unknown_cost: open().sum(),
             remade,
+            removed,
             perhaps_twice: open().skip(excused).sum(),
-            charged_again: settled.saturating_sub(1 + remade),
+            charged_again: settled.saturating_sub(1 + remade + removed),
         }
     }
 }
@@ -127,7 +135,7 @@ impl RequestSums {
     /// Whether there is more to say than that it was paid once.
     #[must_use]
     pub fn is_odd(&self) -> bool {
-        self.unknown > 0 || self.remade > 0 || self.settled > 1
+        self.unknown > 0 || self.remade > 0 || self.removed > 0 || self.settled > 1
     }
 
     /// What a person should know of it; nothing where it was paid once.
@@ -140,11 +148,14 @@ impl RequestSums {
             words.push(format!("may have been paid, without an image: {}", self.unknown_cost));
         }
         if self.charged_again > 0 {
-            let times = self.settled - self.remade;
+            let times = self.settled.saturating_sub(self.remade + self.removed);
             words.push(format!("charged {times} times: {}", self.settled_cost));
         }
         if self.remade > 0 {
             words.push("made again on purpose, since its image was gone or damaged".to_owned());
+        }
+        if self.removed > 0 {
+            words.push("its image was removed on purpose".to_owned());
         }
         words.join("; ")
     }
@@ -202,6 +213,9 @@ mod tests {
         let remade = sums(&[("settled", "a", 5), ("remade", "a", 0), ("settled", "b", 5)]);
         assert_eq!((remade.charged_again, remade.settled_cost.0), (0, 10));
         assert!(remade.told().contains("on purpose"), "{}", remade.told());
+        let removed = sums(&[("settled", "a", 5), ("removed", "k@1", 0), ("settled", "b", 5)]);
+        assert_eq!((removed.charged_again, removed.settled_cost.0), (0, 10));
+        assert_eq!(removed.told(), "its image was removed on purpose");
         let rivals = sums(&[("settled", "a", 5), ("settled", "b", 5)]);
         assert_eq!(rivals.charged_again, 1);
         assert_eq!(rivals.told(), "charged 2 times: $0.00001");

@@ -36,6 +36,7 @@ mod reap;
 mod recent;
 mod redo;
 mod remake;
+mod remove;
 mod replace;
 mod replies;
 mod retire;
@@ -83,6 +84,7 @@ pub use reap::{Orphan, Reaped};
 pub use recent::Recent;
 pub use redo::{Redo, Redone};
 pub use remake::{Found, Lost, Remade};
+pub use remove::{Forgotten, Removal, Removed};
 pub use replace::{Replaced, Replacement};
 pub use retire::{Event, OldFailure, Retired};
 pub use schedule::{Firing, Held, ScheduleState, Steer, Step, Taken, Trouble};
@@ -167,6 +169,12 @@ pub enum QueueError {
          nothing more was queued; submit it again, so that nothing is bought twice"
     )]
     Forgot,
+    /// An image that was found in the store was removed since; nothing was written.
+    #[error(
+        "an image that was found in the store was removed since (pictor audit): nothing more was queued; submit it again. \
+         What was put back into the store is believed ten minutes after it was removed"
+    )]
+    Gone,
     /// A line could not be packed.
     #[error("cannot pack the lines of a batch: {0}")]
     Pack(#[from] std::io::Error),

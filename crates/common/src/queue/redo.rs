@@ -92,6 +92,7 @@ impl Queue {
             "late" => Redone::Late,
             "older" => Redone::Older,
             "forgot" => return Err(QueueError::Forgot),
+            "gone" => return Err(QueueError::Gone),
             "most" => Redone::Most,
             "taken" => Redone::Taken,
             "cancelled" => Redone::Cancelled,

@@ -195,6 +195,7 @@ impl Queue {
             "cancelled" => Err(QueueError::Cancelled(chunk.batch.to_string())),
             "expired" => Err(QueueError::PastDeadline(chunk.batch.to_string())),
             "forgot" => Err(QueueError::Forgot),
+            "gone" => Err(QueueError::Gone),
             "gap" => Err(QueueError::Gap(chunk.batch.to_string())),
             _ => Ok(Submitted {
                 new: answer.new,

@@ -12,6 +12,7 @@ use pictor_common::{
 };
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use super::{DeriveError, Made, Making, Pool, can_make, memory};
 
@@ -203,6 +204,7 @@ impl Pass<'_> {
     ) -> Result<Ended, PassError> {
         let mut ended = Ended::default();
         let problem = |why: String| Some(Problem { key: key.clone(), why });
+        let names: Vec<String> = missing.iter().map(|derivative| derivative.name(key)).collect();
         let mut making = match self.begun(image, missing).await? {
             Ok(making) => making,
             Err(why) => return Ok(Ended { problem: problem(why), ..ended }),
@@ -217,7 +219,23 @@ impl Pass<'_> {
                 Err(why) => ended.problem = problem(why.to_string()),
             }
         }
+        if self.store.head(&image.object).await?.is_none() {
+            self.take_back(&names).await;
+            return Ok(Ended {
+                problem: problem("the image was removed meanwhile".to_owned()),
+                ..Ended::default()
+            });
+        }
         Ok(ended)
+    }
+
+    /// What was made of an image that somebody removed meanwhile goes, too.
+    async fn take_back(&self, names: &[String]) {
+        for name in names {
+            if let Err(error) = self.store.delete(name).await {
+                warn!(%error, name, "a derivative of an image that was removed stays: pictor asset remove takes it away");
+            }
+        }
     }
 
     /// What is being derived from an image, or why nothing ever will be. Its memory is asked for before it is read.

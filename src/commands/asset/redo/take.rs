@@ -80,11 +80,17 @@ pub(super) async fn next(
             chosen.told()
         )));
     }
-    looking.current_is_made().await?;
+    let removed = looking.current_is_made().await?;
     for after in chosen.takes.iter().skip(at.map_or(usize::MAX, |at| at + 1)) {
         if looking.phase(after).await?.as_deref() == Some("done") {
             return looking.there(after.clone()).await;
         }
+    }
+    if removed {
+        return Err(refused(format!(
+            "{} was removed, with what was asked for: submitted again, it is made anew; --back goes back to a take before",
+            chosen.told()
+        )));
     }
     let most = context.settings.assets.max_takes;
     if chosen.had >= most as usize {
@@ -106,10 +112,12 @@ impl Looking<'_> {
         Ok(known.map(|known| known.phase))
     }
 
-    async fn current_is_made(&self) -> anyhow::Result<()> {
+    /// Whether what stands was removed since it was made.
+    async fn current_is_made(&self) -> anyhow::Result<bool> {
         let told = self.chosen.told();
         Err(match self.phase(&self.chosen.current).await?.as_deref() {
-            Some("done") => return Ok(()),
+            Some("done") => return Ok(false),
+            None if self.is_removed().await? => return Ok(true),
             Some("failed" | "substituted") => refused(format!(
                 "{told} failed: pictor failed retry {} tries again, and --back goes back to the take before",
                 self.chosen.current.short()
@@ -120,6 +128,11 @@ impl Looking<'_> {
             )),
             _ => refused(format!("{told} is not made yet: there is nothing to redo")),
         })
+    }
+
+    async fn is_removed(&self) -> anyhow::Result<bool> {
+        let known = self.queue.assets(std::slice::from_ref(&self.chosen.current)).await?.pop().flatten();
+        Ok(known.is_some_and(|state| state.removed.is_some()))
     }
 
     /// One that was made before.

@@ -7,7 +7,8 @@
 -- ARGV[2]  keys of the assets, 32 bytes each
 -- ARGV[3]  the lines, packed
 -- ARGV[4…] four for each asset: key, row, number of its kind, spec
--- Returns  JSON {status: "ok"|"forgot"|"gap"|"other_content"|"cancelled"|"expired", new, made, queued, failed}
+-- Returns  JSON {status: "ok"|"forgot"|"gone"|"gap"|"other_content"|"cancelled"|"expired", new, made, queued, failed}; gone: an
+--          image was removed since it was seen in the store
 -- Complexity O(assets * log(queue)); at most 500 assets and 500 lines a call
 
 -- What was found in Redis then may be in the store alone now.
@@ -19,6 +20,11 @@ if set(request.relied) and call('HEXISTS', key('meta'), 'forgets') == 1 then
       return cjson.encode({ status = 'forgot' })
     end
   end
+end
+
+for n, made in pairs(request.made) do
+  local asset = ARGV[4 * tonumber(n)]
+  if is_gone(asset, made) and call('HEXISTS', key('a', asset), 'phase') == 0 then return cjson.encode({ status = 'gone' }) end
 end
 
 local batch = request.batch
@@ -124,6 +130,11 @@ local function create(asset, home, row, kind, spec, made)
   return 'ready'
 end
 
+-- The image of an asset was removed, which this batch still counts as done; it is to be made again now.
+local function made_again(home)
+  if call('HDEL', home, 'removed') == 1 and not fresh then count_in(batch, 'done', nil) end
+end
+
 local retries = call('EXISTS', key('later')) == 1
 local counts = { new = 0, made = 0, queued = 0, failed = 0 }
 local ended = {}
@@ -149,7 +160,8 @@ local function join_other(asset, other, row, stands)
   end
   local phase = call('HGET', key('a', other), 'phase')
   local how = 'queued'
-  if phase == 'done' then
+  -- What was removed stays so until the line is given another take.
+  if phase == 'done' or not phase then
     how = 'made'
   elseif ENDED[phase] and not (request.retry_failed and revive(other, phase)) then
     how = 'failed'
@@ -215,6 +227,7 @@ for n, home in ipairs(names) do
     phase = join(asset, a, row, kind, spec)
   else
     phase = create(asset, home, row, kind, spec, request.made[tostring(n)])
+    if a and phase == 'ready' then made_again(home) end
     local how = phase == 'done' and 'made' or 'new'
     counts[how] = counts[how] + 1
   end

@@ -115,7 +115,8 @@ local function bring(offer)
   local home = key('a', offer.key)
   local a = call('HMGET', home, 'phase', 'route')
   if a[1] == 'done' then return end
-  if not a[1] and set(offer.made) then
+  if not a[1] then call('HDEL', home, 'removed') end
+  if not a[1] and set(offer.made) and not is_gone(offer.key, offer.made) then
     return keep_made(offer.key, offer.made)
   end
   if not a[2] then

@@ -1,0 +1,32 @@
+-- Forgets the image of an asset, which the caller then takes out of the store. What was paid for it stays charged, batches
+-- that have counted it still do, and the ledger says that it was removed.
+-- ARGV[1]  {key, at, kept, model, payer?, tenant?}: at: when the image that is to go was stored, ms, as the caller saw it;
+--          kept: its record, short; payer, tenant: the batch that paid for it, and whose that is
+-- Returns  {"removed"} | {"again"} (it was removed before) | {"changed"} (another image stands) | {"busy", phase} (it is not
+--          done, or not all who asked have counted it yet)
+-- Complexity O(1)
+
+local asset = key('a', request.key)
+local a = call('HMGET', asset, 'phase', 'made', 'parting', 'counting', 'gone')
+local phase, gone = a[1], num(a[5])
+
+local function mark(done)
+  ledger('removed', request.key, request.key .. '@' .. request.at, 0, request)
+  if done then call('HSET', asset, 'removed', request.kept) end
+  call('HSET', asset, 'gone', int(NOW))
+  event('removed', request.key, request.payer)
+  return { 'removed' }
+end
+
+if not phase then
+  -- Redis knew nothing of it, or not any more: the store alone had it.
+  if gone == 0 or num(request.at) * 1000 > gone then return mark(false) end
+  call('HSET', asset, 'gone', int(NOW))
+  return { 'again' }
+end
+if phase ~= 'done' then return { 'busy', phase } end
+if stored_at(a[2] or call('GET', key('made', request.key)) or '') ~= request.at then return { 'changed' } end
+if a[3] or a[4] or call('EXISTS', key('askers', request.key)) == 1 then return { 'busy', phase } end
+call('DEL', key('made', request.key))
+call('HDEL', asset, 'made', 'phase', 'attempts', 'unknowns', 'bad', 'unsent')
+return mark(true)

@@ -77,6 +77,16 @@ async fn a_removed_picture_is_gone_with_its_derivatives_and_paid_again_only_when
     refused(&world, &remove, "WOULD PAY FOR IT AGAIN");
     assert_eq!(files_of(&images, &key), before, "nobody said yes");
 
+    // Some who asked have not counted it yet.
+    let client = redis::Client::open(world.redis.url()).unwrap();
+    let mut redis = client.get_multiplexed_async_connection().await.unwrap();
+    let asset = format!("{{it}}:a:{key}");
+    redis::cmd("HSET").arg(&asset).arg(&["parting", "1"]).exec_async(&mut redis).await.unwrap();
+    refused(&world, &[&remove[..], &["--yes"]].concat(), "try again in a minute");
+    assert_eq!(files_of(&images, &key), before, "nothing was removed");
+    assert!(!told(&world.run(&["audit"])).contains("removed"));
+    redis::cmd("HDEL").arg(&asset).arg("parting").exec_async(&mut redis).await.unwrap();
+
     let done = world.json(&[&remove[..], &["--yes", "--reason", "shows a trademark"]].concat());
     assert_eq!((&done["did"], &done["key"]), (&"removed".into(), &Value::from(key.clone())), "{done}");
     assert_eq!(files_of(&images, &key), Vec::<String>::new());
@@ -92,6 +102,8 @@ async fn a_removed_picture_is_gone_with_its_derivatives_and_paid_again_only_when
     is_told(&world, &key);
     let again = world.json(&[&remove[..], &["--yes"]].concat());
     assert_eq!(again["did"], "nothing", "{again}");
+    let redo = world.json(&["asset", "redo", "row-1", "--batch", "other", "--dry-run"]);
+    assert_eq!((&redo["did"], &redo["made"]), (&"would be redone".into(), &false.into()), "{redo}");
     assert_eq!(world.sim.billed().await, 3);
 
     submit(&world, &file, "b");

@@ -3,15 +3,13 @@
 mod stored;
 mod told;
 
-use std::collections::BTreeSet;
-
 use clap::Args;
 use pictor_common::{
-    AssetKey,
+    AssetKey, Spec,
     batch::{BatchId, Made},
     queue::{AssetState, Forgotten, Note, Queue, Removal},
     stamp::Stamp,
-    store::{Store, StoreError, StoreErrorKind},
+    store::{Store, StoreError, StoreErrorKind, sidecar_name},
 };
 
 use super::find;
@@ -29,9 +27,10 @@ const ROUNDS: usize = 5;
 #[derive(Debug, Args)]
 #[command(
     after_help = "What was paid stays paid, and in the ledger. Batches go on counting the image; results, gallery and verify call \
-    it removed. Submitted again, its row is made, and PAID FOR, again: asset redo gives a line another picture first.\n\n\
-    Copies elsewhere are not looked for: folders of results --to, galleries, backups, caches, earlier versions in a bucket \
-    that keeps them. Prompts stay in the batch's lines and in archives. The command can be repeated: it finishes what was left."
+    it removed. Submitted again, by hand, by run or by a schedule, its row is made, and PAID FOR, again; a line that had it as \
+    another take or in place of a failure stays without. asset redo gives either another picture.\n\n\
+    Other namespaces and profiles on the same store lose it, too. Copies elsewhere are not looked for: folders of results --to, \
+    galleries, backups, caches, earlier versions in a bucket that keeps them. Prompts stay in the batch's lines and in archives. The command can be repeated: it finishes what was left."
 )]
 pub(crate) struct RemoveArgs {
     /// The id of a line, or the asset key, or at least 8 of its first digits
@@ -61,16 +60,20 @@ struct Subject<'a> {
     store: &'a dyn Store,
     queue: &'a Queue,
     stored: Stored,
+    /// Why, as the person said.
+    why: &'a str,
 }
 
 /// How it ended.
 enum Ended {
     /// So many objects are gone.
     Gone(u64),
-    /// Another image came meanwhile, and stays; so many objects of the one before are gone.
-    Another(u64),
-    /// It is in this phase by now.
-    Busy(String),
+    /// Another image came meanwhile, and stays.
+    Another,
+    /// It is in this phase by now; whether the image before is forgotten, and gone.
+    Busy(String, bool),
+    /// An older version may be at work.
+    Older,
 }
 
 pub(super) async fn run(args: &RemoveArgs, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
@@ -81,7 +84,14 @@ pub(super) async fn run(args: &RemoveArgs, context: &Context, queue: &Queue) -> 
     let url = parts::store_url(&context.settings, None);
     let store = verify::open(context, url).await?;
     let stored = Stored::look(&*store, &key, state.made.as_ref()).await?;
-    let subject = Subject { key, state, store: &*store, queue, stored };
+    let subject = Subject {
+        key,
+        state,
+        store: &*store,
+        queue,
+        stored,
+        why: args.reason.as_deref().unwrap_or_default(),
+    };
     let facts = Facts::of(&subject).await?;
     if subject.state.phase != "done" && subject.stored.is_empty() {
         return nothing(&subject, &facts, context);
@@ -96,23 +106,28 @@ pub(super) async fn run(args: &RemoveArgs, context: &Context, queue: &Queue) -> 
     if !args.yes && !failed::act::is_wanted(&context.output, &facts.question(), true)? {
         return Err(refused("nothing was removed"));
     }
-    match Box::pin(subject.clear()).await? {
+    match Box::pin(subject.clear(facts.spec.as_ref())).await? {
         Ended::Gone(objects) => {
-            note(args, &subject.key, queue).await?;
             context.output.result(&facts.value("removed"), || facts.done(objects))?;
             Ok(Exit::Done)
         }
-        Ended::Another(objects) => {
-            if objects > 0 {
-                note(args, &subject.key, queue).await?;
-            }
+        Ended::Another => {
             let why = "has another image since just now, which stays: look at it, and remove it in turn";
             Err(refused(format!("asset {} {why}", subject.key)))
         }
-        Ended::Busy(phase) => may_go(&subject.key, &phase).and_then(|()| {
+        Ended::Busy(phase, true) => {
+            let since = if phase == "done" { "another one was made since" } else { "it is asked for again" };
+            let words = format!("the image of asset {} is gone; {since} ({phase})", subject.key.short());
+            context.output.result(&facts.value("removed"), || words)?;
+            Ok(Exit::Done)
+        }
+        Ended::Busy(phase, false) => may_go(&subject.key, &phase).and_then(|()| {
             let many = "not all batches that asked for it have counted it yet";
             Err(refused(format!("{many}: try again in a minute; nothing was removed")))
         }),
+        Ended::Older => Err(refused(
+            "a worker of an older version is at work in the namespace: upgrade it first (pictor workers list); nothing was removed",
+        )),
     }
 }
 
@@ -141,13 +156,6 @@ fn nothing(subject: &Subject<'_>, facts: &Facts, context: &Context) -> anyhow::R
     Ok(Exit::Done)
 }
 
-async fn note(args: &RemoveArgs, key: &AssetKey, queue: &Queue) -> anyhow::Result<()> {
-    let (who, of) = (who(), format!("asset {key}"));
-    let why = args.reason.as_deref().unwrap_or_default();
-    queue.note(&Note { who: &who, what: "removed", of: &of, count: 1, why }).await?;
-    Ok(())
-}
-
 impl Subject<'_> {
     /// What stands on the image in the store.
     fn stamp(&self) -> Option<Stamp> {
@@ -156,7 +164,7 @@ impl Subject<'_> {
 
     /// Has Redis forget the image, so that nobody relies on it, and empties the store; looks again until nothing of it is
     /// there. Killed anywhere between, it is finished by the next call.
-    async fn clear(&self) -> anyhow::Result<Ended> {
+    async fn clear(&self, spec: Option<&Spec>) -> anyhow::Result<Ended> {
         let stamp = self.stamp();
         let known = self.state.made.as_ref().or(self.state.removed.as_ref().map(|removed| &removed.made));
         let made: Made = known.or(stamp.as_ref().map(|stamp| &stamp.made)).cloned().unwrap_or_default();
@@ -165,6 +173,7 @@ impl Subject<'_> {
         let removal = Removal {
             key: &self.key,
             made: &made,
+            spec,
             model: Some(self.state.model.as_str())
                 .filter(|model| !model.is_empty())
                 .or(from_stamp)
@@ -172,23 +181,35 @@ impl Subject<'_> {
             payer: payer.as_ref(),
             tenant: stamp.as_ref().map(|stamp| stamp.attempt.tenant.as_str()).filter(|name| !name.is_empty()),
         };
-        // What may not delete says so before anything is forgotten.
-        let mut objects = u64::from(self.try_first().await.map_err(|error| self.left(error, false))?);
+        // Who may not delete is told so before anything is forgotten.
+        let nothing = sidecar_name(&self.key) + ".none";
+        self.store.delete(&nothing).await.map_err(|error| self.left(error, false))?;
+        let (mut objects, mut forgotten) = (0, false);
         for _round in 0..ROUNDS {
             match self.queue.remove(&removal).await? {
+                // From now on it is missed: whoever looks finds out who did it, also where this ends half-way.
+                Forgotten::Now | Forgotten::Before if !forgotten => self.note().await?,
                 Forgotten::Now | Forgotten::Before => {}
-                Forgotten::Changed => return Ok(Ended::Another(objects)),
-                Forgotten::Busy(phase) => return Ok(Ended::Busy(phase)),
+                Forgotten::Changed => return Ok(Ended::Another),
+                Forgotten::Busy(phase) => return Ok(Ended::Busy(phase, forgotten)),
+                Forgotten::Older => return Ok(Ended::Older),
             }
+            forgotten = true;
             let now = Stored::look(self.store, &self.key, Some(&made)).await?;
             if now.images.iter().any(|image| !self.stored.has(image)) {
-                return Ok(Ended::Another(objects));
+                return Ok(Ended::Another);
             }
-            let names: BTreeSet<String> = now.names().filter(|name| self.stored.may_delete(name)).collect();
+            let names: Vec<String> = now.names().filter(|name| self.stored.may_delete(name)).collect();
             if names.is_empty() {
                 return Ok(Ended::Gone(objects));
             }
             for name in &names {
+                // Where two remove it at once, the other one's is gone by now, and may be made again.
+                if self.stored.images.iter().any(|image| image.name == *name)
+                    && self.store.head(name).await?.is_some_and(|image| !self.stored.has(&image))
+                {
+                    return Ok(Ended::Another);
+                }
                 self.store.delete(name).await.map_err(|error| self.left(error, true))?;
                 objects += 1;
             }
@@ -199,12 +220,10 @@ impl Subject<'_> {
         )
     }
 
-    /// Deletes something that can be made again.
-    async fn try_first(&self) -> Result<bool, StoreError> {
-        let Some(name) = self.stored.derived.first().or(self.stored.sidecar.as_ref()) else {
-            return Ok(false);
-        };
-        self.store.delete(name).await.map(|()| true)
+    async fn note(&self) -> anyhow::Result<()> {
+        let (who, of) = (who(), format!("asset {}", self.key));
+        self.queue.note(&Note { who: &who, what: "removed", of: &of, count: 1, why: self.why }).await?;
+        Ok(())
     }
 
     /// What a person does about a store that does not delete.

@@ -215,7 +215,7 @@ fn waits_of(detail: &AssetDetail, overview: &Overview) -> Vec<Waits> {
             "its model cannot make it, and every batch that asked has another model's instead".to_owned(),
         ),
         "removed" => {
-            let again = "until its row is submitted again: then it is made, and paid for, anew";
+            let again = "until a row that asks for it is submitted again, and pays anew, or asset redo gives its line another";
             told("removed", format!("{again} (pictor audit says who removed it)"))
         }
         "failed" => told("failed", "it failed for good: pictor failed retry tries it again".to_owned()),

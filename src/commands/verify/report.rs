@@ -164,10 +164,7 @@ impl Report {
             (self.waiting, "not made yet"),
             (self.failed, "failed: pictor failed list"),
             (self.parked, parked),
-            (
-                self.removed,
-                "removed by somebody (pictor audit): not made again unless the row is submitted again",
-            ),
+            (self.removed, "removed by somebody (pictor audit): not made again by itself"),
             (self.elsewhere, elsewhere),
         ];
         let named = others.iter().filter(|(count, _)| *count > 0);

@@ -16,6 +16,8 @@ pub const REMOVED: &str = "removed";
 pub struct Requests {
     /// What the first settled one cost.
     first: Option<MicroUsd>,
+    /// When the last one was settled, µs since 1970.
+    last: u64,
     more: Option<Box<More>>,
 }
 
@@ -29,7 +31,8 @@ struct More {
     /// Tokens that turned out before their unknown was read.
     ended: Vec<String>,
     remade: u32,
-    removed: u32,
+    /// When its image was removed.
+    removed: Vec<u64>,
 }
 
 /// The same in numbers.
@@ -59,6 +62,7 @@ impl Requests {
         match entry.meaning() {
             Some(Kind::Settled) => {
                 self.end(&entry.token);
+                self.last = self.last.max(at(entry));
                 match self.first {
                     None => self.first = Some(entry.amount()),
                     Some(_) => self.more().settled.push(entry.amount()),
@@ -77,7 +81,7 @@ impl Requests {
                 self.more().ended.push(token);
             }
             None if entry.kind == REMADE => self.more().remade += 1,
-            None if entry.kind == REMOVED => self.more().removed += 1,
+            None if entry.kind == REMOVED => self.more().removed.push(at(entry)),
             None => {}
         }
     }
@@ -114,8 +118,10 @@ impl Requests {
     pub fn sums(&self) -> RequestSums {
         let settled = self.costs().count() as u64;
         let open = || self.more.iter().flat_map(|more| more.open.iter().map(|(_, cost)| *cost));
-        let (remade, removed) = self.more.as_ref().map_or((0, 0), |more| (more.remade, more.removed));
-        let (remade, removed) = (u64::from(remade), u64::from(removed));
+        let remade = self.more.as_ref().map_or(0, |more| u64::from(more.remade));
+        let removed = || self.more.iter().flat_map(|more| &more.removed);
+        // Only what was paid after it was removed was asked for again.
+        let made_anew = removed().filter(|at| **at < self.last).count() as u64;
         // Where nothing was charged for sure, one of those that may have been is the one that was to be paid.
         let excused = usize::from(settled == 0);
         RequestSums {
@@ -124,11 +130,15 @@ impl Requests {
             unknown: open().count() as u64,
             unknown_cost: open().sum(),
             remade,
-            removed,
+            removed: removed().count() as u64,
             perhaps_twice: open().skip(excused).sum(),
-            charged_again: settled.saturating_sub(1 + remade + removed),
+            charged_again: settled.saturating_sub(1 + remade + made_anew),
         }
     }
+}
+
+fn at(entry: &LedgerEntry) -> u64 {
+    entry.at.parse().unwrap_or(0)
 }
 
 impl RequestSums {
@@ -148,7 +158,7 @@ impl RequestSums {
             words.push(format!("may have been paid, without an image: {}", self.unknown_cost));
         }
         if self.charged_again > 0 {
-            let times = self.settled.saturating_sub(self.remade + self.removed);
+            let times = self.charged_again + 1;
             words.push(format!("charged {times} times: {}", self.settled_cost));
         }
         if self.remade > 0 {
@@ -167,7 +177,7 @@ mod tests {
 
     fn sums(entries: &[(&str, &str, u64)]) -> RequestSums {
         let mut requests = Requests::default();
-        for (kind, token, cost) in entries {
+        for (at, (kind, token, cost)) in entries.iter().enumerate() {
             let text = |text: &str| text.to_owned();
             requests.add(&LedgerEntry {
                 kind: text(kind),
@@ -180,7 +190,7 @@ mod tests {
                 lane: text("acme.x"),
                 model: text("x"),
                 request_id: text(""),
-                at: text("1"),
+                at: at.to_string(),
                 day: text(""),
             });
         }
@@ -216,6 +226,12 @@ mod tests {
         let removed = sums(&[("settled", "a", 5), ("removed", "k@1", 0), ("settled", "b", 5)]);
         assert_eq!((removed.charged_again, removed.settled_cost.0), (0, 10));
         assert_eq!(removed.told(), "its image was removed on purpose");
+        let rivals =
+            sums(&[("settled", "a", 5), ("settled", "b", 5), ("removed", "k@1", 0), ("settled", "c", 5)]);
+        assert_eq!(rivals.charged_again, 1, "two before it was removed");
+        assert_eq!(rivals.told(), "charged 2 times: $0.000015; its image was removed on purpose");
+        let gone = sums(&[("settled", "a", 5), ("settled", "b", 5), ("removed", "k@1", 0)]);
+        assert_eq!((gone.charged_again, gone.removed), (1, 1), "and not made since");
         let rivals = sums(&[("settled", "a", 5), ("settled", "b", 5)]);
         assert_eq!(rivals.charged_again, 1);
         assert_eq!(rivals.told(), "charged 2 times: $0.00001");

@@ -169,9 +169,9 @@ pub enum QueueError {
          nothing more was queued; submit it again, so that nothing is bought twice"
     )]
     Forgot,
-    /// An image that was found in the store was removed since; nothing was written.
+    /// An image that was found, in Redis or in the store, was removed since; nothing was written.
     #[error(
-        "an image that was found in the store was removed since (pictor audit): nothing more was queued; submit it again. \
+        "an image that was found was removed since (pictor audit): nothing more was queued; run it again. \
          What was put back into the store is believed ten minutes after it was removed"
     )]
     Gone,

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::{Queue, QueueError, packed, read::number, script};
+use super::{Queue, QueueError, packed, read::number, script, submit::short_spec};
 use crate::{
-    AssetKey,
+    AssetKey, Spec,
     batch::{BatchId, Made},
 };
 
@@ -29,6 +29,8 @@ pub struct Removal<'a> {
     pub key: &'a AssetKey,
     /// What was made, as the caller saw it in Redis, or else in the store.
     pub made: &'a Made,
+    /// What it was made of, where that is known: Redis keeps it, so that its lines can have another take.
+    pub spec: Option<&'a Spec>,
     /// The model that made it.
     pub model: &'a str,
     /// The batch that paid for it, where that is known.
@@ -48,6 +50,8 @@ pub enum Forgotten {
     Changed,
     /// It is in this phase, or not all who asked for it have counted it yet.
     Busy(String),
+    /// An older version may be at work, which does not know of it.
+    Older,
 }
 
 #[derive(Serialize)]
@@ -55,6 +59,8 @@ struct RemoveRequest<'a> {
     key: &'a AssetKey,
     at: String,
     kept: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spec: Option<String>,
     model: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     payer: Option<&'a BatchId>,
@@ -67,18 +73,20 @@ impl Queue {
     ///
     /// Batches go on counting it, and the money stays spent; submitted again, it is made and paid as if it were new.
     pub async fn remove(&self, removal: &Removal<'_>) -> Result<Forgotten, QueueError> {
-        let Removal { key, made, model, payer, tenant } = *removal;
+        let Removal { key, made, spec, model, payer, tenant } = *removal;
         // What the model said of it goes with it.
         let bare = Made { revised_prompt: None, mismatch: None, ..made.clone() };
         let kept = packed::made(key, model, &bare);
         let kept = kept.map_err(|source| QueueError::Answer { script: "remove", source })?;
-        let request = RemoveRequest { key, at: made.at_ms.to_string(), kept, model, payer, tenant };
+        let spec = spec.map(short_spec).transpose()?;
+        let request = RemoveRequest { key, at: made.at_ms.to_string(), kept, spec, model, payer, tenant };
         let answer: Vec<String> = script::REMOVE.run(&self.connection, self.keys.prefix(), &request).await?;
         let mut words = answer.into_iter();
         Ok(match words.next().as_deref() {
             Some("removed") => Forgotten::Now,
             Some("again") => Forgotten::Before,
             Some("changed") => Forgotten::Changed,
+            Some("older") => Forgotten::Older,
             _ => Forgotten::Busy(words.next().unwrap_or_default()),
         })
     }

@@ -122,7 +122,7 @@ impl Queue {
     ///
     /// `after` is the last row of the chunk before, 0 for none: with it a chunk that overtook another
     /// is refused, whole. `relied` says of each asset whether Redis knew it when that was looked up: where one of
-    /// those is forgotten since, the chunk is refused with [`QueueError::Forgot`].
+    /// those is forgotten since, the chunk is refused with [`QueueError::Forgot`], where it was removed with [`QueueError::Gone`].
     pub fn chunk(
         &self,
         head: &BatchHead,

@@ -4,8 +4,8 @@ use pictor_common::{
     AssetKey, MicroUsd, Spec,
     batch::{Made, NewAsset},
     queue::{
-        Attempt, Billed, Forgotten, Found, Grant, Lost, Outcome, QueueError, Redo, Redone, Remade, Removal,
-        Settled, Submitted,
+        Attempt, Billed, Ended, Failure, Forgotten, Found, Grant, Lost, Offer, Outcome, Parted, QueueError,
+        Redo, Redone, Remade, Removal, Replaced, Replacement, Settled, Submitted,
     },
     stamp::Stamp,
 };
@@ -13,7 +13,10 @@ use redis::AsyncCommands as _;
 
 use crate::{
     ending::fail,
-    world::{World, asset, attempt, head, id, key, line, spec},
+    failing::place,
+    leaving::submit_as,
+    swapping,
+    world::{World, asset, attempt, head, id, key, line, spec, unmade},
 };
 
 fn made_of(key: &AssetKey, at_ms: u64) -> Made {
@@ -34,7 +37,10 @@ async fn make(world: &World, at_ms: u64) -> Grant {
 
 async fn remove_key(world: &World, key: &AssetKey, at_ms: u64) -> Forgotten {
     let (made, payer) = (made_of(key, at_ms), id("b"));
-    let removal = Removal { key, made: &made, model: "dall-e-2", payer: Some(&payer), tenant: Some("shop") };
+    let spec = spec(1);
+    let spec = (*key == AssetKey::of(&spec)).then_some(&spec);
+    let tenant = Some("shop");
+    let removal = Removal { key, made: &made, spec, model: "dall-e-2", payer: Some(&payer), tenant };
     world.queue.remove(&removal).await.unwrap()
 }
 
@@ -80,6 +86,7 @@ async fn batches_go_on_counting_what_was_removed_until_it_is_submitted_again() {
     let state = world.queue.assets(&[key(1)]).await.unwrap().pop().flatten().unwrap();
     assert_eq!((state.phase.as_str(), state.made), ("removed", None));
     let removed = state.removed.unwrap();
+    assert_eq!(state.spec, Some(spec(1)), "another take can be asked for");
     assert_eq!((removed.made.cost.0, removed.made.at_ms, state.model.as_str()), (16_000, 1_000, "dall-e-2"));
     assert!(removed.at.abs_diff(world.now().await) < 60_000_000 && !state.perhaps_paid);
     assert!(world.claim(5).await.grants.is_empty(), "nothing is made by itself");
@@ -121,6 +128,7 @@ async fn who_saw_the_image_in_the_store_just_before_is_not_believed() {
         to: NewAsset { made: Some(made(1, 1_000)), ..asset(1) },
         most: 3,
         back: false,
+        free: false,
     };
     let refused = world.queue.redo(&id("b"), &redo).await.unwrap_err();
     assert!(matches!(refused, QueueError::Gone), "{refused}");
@@ -138,6 +146,86 @@ async fn who_saw_the_image_in_the_store_just_before_is_not_believed() {
     assert_eq!(again(&world, "new", &[seen(later)]).await.unwrap().made, 1);
     assert_eq!(counts(&world, "new").await.0, 1);
     assert_eq!(world.queue.totals().await.unwrap().spent.0, 2 * 16_000);
+}
+
+/// Another one in the place of what failed, as it was found.
+async fn instead_of(world: &World, failed: &AssetKey, current: NewAsset, free: bool) -> Replaced {
+    let one = Replacement {
+        how: String::new(),
+        original: place(world, failed).await,
+        parked: false,
+        batches: vec![id("more")],
+        current,
+        free,
+    };
+    world.queue.replace(&[one]).await.unwrap().remove(0)
+}
+
+#[tokio::test]
+async fn what_was_found_made_is_not_bought_where_it_was_removed_since() {
+    let world = two_made().await;
+    world.submit("more", "shop", 3..4).await;
+    let grant = world.sent().await;
+    fail(&world, &grant, Billed::No, Outcome::Failed).await;
+    assert_eq!(remove(&world, 1, 1_000).await, Forgotten::Now);
+
+    let planned = submit_as(&world, "new", 1, None, true).await;
+    assert!(matches!(planned, Err(QueueError::Gone)), "{planned:?}");
+    assert_eq!(world.queue.batch(&id("new")).await.unwrap(), None, "nothing was written");
+    let redo = |free| Redo { asked: key(2), row: 2, from: key(2), to: asset(1), most: 3, back: false, free };
+    let refused = world.queue.redo(&id("b"), &redo(true)).await.unwrap_err();
+    assert!(matches!(refused, QueueError::Gone), "{refused}");
+    let seen = NewAsset { made: Some(made(1, 1_000)), ..asset(1) };
+    for (current, free) in [(asset(1), true), (seen.clone(), true), (seen, false)] {
+        assert_eq!(instead_of(&world, &grant.key, current, free).await, Replaced::Changed);
+    }
+    assert!(world.claim(5).await.grants.is_empty(), "nobody wanted to pay");
+    assert_eq!(counts(&world, "b").await, (2, 0, 0, "complete".into()));
+    assert_eq!(world.phase(&key(1)).await, "removed");
+
+    // Who knows that it costs something has it.
+    assert_eq!(instead_of(&world, &grant.key, asset(1), false).await, Replaced::In(1));
+    assert_eq!(make(&world, 2_000).await.key, key(1));
+    assert_eq!(counts(&world, "more").await, (1, 0, 0, "complete".into()));
+}
+
+#[tokio::test]
+async fn a_fallback_that_was_removed_since_it_was_found_is_no_offer() {
+    let world = World::new().await;
+    let other = swapping::other(1);
+    assert_eq!(remove_key(&world, &other.key, 1_000).await, Forgotten::Now);
+    let (rows, lines) = ([(1, asset(1))], [line(1, &asset(1))]);
+    world.queue.submit(&swapping::swaps("b"), &rows, &lines, false).await.unwrap();
+    world.queue.seal(&id("b"), 1).await.unwrap();
+    let grant = world.sent().await;
+    let failure = Failure { class: "model_not_found".into(), ..Failure::default() };
+    let seen = NewAsset { made: Some(made_of(&other.key, 1_000)), ..other.clone() };
+    let offers = [Offer { model: swapping::OTHER.into(), asset: Some(seen) }];
+    let ended = world.queue.part(&attempt(&grant), &unmade(&failure), &offers).await.unwrap();
+    assert_eq!(ended, Parted::Ended(Ended::Failed));
+    assert_eq!(counts(&world, "b").await, (0, 1, 0, "complete".into()));
+    assert_eq!(world.phase(&other.key).await, "none");
+    assert!(swapping::other_grants(&world, 5).await.is_empty());
+}
+
+#[tokio::test]
+async fn an_image_from_a_clock_that_is_ahead_is_removed_once() {
+    let world = two_made().await;
+    let ahead = world.now().await / 1_000 + 3_600_000;
+    for expected in [Forgotten::Now, Forgotten::Before, Forgotten::Before] {
+        assert_eq!(remove(&world, 7, ahead).await, expected);
+    }
+    assert_eq!(kinds(&world).await, ["settled", "settled", "removed"]);
+}
+
+#[tokio::test]
+async fn nothing_is_removed_where_an_older_version_may_make_it_again() {
+    let world = two_made().await;
+    let (mut redis, keys) = (world.redis.clone(), world.queue.keys().clone());
+    let _older: u64 = redis.hset(keys.meta(), "layout", 4).await.unwrap();
+    assert_eq!(remove(&world, 1, 1_000).await, Forgotten::Older);
+    assert_eq!(world.phase(&key(1)).await, "done");
+    assert_eq!(kinds(&world).await, ["settled", "settled"]);
 }
 
 #[tokio::test]
@@ -212,6 +300,7 @@ async fn a_line_whose_take_was_removed_gets_another_or_goes_back() {
         to: take(to),
         most: 5,
         back,
+        free: false,
     };
     let world = two_made().await;
     assert_eq!(world.queue.redo(&id("b"), &redo(0, 1, false)).await.unwrap(), Redone::Ok);

@@ -80,17 +80,11 @@ pub(super) async fn next(
             chosen.told()
         )));
     }
-    let removed = looking.current_is_made().await?;
+    looking.current_is_made().await?;
     for after in chosen.takes.iter().skip(at.map_or(usize::MAX, |at| at + 1)) {
         if looking.phase(after).await?.as_deref() == Some("done") {
             return looking.there(after.clone()).await;
         }
-    }
-    if removed {
-        return Err(refused(format!(
-            "{} was removed, with what was asked for: submitted again, it is made anew; --back goes back to a take before",
-            chosen.told()
-        )));
     }
     let most = context.settings.assets.max_takes;
     if chosen.had >= most as usize {
@@ -112,12 +106,12 @@ impl Looking<'_> {
         Ok(known.map(|known| known.phase))
     }
 
-    /// Whether what stands was removed since it was made.
-    async fn current_is_made(&self) -> anyhow::Result<bool> {
+    /// Refuses what has no image yet, unless that was removed since it was made.
+    async fn current_is_made(&self) -> anyhow::Result<()> {
         let told = self.chosen.told();
         Err(match self.phase(&self.chosen.current).await?.as_deref() {
-            Some("done") => return Ok(false),
-            None if self.is_removed().await? => return Ok(true),
+            Some("done") => return Ok(()),
+            None if self.is_removed().await? => return Ok(()),
             Some("failed" | "substituted") => refused(format!(
                 "{told} failed: pictor failed retry {} tries again, and --back goes back to the take before",
                 self.chosen.current.short()

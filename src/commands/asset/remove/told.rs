@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use pictor_common::{MicroUsd, Spec, batch::Made, queue::Asked, store::sidecar_name};
+use pictor_common::{AssetKey, MicroUsd, Spec, batch::Made, queue::Asked, store::sidecar_name};
 use serde_json::{Value, json};
 
 use super::{Subject, find};
@@ -18,6 +18,8 @@ struct Asking {
     asked: Asked,
     /// It has this image, and not another take or model's.
     stands: bool,
+    /// It has it in the place of what it asked for, which is not made by being submitted again.
+    instead: bool,
 }
 
 /// What is told.
@@ -27,7 +29,8 @@ pub(super) struct Facts {
     made: Option<Made>,
     removed: bool,
     model: String,
-    prompt: Option<String>,
+    /// What it was made of.
+    pub(super) spec: Option<Spec>,
     cost: MicroUsd,
     lines: Vec<Asking>,
     /// Where the image is.
@@ -65,7 +68,8 @@ impl Facts {
             key: key.to_string(),
             removed: state.removed.is_some(),
             model: model.unwrap_or_default(),
-            prompt: spec.and_then(|spec| spec.prompt),
+            // Whatever lies there, only what has this key is what was asked.
+            spec: spec.filter(|spec| AssetKey::of(spec) == *key),
             cost: paid.map_or(MicroUsd::ZERO, |made| made.cost),
             made,
             lines: lines(subject, payer).await?,
@@ -79,7 +83,7 @@ impl Facts {
     }
 
     pub(super) fn value(&self, did: &str) -> Value {
-        let line = |Asking { asked, stands }: &Asking| {
+        let line = |Asking { asked, stands, .. }: &Asking| {
             let line = asked.line.as_ref();
             json!({
                 "batch": asked.batch, "state": asked.state, "row": line.map(|line| line.row),
@@ -88,7 +92,7 @@ impl Facts {
         };
         let lines: Vec<Value> = self.lines.iter().map(line).collect();
         json!({
-            "key": self.key, "did": did, "model": self.model, "prompt": self.prompt, "stays_paid": self.cost,
+            "key": self.key, "did": did, "model": self.model, "prompt": self.prompt(), "stays_paid": self.cost,
             "lines": lines, "objects": self.names, "derivatives": self.derived,
         })
     }
@@ -108,10 +112,7 @@ impl Facts {
                 ),
             ));
         }
-        facts.push((
-            "prompt",
-            self.prompt.as_deref().map(|text| shortened(&plain(text), PROMPT)).unwrap_or_default(),
-        ));
+        facts.push(("prompt", self.prompt().map(|text| shortened(&plain(text), PROMPT)).unwrap_or_default()));
         facts.push(("paid", format!("{}, and stays paid", self.cost)));
         let place = |(n, place): (usize, &String)| (if n == 0 { "goes" } else { "" }, plain(place));
         facts.extend(self.places.iter().enumerate().map(place));
@@ -129,7 +130,7 @@ impl Facts {
         if self.lines.is_empty() {
             return "none of the newest batches has a line for it\n".to_owned();
         }
-        let row = |Asking { asked, stands }: &Asking| {
+        let row = |Asking { asked, stands, .. }: &Asking| {
             let line = asked.line.as_ref();
             vec![
                 asked.batch.clone(),
@@ -175,8 +176,21 @@ impl Facts {
         format!("{what} for good, with all of the above; {}", self.money())
     }
 
+    fn prompt(&self) -> Option<&str> {
+        self.spec.as_ref()?.prompt.as_deref()
+    }
+
     fn money(&self) -> String {
-        format!("{} stays paid.\nSubmitting its row again WOULD PAY FOR IT AGAIN", self.cost)
+        let mut words = format!("{} stays paid.", self.cost);
+        let mut losing = self.lines.iter().filter(|line| line.stands).peekable();
+        let instead = losing.peek().is_some() && losing.clone().any(|line| line.instead);
+        if losing.peek().is_none() || losing.any(|line| !line.instead) {
+            words += "\nSubmitting its row again WOULD PAY FOR IT AGAIN";
+        }
+        if instead {
+            words += "\nA line that had it as another take stays without: asset redo gives it the next";
+        }
+        words
     }
 
     pub(super) fn done(&self, objects: u64) -> String {
@@ -195,9 +209,9 @@ async fn lines(subject: &Subject<'_>, payer: Option<String>) -> anyhow::Result<V
     for asked in queue.asked(key, &Vec::from_iter(ids)).await? {
         let (Some(line), Ok(batch)) = (&asked.line, asked.batch.parse()) else { continue };
         let others = queue.stand_ins(&batch, &line.keys).await?;
-        let mut now = line.keys.iter().zip(&others).map(|(own, other)| other.as_ref().unwrap_or(own));
-        let stands = now.any(|now| now == key);
-        lines.push(Asking { asked, stands });
+        let instead = others.iter().flatten().any(|other| other == key);
+        let itself = line.keys.iter().zip(&others).any(|(own, other)| other.is_none() && own == key);
+        lines.push(Asking { asked, stands: instead || itself, instead: instead && !itself });
     }
     lines.sort_by_key(|line| std::cmp::Reverse(line.asked.created));
     Ok(lines)

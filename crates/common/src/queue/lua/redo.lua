@@ -1,8 +1,9 @@
 -- Gives the lines of a batch that have an asset another take of it, or takes them back to an earlier one. The asset stays
 -- as it is, for whoever else asked for it. redos:BATCH has, by the asset that was asked for, the takes in their order;
 -- swaps:BATCH has the one that stands, as it has what stands in for a failure.
--- ARGV[1]  {batch, asked, row, from, to: {key, model, spec, route, ceiling, tokens, made?}, most, back?, epoch?}: asked: what
---          was submitted; from: what the caller saw standing; most: so many takes at most; back: `to` is an earlier one;
+-- ARGV[1]  {batch, asked, row, from, to: {key, model, spec, route, ceiling, tokens, made?}, most, back?, free?, epoch?}: asked: what
+--          was submitted; from: what the caller saw standing; most: so many takes at most; back: `to` is an earlier one; free: the
+--          caller found `to` made;
 --          epoch: the one in which the caller looked
 -- Returns  "ok" | "again" (it stands already) | "changed" (another one stands than `from`) | "unmade" (what stands, or an
 --          earlier one that is to stand, is not made) | "ended" (`to` failed, for others) | "busy" (a request for it is out,
@@ -53,6 +54,8 @@ if request.back and not known then return 'unmade' end
 if (request.back or known) and is[1] ~= 'done' then return 'unmade' end
 if not request.back and was[1] ~= 'done' then return 'unmade' end
 if not is[1] and set(request.to.made) and is_gone(to, request.to.made) then return 'gone' end
+-- It was to cost nothing.
+if request.free and is[1] ~= 'done' and (is[1] or not set(request.to.made)) then return 'gone' end
 if is[1] ~= 'done' then
   if ENDED[is[1]] then return 'ended' end
   if is[3] == batch or call('ZSCORE', key('askers', to), batch) then return 'taken' end

@@ -52,7 +52,7 @@ pub(crate) async fn submit(
     match send(request, checked, &planned, queue, store, output).await {
         Err(error) if error.forgot() => {
             let what = match error {
-                SubmitError::Queue(QueueError::Gone) => "an image was removed",
+                SubmitError::Queue(QueueError::Gone(_)) => "an image was removed",
                 _ => "Redis was wiped, replaced or restarted, or forgot old assets,",
             };
             output.note(&format!("{what} meanwhile: everything is looked up again"));

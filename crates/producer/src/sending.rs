@@ -143,7 +143,9 @@ impl<'a> Sending<'a> {
             .try_for_each_concurrent(HEADS, |asset| async move {
                 let object = store.head(&image_name(&asset.key, &asset.spec)).await?;
                 // The plan had it for nothing.
-                let stamp = object.as_ref().and_then(Stamp::of).ok_or(QueueError::Gone)?;
+                let Some(stamp) = object.as_ref().and_then(Stamp::of) else {
+                    return Err(QueueError::Gone(asset.key.to_string()).into());
+                };
                 asset.made = Some(stamp.made);
                 Ok(())
             })

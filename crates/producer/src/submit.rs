@@ -148,7 +148,7 @@ impl SubmitError {
             Self::Queue(queue) | Self::Seal(SealError::Queue(queue)) => queue,
             _ => return false,
         };
-        matches!(queue, QueueError::Forgot | QueueError::Gone)
+        matches!(queue, QueueError::Forgot | QueueError::Gone(_))
     }
 }
 

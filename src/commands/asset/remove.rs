@@ -94,6 +94,9 @@ pub(super) async fn run(args: &RemoveArgs, context: &Context, queue: &Queue) -> 
     };
     let facts = Facts::of(&subject).await?;
     if subject.state.phase != "done" && subject.stored.is_empty() {
+        if !args.dry_run {
+            queue.end_removal(&subject.key).await?;
+        }
         return nothing(&subject, &facts, context);
     }
     if args.dry_run {
@@ -201,6 +204,7 @@ impl Subject<'_> {
             }
             let names: Vec<String> = now.names().filter(|name| self.stored.may_delete(name)).collect();
             if names.is_empty() {
+                self.queue.end_removal(&self.key).await?;
                 return Ok(Ended::Gone(objects));
             }
             for name in &names {

@@ -171,10 +171,10 @@ pub enum QueueError {
     Forgot,
     /// An image that was found, in Redis or in the store, was removed since; nothing was written.
     #[error(
-        "an image that was found was removed since (pictor audit): nothing more was queued; run it again. \
-         What was put back into the store is believed ten minutes after it was removed"
+        "the image of asset {0} was removed since it was found (pictor audit): nothing more was queued; run it again. Where the \
+         store still has it, pictor asset remove {0} finishes that; what was put back is believed ten minutes later"
     )]
-    Gone,
+    Gone(String),
     /// A line could not be packed.
     #[error("cannot pack the lines of a batch: {0}")]
     Pack(#[from] std::io::Error),

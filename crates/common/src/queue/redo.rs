@@ -97,7 +97,7 @@ impl Queue {
             "late" => Redone::Late,
             "older" => Redone::Older,
             "forgot" => return Err(QueueError::Forgot),
-            "gone" => return Err(QueueError::Gone),
+            "gone" => return Err(QueueError::Gone(redo.to.key.to_string())),
             "most" => Redone::Most,
             "taken" => Redone::Taken,
             "cancelled" => Redone::Cancelled,

@@ -90,6 +90,13 @@ impl Queue {
             _ => Forgotten::Busy(words.next().unwrap_or_default()),
         })
     }
+
+    /// Says that the store has nothing any more of an image that was removed: until then, what is found of it is not believed.
+    pub async fn end_removal(&self, key: &AssetKey) -> Result<(), QueueError> {
+        let request = serde_json::json!({ "key": key, "over": true });
+        let _answer: Vec<String> = script::REMOVE.run(&self.connection, self.keys.prefix(), &request).await?;
+        Ok(())
+    }
 }
 
 /// What was removed, by the hash of its asset: one that has a phase is being made again, or is.

@@ -100,6 +100,8 @@ pub struct Chunk {
 struct Answer {
     status: String,
     #[serde(default)]
+    key: String,
+    #[serde(default)]
     new: u64,
     #[serde(default)]
     made: u64,
@@ -195,7 +197,7 @@ impl Queue {
             "cancelled" => Err(QueueError::Cancelled(chunk.batch.to_string())),
             "expired" => Err(QueueError::PastDeadline(chunk.batch.to_string())),
             "forgot" => Err(QueueError::Forgot),
-            "gone" => Err(QueueError::Gone),
+            "gone" => Err(QueueError::Gone(answer.key)),
             "gap" => Err(QueueError::Gap(chunk.batch.to_string())),
             _ => Ok(Submitted {
                 new: answer.new,

@@ -119,7 +119,7 @@ async fn who_saw_the_image_in_the_store_just_before_is_not_believed() {
     assert_eq!(remove(&world, 1, 1_000).await, Forgotten::Now);
     let seen = |at_ms| NewAsset { made: Some(made(1, at_ms)), ..asset(1) };
     let refused = again(&world, "new", &[seen(1_000)]).await.unwrap_err();
-    assert!(matches!(refused, QueueError::Gone), "{refused}");
+    assert!(matches!(refused, QueueError::Gone(_)), "{refused}");
     assert_eq!(world.queue.batch(&id("new")).await.unwrap(), None, "nothing was written");
     let redo = Redo {
         asked: key(2),
@@ -131,13 +131,17 @@ async fn who_saw_the_image_in_the_store_just_before_is_not_believed() {
         free: false,
     };
     let refused = world.queue.redo(&id("b"), &redo).await.unwrap_err();
-    assert!(matches!(refused, QueueError::Gone), "{refused}");
+    assert!(matches!(refused, QueueError::Gone(_)), "{refused}");
     assert_eq!(counts(&world, "b").await, (2, 0, 0, "complete".into()));
 
     // What somebody has put back is taken again later, and what was stored after that at once.
     let mut redis = world.redis.clone();
     let long_ago = world.now().await - 601_000_000;
     let _: () = redis.hset(world.queue.keys().asset(&key(1)), "gone", long_ago).await.unwrap();
+    let unfinished = again(&world, "new", &[seen(1_000)]).await.unwrap_err();
+    let named = matches!(&unfinished, QueueError::Gone(of) if *of == key(1).to_string());
+    assert!(named, "killed or denied before the store was empty: {unfinished}");
+    world.queue.end_removal(&key(1)).await.unwrap();
     assert_eq!(again(&world, "b", &[seen(1_000), asset(2)]).await.unwrap().made, 2);
     assert_eq!(counts(&world, "b").await, (2, 0, 0, "complete".into()));
     assert_eq!(world.phase(&key(1)).await, "done");
@@ -170,11 +174,11 @@ async fn what_was_found_made_is_not_bought_where_it_was_removed_since() {
     assert_eq!(remove(&world, 1, 1_000).await, Forgotten::Now);
 
     let planned = submit_as(&world, "new", 1, None, true).await;
-    assert!(matches!(planned, Err(QueueError::Gone)), "{planned:?}");
+    assert!(matches!(planned, Err(QueueError::Gone(_))), "{planned:?}");
     assert_eq!(world.queue.batch(&id("new")).await.unwrap(), None, "nothing was written");
     let redo = |free| Redo { asked: key(2), row: 2, from: key(2), to: asset(1), most: 3, back: false, free };
     let refused = world.queue.redo(&id("b"), &redo(true)).await.unwrap_err();
-    assert!(matches!(refused, QueueError::Gone), "{refused}");
+    assert!(matches!(refused, QueueError::Gone(_)), "{refused}");
     let seen = NewAsset { made: Some(made(1, 1_000)), ..asset(1) };
     for (current, free) in [(asset(1), true), (seen.clone(), true), (seen, false)] {
         assert_eq!(instead_of(&world, &grant.key, current, free).await, Replaced::Changed);

@@ -2,7 +2,8 @@
 -- Removed images ----------------------------------------------------------
 --
 -- An asset whose image a person has removed has no phase, like one that nobody asked for, and `gone`: when that was. Where
--- batches had counted it as done, they still do, and `removed` has what was made.
+-- batches had counted it as done, they still do, and `removed` has what was made. Until the store was seen to have nothing of
+-- it any more, it is `removing`.
 
 -- When the image of a record was stored, ms.
 local function stored_at(made)
@@ -13,8 +14,9 @@ end
 -- Whoever saw an image in the store before it was removed may tell of it for so long, µs. What stands there later was put back.
 local LATE = 600000000
 
--- Whether what somebody saw in the store is an image that was removed since.
+-- Whether what somebody saw in the store is an image that was removed since, or is being removed.
 local function is_gone(asset, made)
-  local gone = num(call('HGET', key('a', asset), 'gone'))
-  return gone > 0 and NOW < gone + LATE and num(stored_at(made)) * 1000 <= gone
+  local a = call('HMGET', key('a', asset), 'gone', 'removing')
+  local gone = num(a[1])
+  return gone > 0 and (a[2] or NOW < gone + LATE) and num(stored_at(made)) * 1000 <= gone
 end

@@ -3,6 +3,7 @@
 -- ARGV[1]  {key, at, kept, spec?, model, payer?, tenant?}: at: when the image that is to go was stored, ms, as the caller saw it;
 --          kept: its record, short; spec: what it was made of, so that another take can be
 --          asked for; payer, tenant: the batch that paid for it, and whose that is
+-- or       {key, over}: the store has nothing of it any more
 -- Returns  {"removed"} | {"again"} (it was removed before) | {"changed"} (another image stands) | {"busy", phase} (it is not
 --          done, or not all who asked have counted it yet) | {"older"} (an older version works in the namespace)
 -- Complexity O(1)
@@ -11,12 +12,16 @@
 if not is_of(LAYOUT) then return { 'older' } end
 
 local asset = key('a', request.key)
+if request.over then
+  call('HDEL', asset, 'removing')
+  return { 'again' }
+end
 local a = call('HMGET', asset, 'phase', 'made', 'parting', 'counting', 'gone')
 local phase, gone = a[1], num(a[5])
 
 -- Who looked it up before must not rely on it. An image may be from a clock that is ahead of this one.
 local function set_gone()
-  call('HSET', asset, 'gone', int(math.max(NOW, num(request.at) * 1000)))
+  call('HSET', asset, 'gone', int(math.max(NOW, num(request.at) * 1000)), 'removing', 1)
   call('HSET', key('meta'), 'gone', 1)
 end
 

@@ -7,7 +7,7 @@
 -- ARGV[2]  keys of the assets, 32 bytes each
 -- ARGV[3]  the lines, packed
 -- ARGV[4…] four for each asset: key, row, number of its kind, spec
--- Returns  JSON {status: "ok"|"forgot"|"gone"|"gap"|"other_content"|"cancelled"|"expired", new, made, queued, failed}; gone: an
+-- Returns  JSON {key?, status: "ok"|"forgot"|"gone"|"gap"|"other_content"|"cancelled"|"expired", new, made, queued, failed}; gone: an
 --          image was removed since it was looked up
 -- Complexity O(assets * log(queue)); at most 500 assets and 500 lines a call
 
@@ -19,14 +19,16 @@ if set(request.relied) and (goes[1] or goes[2]) then
   for n = 1, #request.relied do
     if string.sub(request.relied, n, n) == '1' then
       local a = call('HMGET', key('a', ARGV[4 * n]), 'phase', 'gone')
-      if not a[1] then return cjson.encode({ status = a[2] and 'gone' or 'forgot' }) end
+      if not a[1] then return cjson.encode({ status = a[2] and 'gone' or 'forgot', key = ARGV[4 * n] }) end
     end
   end
 end
 if goes[2] then
   for n, made in pairs(request.made) do
     local asset = ARGV[4 * tonumber(n)]
-    if is_gone(asset, made) and call('HEXISTS', key('a', asset), 'phase') == 0 then return cjson.encode({ status = 'gone' }) end
+    if is_gone(asset, made) and call('HEXISTS', key('a', asset), 'phase') == 0 then
+      return cjson.encode({ status = 'gone', key = asset })
+    end
   end
 end
 

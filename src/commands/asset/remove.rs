@@ -78,7 +78,7 @@ enum Ended {
 
 pub(super) async fn run(args: &RemoveArgs, context: &Context, queue: &Queue) -> anyhow::Result<Exit> {
     let wanted = find::Wanted { text: &args.asset, batch: args.batch.as_deref(), take: args.take };
-    let key = wanted.find(context, queue).await?;
+    let key = wanted.find_surely(context, queue).await?;
     let state = queue.assets(std::slice::from_ref(&key)).await?.pop().flatten().unwrap_or_default();
     may_go(&key, &state.phase)?;
     let url = parts::store_url(&context.settings, None);

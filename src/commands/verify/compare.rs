@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pictor_common::{
     AssetKey, MicroUsd,
-    queue::AssetState,
+    queue::{AssetState, REMOVED},
     stamp::Stamp,
     store::{StoredObject, image_name},
 };
@@ -23,8 +23,6 @@ use crate::commands::results::pages::{Item, Pages};
 const LOOKS: usize = 64;
 /// Images read at once.
 const READS: usize = 6;
-/// The phase of what a person has removed.
-const REMOVED: &str = "removed";
 
 /// An image that is to be made again.
 #[derive(Clone, Debug)]

@@ -79,7 +79,7 @@ pub use leaving::{OldMade, RoundBegun, Scanned, Wanted};
 pub use link::Connection;
 pub use notes::{Note, Noted};
 pub use overview::{BatchView, Head, Overview, RouteView, Sample, Which};
-pub use read::{AssetState, BatchState, Counts, LedgerEntry, Totals};
+pub use read::{AssetState, BatchState, Counts, LedgerEntry, REMOVED, Totals};
 pub use reap::{Orphan, Reaped};
 pub use recent::Recent;
 pub use redo::{Redo, Redone};

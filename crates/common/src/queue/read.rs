@@ -193,7 +193,7 @@ type PackedChunk = (u64, Vec<u8>, Vec<u8>);
 
 const KEY_BYTES: usize = 32;
 /// The phase of an asset whose image a person has removed.
-const REMOVED: &str = "removed";
+pub const REMOVED: &str = "removed";
 
 pub(super) fn parse<T: DeserializeOwned>(text: Option<&String>) -> Option<T> {
     text.and_then(|text| serde_json::from_str(text).ok())

@@ -158,7 +158,7 @@ async fn what_is_removed_after_the_look_is_not_bought_beyond_what_was_allowed() 
 
     assert!(!proc.wait(PATIENCE).success(), "{}", proc.told());
     assert!(proc.stderr().contains("everything is looked up again"), "{}", proc.told());
-    assert!(proc.stderr().contains("max-cost"), "{}", proc.told());
+    assert!(proc.stderr().contains("more than the $0.001 allowed"), "{}", proc.told());
     let batch = queue.batch(&"again".parse().unwrap()).await.unwrap();
     assert!(batch.is_none_or(|batch| batch.assets == 0), "nothing was queued");
     assert_eq!(world.sim.billed().await, 3);

@@ -72,6 +72,7 @@ const PLACES: &[(&str, &str, Source)] = &[
     ("failed retry", "by_model", Source::Models),
     ("asset show", "asset", Source::Assets),
     ("asset redo", "asset", Source::Assets),
+    ("asset remove", "asset", Source::Assets),
     ("workers drain", "workers", Source::Workers),
     ("workers undrain", "workers", Source::Workers),
     ("lane show", "lane", Source::Lanes),

@@ -7,7 +7,7 @@ mod prepared;
 use std::collections::BTreeSet;
 
 use pictor_common::{
-    queue::{CapOf, Queue, Setter, Submitted},
+    queue::{CapOf, Queue, QueueError, Setter, Submitted},
     store::Store,
 };
 use pictor_producer::{
@@ -51,7 +51,11 @@ pub(crate) async fn submit(
     webhooks::named(&prepared.webhooks, &checked.head.id, queue, &context.settings).await?;
     match send(request, checked, &planned, queue, store, output).await {
         Err(error) if error.forgot() => {
-            output.note("Redis was wiped, replaced or restarted, or forgot old assets, meanwhile: everything is looked up again");
+            let what = match error {
+                SubmitError::Queue(QueueError::Gone(_)) => "an image was removed",
+                _ => "Redis was wiped, replaced or restarted, or forgot old assets,",
+            };
+            output.note(&format!("{what} meanwhile: everything is looked up again"));
         }
         sent => return Ok((planned, sent?)),
     }

@@ -2,6 +2,7 @@
 
 pub(super) mod find;
 mod redo;
+mod remove;
 mod trace;
 
 use clap::Subcommand;
@@ -28,6 +29,8 @@ pub(crate) enum AssetCommand {
     },
     /// Ask for another take of a picture that is not liked, or go back to an earlier one
     Redo(redo::RedoArgs),
+    /// Take a picture out of the store for good, with all that was made of it; it stays paid
+    Remove(remove::RemoveArgs),
 }
 
 pub(crate) async fn run(command: AssetCommand, context: &Context) -> anyhow::Result<Exit> {
@@ -45,6 +48,7 @@ async fn perform(command: AssetCommand, context: &Context, queue: &Queue) -> any
             trace::show(&key, context, queue).await.map(|()| Exit::Done)
         }
         AssetCommand::Redo(args) => redo::run(&args, context, queue).await,
+        AssetCommand::Remove(args) => Box::pin(remove::run(&args, context, queue)).await,
     }
 }
 
@@ -75,6 +79,10 @@ fn facts(key: &AssetKey, state: &AssetState) -> Vec<(&'static str, String)> {
         facts.push(("revised", made.revised_prompt.clone().unwrap_or_default()));
         facts.push(("mismatch", made.mismatch.clone().unwrap_or_default()));
         facts.push(("stored", when(made.at_ms * 1_000)));
+    }
+    if let Some(removed) = &state.removed {
+        facts.push(("removed", when(removed.at)));
+        facts.push(("cost", format!("{}, and it stays paid", removed.made.cost)));
     }
     if let Some(failure) = &state.failure {
         let status = failure.status.map(|status| format!("HTTP {status} ")).unwrap_or_default();

@@ -126,7 +126,7 @@ async fn of_images(
         wanted.push(Wanted { key, made, derivatives: words.to_vec() });
     }
     let mut tally = Tally::default();
-    pass.images(wanted, &mut tally, |_| ()).await?;
+    pass.images(queue, wanted, &mut tally, |_| ()).await?;
     told(None, &tally, args, context)
 }
 

@@ -95,6 +95,7 @@ struct Summary {
     made: u64,
     failed: u64,
     parked: u64,
+    removed: u64,
     waiting: u64,
     substituted: u64,
     /// Made, and without a picture: the store does not have it, or it does not decode.
@@ -219,6 +220,7 @@ impl<'a> Tally<'a> {
             State::Made => summary.made += 1,
             State::Failed => summary.failed += 1,
             State::Parked => summary.parked += 1,
+            State::Removed => summary.removed += 1,
             State::Waiting => summary.waiting += 1,
         }
         match &picture {
@@ -246,6 +248,7 @@ impl Summary {
         let parts = [
             (self.failed, "failed"),
             (self.parked, "parked"),
+            (self.removed, "removed"),
             (self.waiting, "waiting"),
             (self.substituted, "substituted"),
             (self.without_picture, "made, but the store has no picture of it"),

@@ -115,13 +115,13 @@ async fn verify(args: &VerifyArgs, context: &Context, queue: &Queue) -> anyhow::
 }
 
 /// Opens the store. A directory that is not there is not made: a disk that is not mounted has lost nothing.
-async fn open(context: &Context, url: &str) -> anyhow::Result<Arc<dyn Store>> {
+pub(super) async fn open(context: &Context, url: &str) -> anyhow::Result<Arc<dyn Store>> {
     let path = url.strip_prefix("file://").or_else(|| (!url.contains("://")).then_some(url));
     if let Some(path) = path
         && !Path::new(path).join(".pictor").is_dir()
     {
         anyhow::bail!(
-            "there is no store in {url}: is its disk mounted, and is store.url (PICTOR_STORE__URL) right? Nothing was compared"
+            "there is no store in {url}: is its disk mounted, and is store.url (PICTOR_STORE__URL) right? Nothing was looked at"
         );
     }
     parts::open_answering_store(&context.settings, url).await

@@ -2,6 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use pictor_common::{
+    AssetKey,
+    queue::{Forgotten, Removal},
+};
 use pictor_simulator::Options;
 use serde_json::Value;
 
@@ -20,12 +24,12 @@ fn quick() -> Options {
 }
 
 /// A submission whose every step takes a while, so that Redis can be wiped between two of them.
-async fn slow_submission(world: &World, file: &str, run_id: &str) -> (Proc, Proxy) {
+async fn slow_submission(world: &World, args: &[&str]) -> (Proc, Proxy) {
     let proxy = Proxy::start(world.redis.address()).await;
     proxy.set(Fault::Delay(Duration::from_millis(250)));
-    let mut command = world.command(&["submit", file, "--run-id", run_id, "--json"]);
+    let mut command = world.command(&[&["submit", "--json"], args].concat());
     command.env("PICTOR_REDIS__URL", format!("redis://{}/", proxy.address()));
-    (Proc::spawn(run_id, &mut command, world.dir.path()), proxy)
+    (Proc::spawn("submission", &mut command, world.dir.path()), proxy)
 }
 
 async fn connect(world: &World) -> redis::aio::MultiplexedConnection {
@@ -69,7 +73,7 @@ async fn what_is_in_the_store_is_not_bought_again_when_redis_is_wiped_after_the_
     assert!(made.status.success(), "{}", told(&made));
     let mut redis = connect(&world).await;
     let looks = calls(&mut redis, &["exists"]).await;
-    let (mut proc, _proxy) = slow_submission(&world, file, "again").await;
+    let (mut proc, _proxy) = slow_submission(&world, &[file, "--run-id", "again"]).await;
     asked_again(&mut redis, &["exists"], looks).await;
     // The assets are known, and what is known of them is asked next.
     let reads = calls(&mut redis, &["hget", "hmget"]).await;
@@ -90,7 +94,7 @@ async fn a_submission_goes_on_when_redis_is_wiped_in_its_midst() {
     let file = world.catalogue("a.csv", 0..4_000);
     let mut redis = connect(&world).await;
     let chunks = calls(&mut redis, &["xadd"]).await;
-    let (mut proc, _proxy) = slow_submission(&world, file.to_str().unwrap(), "midst").await;
+    let (mut proc, _proxy) = slow_submission(&world, &[file.to_str().unwrap(), "--run-id", "midst"]).await;
     asked_again(&mut redis, &["xadd"], chunks).await;
     wipe(&mut redis).await;
 
@@ -113,7 +117,7 @@ async fn what_goes_by_age_after_the_look_is_not_bought_again() {
     drop(worker);
     let mut redis = connect(&world).await;
     let looks = calls(&mut redis, &["exists"]).await;
-    let (mut proc, _proxy) = slow_submission(&world, file, "again").await;
+    let (mut proc, _proxy) = slow_submission(&world, &[file, "--run-id", "again"]).await;
     asked_again(&mut redis, &["exists"], looks).await;
     let reads = calls(&mut redis, &["hget", "hmget"]).await;
     asked_again(&mut redis, &["hget", "hmget"], reads).await;
@@ -125,5 +129,37 @@ async fn what_goes_by_age_after_the_look_is_not_bought_again() {
     let answer = answer(&mut proc);
     assert_eq!((&answer["plan"]["already_made"], &answer["plan"]["new"]), (&3.into(), &0.into()), "{answer}");
     assert_eq!(world.ended("again", PATIENCE).await.counts.done, 3);
+    assert_eq!(world.sim.billed().await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_removed_after_the_look_is_not_bought_beyond_what_was_allowed() {
+    let world = World::start(quick());
+    let file = world.catalogue("a.csv", 0..3);
+    let file = file.to_str().unwrap();
+    let made = world.run(&["run", file]);
+    assert!(made.status.success(), "{}", told(&made));
+    let queue = world.queue().await;
+    let key: AssetKey = world.json(&["asset", "show", "row-1"])["key"].as_str().unwrap().parse().unwrap();
+    let state = queue.assets(std::slice::from_ref(&key)).await.unwrap().pop().flatten().unwrap();
+    let made = state.made.unwrap();
+    let mut redis = connect(&world).await;
+    let looks = calls(&mut redis, &["exists"]).await;
+    let args = [file, "--run-id", "again", "--max-cost", "0.001"];
+    let (mut proc, _proxy) = slow_submission(&world, &args).await;
+    asked_again(&mut redis, &["exists"], looks).await;
+    let reads = calls(&mut redis, &["hget", "hmget"]).await;
+    asked_again(&mut redis, &["hget", "hmget"], reads).await;
+    // As `pictor asset remove` does.
+    let removal =
+        Removal { key: &key, made: &made, spec: None, model: &state.model, payer: None, tenant: None };
+    assert_eq!(queue.remove(&removal).await.unwrap(), Forgotten::Now);
+    std::fs::remove_file(world.path("images").join(&made.object)).unwrap();
+
+    assert!(!proc.wait(PATIENCE).success(), "{}", proc.told());
+    assert!(proc.stderr().contains("everything is looked up again"), "{}", proc.told());
+    assert!(proc.stderr().contains("more than the $0.001 allowed"), "{}", proc.told());
+    let batch = queue.batch(&"again".parse().unwrap()).await.unwrap();
+    assert!(batch.is_none_or(|batch| batch.assets == 0), "nothing was queued");
     assert_eq!(world.sim.billed().await, 3);
 }

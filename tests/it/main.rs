@@ -45,6 +45,7 @@ mod producing;
 mod profiles;
 mod prove;
 mod redo;
+mod remove;
 mod results;
 mod retention;
 mod schedule;

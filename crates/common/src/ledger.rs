@@ -7,7 +7,7 @@ mod segment;
 
 pub use archive::{Archive, ArchiveError, Listing, Spend};
 pub use reading::{ReadError, read_all};
-pub use requests::{REMADE, RequestSums, Requests};
+pub use requests::{REMADE, REMOVED, RequestSums, Requests};
 pub use segment::{EntryId, NotEntryId, Segment};
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};

@@ -7,7 +7,7 @@ use pictor_common::{
     batch::{BatchHead, Line, NewAsset},
     queue::{CHUNK, Chunk, Queue, QueueError, Submitted},
     stamp::Stamp,
-    store::{Store, StoreError, image_name},
+    store::{Store, image_name},
 };
 
 use crate::{
@@ -133,7 +133,7 @@ impl<'a> Sending<'a> {
     }
 
     /// Fetches what was made for those assets of the chunk that only the store knows.
-    async fn find_stored(&mut self) -> Result<(), StoreError> {
+    async fn find_stored(&mut self) -> Result<(), SubmitError> {
         let (store, stored) = (self.store, &self.found.stored);
         if stored.is_empty() {
             return Ok(());
@@ -142,7 +142,11 @@ impl<'a> Sending<'a> {
         stream::iter(known.filter(|asset| stored.contains(&asset.key.bytes())).map(Ok))
             .try_for_each_concurrent(HEADS, |asset| async move {
                 let object = store.head(&image_name(&asset.key, &asset.spec)).await?;
-                asset.made = object.as_ref().and_then(Stamp::of).map(|stamp| stamp.made);
+                // The plan had it for nothing.
+                let Some(stamp) = object.as_ref().and_then(Stamp::of) else {
+                    return Err(QueueError::Gone(asset.key.to_string()).into());
+                };
+                asset.made = Some(stamp.made);
                 Ok(())
             })
             .await

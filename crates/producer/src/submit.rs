@@ -136,10 +136,14 @@ pub enum SubmitError {
 }
 
 impl SubmitError {
-    /// Whether it must be planned again, since Redis has forgotten what the plan relied on.
+    /// Whether it must be planned again, since what the plan relied on is forgotten or gone.
     #[must_use]
     pub fn forgot(&self) -> bool {
-        matches!(self, Self::Queue(QueueError::Forgot) | Self::Seal(SealError::Queue(QueueError::Forgot)))
+        let queue = match self {
+            Self::Queue(queue) | Self::Seal(SealError::Queue(queue)) => queue,
+            _ => return false,
+        };
+        matches!(queue, QueueError::Forgot | QueueError::Gone(_))
     }
 }
 

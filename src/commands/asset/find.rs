@@ -42,9 +42,27 @@ impl Wanted<'_> {
         context: &Context,
         queue: &Queue,
     ) -> anyhow::Result<AssetKey> {
+        Ok(self.look(context, queue).await?.0)
+    }
+
+    /// The one asset that is meant, where all that could be was looked through.
+    pub(super) async fn find_surely(&self, context: &Context, queue: &Queue) -> anyhow::Result<AssetKey> {
+        let (key, bounded) = self.look(context, queue).await?;
+        if bounded {
+            return Err(refused(format!(
+                "{} fits asset {key}, and may fit others: only the first {LINES} lines were looked through; name the batch \
+                 with --batch, or give the whole key",
+                self.text
+            )));
+        }
+        Ok(key)
+    }
+
+    /// The asset, and whether more may fit than were looked at.
+    async fn look(&self, context: &Context, queue: &Queue) -> anyhow::Result<(AssetKey, bool)> {
         let digits = self.text.to_ascii_lowercase();
         if let Ok(key) = digits.parse() {
-            return Ok(key);
+            return Ok((key, false));
         }
         let batches: Vec<BatchId> = match self.batch {
             Some(name) => vec![known_batch(queue, name).await?.id.parse()?],
@@ -67,7 +85,7 @@ impl Wanted<'_> {
                 candidates.entry(key).or_insert_with(|| ["its key", "", "", ""].map(str::to_owned));
             }
         }
-        self.only(candidates, bounded, batches.len())
+        Ok((self.only(candidates, bounded, batches.len())?, bounded))
     }
 
     fn add_line(&self, named: &NamedLine, candidates: &mut Candidates) {

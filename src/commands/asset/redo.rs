@@ -141,6 +141,7 @@ async fn carry_out(
         to: next.asset.clone(),
         most,
         back: args.back,
+        free: next.made,
     };
     let did = match queue.redo(&chosen.batch, &redo).await? {
         Redone::Ok if args.back => "went back to an earlier take",

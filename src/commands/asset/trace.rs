@@ -168,6 +168,7 @@ fn since(detail: &AssetDetail, asked: &[Asked], context: &Context) -> Option<u64
     match state.phase.as_str() {
         "done" => state.made.as_ref().map(|made| made.at_ms * 1_000).filter(|at| *at > 0),
         "failed" | "parked" => detail.ended_at.or(stumbled),
+        "removed" => state.removed.as_ref().map(|removed| removed.at),
         "substituted" => stumbled,
         "ready" => stumbled.max(asked.iter().map(|asked| asked.created).min()),
         "sent" | "orphan" => {
@@ -213,6 +214,10 @@ fn waits_of(detail: &AssetDetail, overview: &Overview) -> Vec<Waits> {
             "substituted",
             "its model cannot make it, and every batch that asked has another model's instead".to_owned(),
         ),
+        "removed" => {
+            let again = "until a row that asks for it is submitted again, and pays anew, or asset redo gives its line another";
+            told("removed", format!("{again} (pictor audit says who removed it)"))
+        }
         "failed" => told("failed", "it failed for good: pictor failed retry tries it again".to_owned()),
         "parked" => told(
             "parked",

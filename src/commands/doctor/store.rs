@@ -169,7 +169,7 @@ fn judge(facts: &StoreFacts, place: &str, kind: Kind) -> Vec<Finding> {
         let all = if more > 0 { format!("{place} and {more} more") } else { place.clone() };
         findings.push(check("delete").warning(
             format!("{all} could not be taken away again: {}", told(error)),
-            "delete it by hand; Pictor itself does without that permission",
+            "delete it by hand; but for pictor asset remove and verify --remake, Pictor does without that permission",
         ));
     } else if matches!(facts.write, Some(Ok(()))) {
         findings.push(check("delete").ok("what was tried is gone again"));

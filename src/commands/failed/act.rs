@@ -172,7 +172,7 @@ fn done_told(how: &How<'_>, changed: usize, parked: usize) -> String {
 }
 
 /// Says what it comes to, and asks where somebody is there. Where nobody is, what cannot be taken back needs --yes.
-pub(super) fn is_wanted(output: &Output, words: &str, needs_yes: bool) -> anyhow::Result<bool> {
+pub(crate) fn is_wanted(output: &Output, words: &str, needs_yes: bool) -> anyhow::Result<bool> {
     if !output.terminal || !io::stdin().is_terminal() {
         if needs_yes {
             return Err(refused(format!("{words}: say --yes if that is wanted; nothing was changed")));

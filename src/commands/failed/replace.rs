@@ -216,11 +216,12 @@ impl Plan {
             }
             let parked = args.which.filter.takes_parked();
             let (original, how) = (place.clone(), self.differs.add(state.spec.as_ref(), spec));
-            planned.push((Replacement { original, how, parked, batches, current }, expected));
+            planned.push((Replacement { original, how, parked, batches, current, free: false }, expected));
         }
         let wanted: Vec<AssetKey> = planned.iter().map(|(one, _)| one.current.key.clone()).collect();
-        for ((one, expected), state) in planned.into_iter().zip(queue.known(&wanted).await?) {
+        for ((mut one, expected), state) in planned.into_iter().zip(queue.known(&wanted).await?) {
             if state.is_some_and(|known| is_paid_by_others(&known)) {
+                one.free = true;
                 self.known += 1;
             } else {
                 self.expected = self.expected + expected;
@@ -322,7 +323,7 @@ async fn find_made(plan: &mut Plan, context: &Context, queue: &Queue) -> anyhow:
         let keys: Vec<AssetKey> = page.iter().map(|one| one.current.key.clone()).collect();
         for (one, state) in page.iter_mut().zip(queue.assets(&keys).await?) {
             // What is made may be forgotten by the time it is asked for.
-            if state.is_none_or(|state| state.phase == "done") {
+            if state.is_none_or(|state| state.phase == "done" || state.removed.is_some()) {
                 one.current.made = stored(&*store, &one.current).await?;
             }
         }

@@ -12,6 +12,7 @@ pub(super) enum State {
     Made,
     Failed,
     Parked,
+    Removed,
     #[default]
     Waiting,
 }
@@ -22,6 +23,7 @@ impl State {
             (_, Some(_)) => Self::Made,
             ("failed" | "substituted", None) => Self::Failed,
             ("parked", None) => Self::Parked,
+            ("removed", None) => Self::Removed,
             _ => Self::Waiting,
         }
     }
@@ -31,6 +33,7 @@ impl State {
             Self::Made => "made",
             Self::Failed => "failed",
             Self::Parked => "parked",
+            Self::Removed => "removed",
             Self::Waiting => "waiting",
         }
     }
@@ -150,6 +153,7 @@ impl Card {
         if let Some(made) = &state.made {
             card.came(made);
         }
+        card.cost = card.cost.or_else(|| Some(state.removed.as_ref()?.made.cost));
         card
     }
 
@@ -197,6 +201,7 @@ fn phase(phase: &str) -> Option<&'static str> {
         "received" => Some("being stored"),
         "orphan" => Some("its worker is gone; its outcome is being found out"),
         "substituted" => Some("left to another model"),
+        "removed" => Some("by somebody; it stays paid"),
         _ => None,
     }
 }
@@ -234,12 +239,13 @@ mod tests {
     }
 
     #[test]
-    fn every_phase_is_one_of_four_states() {
+    fn every_phase_is_one_of_five_states() {
         let of = |phase| Card::of(&item(phase, 1, None)).state;
         for phase in ["", "ready", "claimed", "sent", "received", "orphan", "later versions' word"] {
             assert_eq!(of(phase), State::Waiting, "{phase}");
         }
         assert_eq!((of("failed"), of("parked")), (State::Failed, State::Parked));
+        assert_eq!(of("removed"), State::Removed);
         let made = Card::of(&item("done", 1, Some(Made::default())));
         assert_eq!(made.state, State::Made);
         assert!(made.failure.is_none(), "what it stumbled over before is not why it failed");

@@ -36,6 +36,7 @@
     ["made", (card) => card.state === "made"],
     ["failed", (card) => card.state === "failed"],
     ["parked", (card) => card.state === "parked"],
+    ["removed", (card) => card.state === "removed"],
     ["waiting", (card) => card.state === "waiting"],
     ["substituted", (card) => Boolean(card.instead_of)],
     ["replaced", (card) => Boolean(card.how)],
@@ -43,7 +44,7 @@
     ["no picture", (card) => Boolean(card.problem)],
     ["shared", (card) => shared.get(card.key).length > 1],
   ];
-  const worst = { failed: 0, parked: 1, waiting: 2, made: 3 };
+  const worst = { failed: 0, parked: 1, removed: 2, waiting: 3, made: 4 };
   const text = (a, b) => a.localeCompare(b, "en", { numeric: true });
   const orders = {
     row: (a, b) => a - b,

@@ -234,6 +234,7 @@ fn inside(card: &Card, picture: &Picture, id: &str) -> String {
         }
         (State::Failed, None) => words("Failed", card.phase.unwrap_or_default()),
         (State::Parked, None) => words("Parked", "perhaps paid, outcome unknown"),
+        (State::Removed, _) => words("Removed", card.phase.unwrap_or_default()),
         (State::Waiting, _) => words("Waiting", card.phase.unwrap_or_default()),
     }
 }
@@ -243,7 +244,7 @@ fn badges(card: &Card) -> String {
     match card.state {
         State::Made if card.problem.is_some() => badges.push(("problem", "no picture")),
         State::Made => {}
-        State::Failed | State::Parked | State::Waiting => {
+        State::Failed | State::Parked | State::Removed | State::Waiting => {
             badges.push((card.state.as_str(), card.state.as_str()))
         }
     }

@@ -85,6 +85,7 @@ fn add(total: &mut RequestSums, one: &RequestSums) {
     total.unknown += one.unknown;
     total.unknown_cost = total.unknown_cost + one.unknown_cost;
     total.remade += one.remade;
+    total.removed += one.removed;
     total.perhaps_twice = total.perhaps_twice + one.perhaps_twice;
     total.charged_again += one.charged_again;
 }

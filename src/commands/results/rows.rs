@@ -5,7 +5,6 @@ use std::sync::Arc;
 use pictor_common::{
     batch::Made,
     derivative::Derivative,
-    queue::AssetState,
     store::{Store, StoreError},
 };
 use pictor_producer::results::ResultRow;
@@ -89,10 +88,10 @@ fn row(item: &Item, made: Option<&Made>) -> ResultRow {
         take: item.take,
         key: Some(item.key.clone()),
         original_key: item.original_key.clone(),
-        cost: made.map(|made| made.cost),
+        cost: made.or(state.removed.as_ref().map(|removed| &removed.made)).map(|made| made.cost),
         model: state.model.clone(),
         revised_prompt: made.and_then(|made| made.revised_prompt.clone()),
-        error: made.is_none().then(|| unmade(state)),
+        error: made.is_none().then(|| unmade(item)),
         note: note(item, made),
         ..ResultRow::default()
     }
@@ -114,7 +113,8 @@ fn note(item: &Item, made: Option<&Made>) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-fn unmade(state: &AssetState) -> String {
+fn unmade(item: &Item) -> String {
+    let state = &item.state;
     match (state.phase.as_str(), &state.failure) {
         ("failed", Some(failure)) => format!("{}: {}", failure.class, failure.message),
         ("parked", failure) => {
@@ -122,6 +122,10 @@ fn unmade(state: &AssetState) -> String {
             format!("perhaps paid, outcome unknown: {why}")
         }
         ("" | "ready" | "claimed" | "sent" | "received" | "orphan", _) => "not made yet".to_owned(),
+        ("removed", _) if item.original_key.is_some() => {
+            "removed by somebody; pictor asset redo gives the line another picture".to_owned()
+        }
+        ("removed", _) => "removed by somebody; submitted again, it is made and paid anew".to_owned(),
         (other, _) => other.to_owned(),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pictor_common::{
     AssetKey, MicroUsd,
-    queue::AssetState,
+    queue::{AssetState, REMOVED},
     stamp::Stamp,
     store::{StoredObject, image_name},
 };
@@ -112,6 +112,9 @@ impl<'a> Comparison<'a> {
                 if known { (None, Seen::Listed) } else { (name, Seen::Unasked) }
             }
             "claimed" | "sent" | "received" | "orphan" => (None, Seen::Unasked),
+            REMOVED if !listed => {
+                (item.state.removed.as_ref().map(|removed| removed.made.object.clone()), Seen::Unasked)
+            }
             _ if listed => (in_list, Seen::Unasked),
             _ => (item.state.spec.as_ref().map(|spec| image_name(&item.key, spec)), Seen::Unasked),
         };
@@ -208,6 +211,11 @@ impl<'a> Comparison<'a> {
                 self.report.under_way += 1;
                 true
             }
+            REMOVED => {
+                let still_there = matches!(seen, Seen::There { .. });
+                self.report.removed += u64::from(!still_there);
+                !still_there
+            }
             phase => {
                 let back =
                     matches!(seen, Seen::There { object, damaged: None } if belongs(object, &item.key));
@@ -228,6 +236,11 @@ impl<'a> Comparison<'a> {
     fn tell(&mut self, look: Look) -> anyhow::Result<()> {
         let Look { item, name, seen } = look;
         let place = |name: &str| self.subject.store.location(name);
+        if item.state.phase == REMOVED {
+            let detail = place(&name.unwrap_or_default());
+            self.report.find(finding(&item, What::NotRemoved, detail))?;
+            return Ok(());
+        }
         if item.state.phase != "done" {
             let name = name.unwrap_or_default();
             let detail = format!("{} in Redis, and there is {}", phase_told(&item.state), place(&name));

@@ -13,6 +13,7 @@ pub(super) enum What {
     CostDiffers,
     NotDone,
     PaidTwice,
+    NotRemoved,
 }
 
 /// One thing that was found.
@@ -26,8 +27,15 @@ pub(super) struct Finding {
 }
 
 impl What {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Missing, Self::Damaged, Self::Unbooked, Self::CostDiffers, Self::NotDone, Self::PaidTwice];
+    pub(super) const ALL: [Self; 7] = [
+        Self::Missing,
+        Self::Damaged,
+        Self::Unbooked,
+        Self::CostDiffers,
+        Self::NotDone,
+        Self::PaidTwice,
+        Self::NotRemoved,
+    ];
 
     pub(super) const fn place(self) -> usize {
         self as usize
@@ -41,6 +49,7 @@ impl What {
             Self::CostDiffers => "cost_differs",
             Self::NotDone => "not_done",
             Self::PaidTwice => "paid_twice",
+            Self::NotRemoved => "not_removed",
         }
     }
 
@@ -52,6 +61,7 @@ impl What {
             Self::CostDiffers => "done, at another cost than the ledger says",
             Self::NotDone => "in the store, and not done",
             Self::PaidTwice => "may have been paid twice, or was",
+            Self::NotRemoved => "removed by somebody, and still in the store",
         }
     }
 
@@ -66,6 +76,7 @@ impl What {
                 "the image is there and paid for; compare with the invoice: pictor ledger reconcile INVOICE.csv".to_owned()
             }
             Self::CostDiffers => "compare with the invoice: pictor ledger reconcile INVOICE.csv".to_owned(),
+            Self::NotRemoved => "finish it, by its key: pictor asset remove KEY".to_owned(),
             Self::NotDone => format!("take it from the store, for nothing: pictor verify {batch} --remake"),
             Self::PaidTwice => format!(
                 "nothing is lost; pictor ledger show {batch} has the requests, and pictor ledger reconcile INVOICE.csv says what was billed"

@@ -50,6 +50,8 @@ pub(super) struct Report {
     pub(super) waiting: u64,
     pub(super) failed: u64,
     pub(super) parked: u64,
+    /// Removed by somebody, and gone.
+    pub(super) removed: u64,
     /// Paid for in another namespace's ledger, or before this one's began.
     pub(super) elsewhere: u64,
     pub(super) complete: bool,
@@ -70,6 +72,7 @@ impl Report {
             waiting: 0,
             failed: 0,
             parked: 0,
+            removed: 0,
             elsewhere: 0,
             complete: false,
             changed: None,
@@ -122,6 +125,7 @@ impl Report {
         let rest = json!({
             "counts": counts, "checked": self.checked, "complete": self.complete, "in_store": self.there,
             "under_way": self.under_way, "waiting": self.waiting, "failed": self.failed, "parked": self.parked,
+            "removed": self.removed,
             "paid_elsewhere": self.elsewhere, "remade": self.changed,
         });
         let rest = rest.to_string();
@@ -160,6 +164,7 @@ impl Report {
             (self.waiting, "not made yet"),
             (self.failed, "failed: pictor failed list"),
             (self.parked, parked),
+            (self.removed, "removed by somebody (pictor audit): not made again by itself"),
             (self.elsewhere, elsewhere),
         ];
         let named = others.iter().filter(|(count, _)| *count > 0);

@@ -128,6 +128,20 @@ pub(super) const KEEPING: &[Examples] = &[
             ("The first one was better", "pictor asset redo SKU-1042 --batch nightly-2026-11-20 --back"),
         ],
     ),
+    (
+        "asset remove",
+        &[
+            (
+                "What would go with the picture of a row",
+                "pictor asset remove SKU-1042 --batch nightly-2026-11-20 --dry-run",
+            ),
+            (
+                "Take it out of the store, for good; it stays paid",
+                "pictor asset remove SKU-1042 --batch nightly-2026-11-20 --reason 'shows a trademark'",
+            ),
+            ("By its key, from a script", "pictor asset remove 3f9a12c4de70 --yes --reason privacy"),
+        ],
+    ),
     ("retention show", &[("What the settings keep, and what would go", "pictor retention show")]),
     (
         "retention run",

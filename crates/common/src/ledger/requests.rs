@@ -8,12 +8,16 @@ use crate::{MicroUsd, queue::LedgerEntry};
 /// The kind of entry that says that an image was gone from the store and is made again, as somebody asked. It costs
 /// nothing itself.
 pub const REMADE: &str = "remade";
+/// The kind of entry that says that somebody has removed an image. Whoever submits it again pays again, on purpose.
+pub const REMOVED: &str = "removed";
 
 /// The requests for one asset, taken from its entries in any order. Small, since there are millions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Requests {
     /// What the first settled one cost.
     first: Option<MicroUsd>,
+    /// When the last one was settled, µs since 1970.
+    last: u64,
     more: Option<Box<More>>,
 }
 
@@ -27,6 +31,8 @@ struct More {
     /// Tokens that turned out before their unknown was read.
     ended: Vec<String>,
     remade: u32,
+    /// When its image was removed.
+    removed: Vec<u64>,
 }
 
 /// The same in numbers.
@@ -42,6 +48,8 @@ pub struct RequestSums {
     pub unknown_cost: MicroUsd,
     /// Times it was made again on purpose.
     pub remade: u64,
+    /// Times its image was removed.
+    pub removed: u64,
     /// What may have been paid beyond the first request, because an outcome was unknown.
     pub perhaps_twice: MicroUsd,
     /// Requests that were charged beyond the first and those that were asked for.
@@ -54,6 +62,7 @@ impl Requests {
         match entry.meaning() {
             Some(Kind::Settled) => {
                 self.end(&entry.token);
+                self.last = self.last.max(at(entry));
                 match self.first {
                     None => self.first = Some(entry.amount()),
                     Some(_) => self.more().settled.push(entry.amount()),
@@ -72,6 +81,7 @@ impl Requests {
                 self.more().ended.push(token);
             }
             None if entry.kind == REMADE => self.more().remade += 1,
+            None if entry.kind == REMOVED => self.more().removed.push(at(entry)),
             None => {}
         }
     }
@@ -109,6 +119,9 @@ impl Requests {
         let settled = self.costs().count() as u64;
         let open = || self.more.iter().flat_map(|more| more.open.iter().map(|(_, cost)| *cost));
         let remade = self.more.as_ref().map_or(0, |more| u64::from(more.remade));
+        let removed = || self.more.iter().flat_map(|more| &more.removed);
+        // Only what was paid after it was removed was asked for again.
+        let made_anew = removed().filter(|at| **at < self.last).count() as u64;
         // Where nothing was charged for sure, one of those that may have been is the one that was to be paid.
         let excused = usize::from(settled == 0);
         RequestSums {
@@ -117,17 +130,22 @@ impl Requests {
             unknown: open().count() as u64,
             unknown_cost: open().sum(),
             remade,
+            removed: removed().count() as u64,
             perhaps_twice: open().skip(excused).sum(),
-            charged_again: settled.saturating_sub(1 + remade),
+            charged_again: settled.saturating_sub(1 + remade + made_anew),
         }
     }
+}
+
+fn at(entry: &LedgerEntry) -> u64 {
+    entry.at.parse().unwrap_or(0)
 }
 
 impl RequestSums {
     /// Whether there is more to say than that it was paid once.
     #[must_use]
     pub fn is_odd(&self) -> bool {
-        self.unknown > 0 || self.remade > 0 || self.settled > 1
+        self.unknown > 0 || self.remade > 0 || self.removed > 0 || self.settled > 1
     }
 
     /// What a person should know of it; nothing where it was paid once.
@@ -140,11 +158,14 @@ impl RequestSums {
             words.push(format!("may have been paid, without an image: {}", self.unknown_cost));
         }
         if self.charged_again > 0 {
-            let times = self.settled - self.remade;
+            let times = self.charged_again + 1;
             words.push(format!("charged {times} times: {}", self.settled_cost));
         }
         if self.remade > 0 {
             words.push("made again on purpose, since its image was gone or damaged".to_owned());
+        }
+        if self.removed > 0 {
+            words.push("its image was removed on purpose".to_owned());
         }
         words.join("; ")
     }
@@ -156,7 +177,7 @@ mod tests {
 
     fn sums(entries: &[(&str, &str, u64)]) -> RequestSums {
         let mut requests = Requests::default();
-        for (kind, token, cost) in entries {
+        for (at, (kind, token, cost)) in entries.iter().enumerate() {
             let text = |text: &str| text.to_owned();
             requests.add(&LedgerEntry {
                 kind: text(kind),
@@ -169,7 +190,7 @@ mod tests {
                 lane: text("acme.x"),
                 model: text("x"),
                 request_id: text(""),
-                at: text("1"),
+                at: at.to_string(),
                 day: text(""),
             });
         }
@@ -202,6 +223,15 @@ mod tests {
         let remade = sums(&[("settled", "a", 5), ("remade", "a", 0), ("settled", "b", 5)]);
         assert_eq!((remade.charged_again, remade.settled_cost.0), (0, 10));
         assert!(remade.told().contains("on purpose"), "{}", remade.told());
+        let removed = sums(&[("settled", "a", 5), ("removed", "k@1", 0), ("settled", "b", 5)]);
+        assert_eq!((removed.charged_again, removed.settled_cost.0), (0, 10));
+        assert_eq!(removed.told(), "its image was removed on purpose");
+        let rivals =
+            sums(&[("settled", "a", 5), ("settled", "b", 5), ("removed", "k@1", 0), ("settled", "c", 5)]);
+        assert_eq!(rivals.charged_again, 1, "two before it was removed");
+        assert_eq!(rivals.told(), "charged 2 times: $0.000015; its image was removed on purpose");
+        let gone = sums(&[("settled", "a", 5), ("settled", "b", 5), ("removed", "k@1", 0)]);
+        assert_eq!((gone.charged_again, gone.removed), (1, 1), "and not made since");
         let rivals = sums(&[("settled", "a", 5), ("settled", "b", 5)]);
         assert_eq!(rivals.charged_again, 1);
         assert_eq!(rivals.told(), "charged 2 times: $0.00001");

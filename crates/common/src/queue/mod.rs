@@ -36,6 +36,7 @@ mod reap;
 mod recent;
 mod redo;
 mod remake;
+mod remove;
 mod replace;
 mod replies;
 mod retire;
@@ -78,11 +79,12 @@ pub use leaving::{OldMade, RoundBegun, Scanned, Wanted};
 pub use link::Connection;
 pub use notes::{Note, Noted};
 pub use overview::{BatchView, Head, Overview, RouteView, Sample, Which};
-pub use read::{AssetState, BatchState, Counts, LedgerEntry, Totals};
+pub use read::{AssetState, BatchState, Counts, LedgerEntry, REMOVED, Totals};
 pub use reap::{Orphan, Reaped};
 pub use recent::Recent;
 pub use redo::{Redo, Redone};
 pub use remake::{Found, Lost, Remade};
+pub use remove::{Forgotten, Removal, Removed};
 pub use replace::{Replaced, Replacement};
 pub use retire::{Event, OldFailure, Retired};
 pub use schedule::{Firing, Held, ScheduleState, Steer, Step, Taken, Trouble};
@@ -167,6 +169,12 @@ pub enum QueueError {
          nothing more was queued; submit it again, so that nothing is bought twice"
     )]
     Forgot,
+    /// An image that was found, in Redis or in the store, was removed since; nothing was written.
+    #[error(
+        "the image of asset {0} was removed since it was found (pictor audit): nothing more was queued; run it again. Where the \
+         store still has it, pictor asset remove {0} finishes that; what was put back is believed ten minutes later"
+    )]
+    Gone(String),
     /// A line could not be packed.
     #[error("cannot pack the lines of a batch: {0}")]
     Pack(#[from] std::io::Error),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::{
     CHUNK, Failure, Queue, QueueError,
     packed::{asset_keys, made_of, unpack},
+    remove::{Removed, removed_of},
     replies::Replies,
     swap::{StandIn, is_of_money, stand_ins},
 };
@@ -20,7 +21,7 @@ use crate::{
 /// An asset as Redis knows it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct AssetState {
-    /// Its phase.
+    /// Its phase; `removed` where a person has removed its image.
     pub phase: String,
     /// Where it waits.
     pub route: String,
@@ -36,6 +37,9 @@ pub struct AssetState {
     pub model: String,
     /// What was made.
     pub made: Option<Made>,
+    /// What was made and removed by a person since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub removed: Option<Removed>,
     /// Why it failed, or last stumbled.
     pub failure: Option<Failure>,
     /// What stands in for it in batches that allow that.
@@ -143,7 +147,8 @@ impl BatchState {
 /// One entry of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerEntry {
-    /// `settled`, `unknown`, `resolved`: an unknown that turned out, or `remade`: its image was gone, and is made again.
+    /// `settled`, `unknown`, `resolved`: an unknown that turned out, `remade`: its image was gone, and is made again, or
+    /// `removed`: a person has removed its image.
     pub kind: String,
     /// The asset.
     pub key: String,
@@ -187,6 +192,8 @@ pub struct Totals {
 type PackedChunk = (u64, Vec<u8>, Vec<u8>);
 
 const KEY_BYTES: usize = 32;
+/// The phase of an asset whose image a person has removed.
+pub const REMOVED: &str = "removed";
 
 pub(super) fn parse<T: DeserializeOwned>(text: Option<&String>) -> Option<T> {
     text.and_then(|text| serde_json::from_str(text).ok())
@@ -485,10 +492,12 @@ fn asset_state(
     let made = fields.get("made").or_else(|| text_at(1)).and_then(|text| made_of(key, text));
     let (made, model) = made.map_or((None, None), |(made, model)| (Some(made), Some(model)));
     let is_made = made.is_some();
+    let removed = removed_of(key, fields);
+    let model = model.or_else(|| Some(removed.as_ref()?.model.clone()));
     // One attempt that made the image is not counted beside it.
     let paid = u32::from(fields.keys().any(|field| field.starts_with("paid:")));
     Some(AssetState {
-        phase: fields.get("phase")?.clone(),
+        phase: fields.get("phase").cloned().or_else(|| removed.is_some().then(|| REMOVED.to_owned()))?,
         route: fields.get("route").cloned().unwrap_or_default(),
         lane: fields.get("lane").cloned(),
         attempts: number(fields, "attempts").and_then(|n| n.try_into().ok()).unwrap_or(paid),
@@ -496,9 +505,10 @@ fn asset_state(
         model: model.or_else(|| Some(spec.as_ref()?.model.clone())).unwrap_or_default(),
         spec,
         made,
+        perhaps_paid: !is_made && removed.is_none() && fields.keys().any(|name| is_of_money(name)),
+        removed,
         failure: parse(text_at(2)),
         stand_ins: stand_ins(fields),
-        perhaps_paid: !is_made && fields.keys().any(|name| is_of_money(name)),
         refused: fields.get("refused").is_some_and(|refused| refused == "content"),
     })
 }

@@ -27,6 +27,8 @@ pub struct Redo {
     pub most: u32,
     /// Whether `to` is an earlier one: then what stands need not be made.
     pub back: bool,
+    /// Whether `to` was found made: where it is not any more, nothing is bought, and it fails with [`QueueError::Gone`].
+    pub free: bool,
 }
 
 /// What became of it.
@@ -69,6 +71,8 @@ struct RedoRequest<'a> {
     most: u32,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     back: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    free: bool,
     #[serde(flatten)]
     looked: Looked<'a>,
 }
@@ -76,11 +80,12 @@ struct RedoRequest<'a> {
 impl Queue {
     /// Gives the lines of a batch that have an asset another take of it, which is made like anything that is submitted.
     pub async fn redo(&self, batch: &BatchId, redo: &Redo) -> Result<Redone, QueueError> {
-        let Redo { asked, row, from, to, most, back } = redo;
+        let Redo { asked, row, from, to, most, back, free } = redo;
         let offer = Offer { model: to.spec.model.clone(), asset: Some(to.clone()) };
         let (to, row) = (OfferArgs::of(&offer)?, row.to_string());
         let looked = self.looked();
-        let request = RedoRequest { batch, asked, row, from, to, most: *most, back: *back, looked };
+        let request =
+            RedoRequest { batch, asked, row, from, to, most: *most, back: *back, free: *free, looked };
         let answer: String = script::REDO.run(&self.connection, self.keys.prefix(), &request).await?;
         Ok(match answer.as_str() {
             "ok" => Redone::Ok,
@@ -92,6 +97,7 @@ impl Queue {
             "late" => Redone::Late,
             "older" => Redone::Older,
             "forgot" => return Err(QueueError::Forgot),
+            "gone" => return Err(QueueError::Gone(redo.to.key.to_string())),
             "most" => Redone::Most,
             "taken" => Redone::Taken,
             "cancelled" => Redone::Cancelled,

@@ -27,6 +27,8 @@ pub struct Replacement {
     pub batches: Vec<BatchId>,
     /// What they get in its place.
     pub current: NewAsset,
+    /// That was found made, or on its way: where it was removed since, nothing is changed.
+    pub free: bool,
 }
 
 /// What became of a replacement.
@@ -56,6 +58,7 @@ struct Item<'a> {
     parked: bool,
     batches: &'a [BatchId],
     offer: OfferArgs,
+    free: bool,
     how: &'a str,
 }
 
@@ -146,7 +149,7 @@ fn calls(all: &[Replacement]) -> Vec<Vec<(usize, &[BatchId])>> {
 fn item<'a>(one: &'a Replacement, batches: &'a [BatchId]) -> Result<Item<'a>, QueueError> {
     let offer = Offer { model: one.current.spec.model.clone(), asset: Some(one.current.clone()) };
     let (key, seen, offer) = (&one.original.key, one.original.at.to_string(), OfferArgs::of(&offer)?);
-    Ok(Item { key, seen, parked: one.parked, batches, offer, how: &one.how })
+    Ok(Item { key, seen, parked: one.parked, batches, offer, free: one.free, how: &one.how })
 }
 
 /// What became of two parts of one replacement.
@@ -182,6 +185,7 @@ mod tests {
             parked: false,
             batches,
             current,
+            free: false,
         }
     }
 

@@ -34,16 +34,16 @@ macro_rules! lua {
 
 // Making functions takes time: what most calls need comes first, and returns before the parts that few need.
 // What gives back or finishes must work when the server is out of memory.
-lua!(SUBMIT, "submit", "", "money", "failures", "swap", "deadline");
+lua!(SUBMIT, "submit", "", "money", "failures", "gone", "swap", "deadline");
 lua!(EPOCH, "epoch", " flags=allow-oom");
 lua!(SEAL, "seal", " flags=allow-oom");
 lua!(CLAIM, "claim", "", "money", "limiter");
 lua!(BEGIN, "begin", " flags=allow-oom", "begin_unchanged", "money", "limiter");
 lua!(EXTEND, "extend", " flags=allow-oom", "money");
 lua!(SETTLE, "settle", " flags=allow-oom", "money", "failures", "settle_made", "limiter");
-lua!(FAIL, "fail", " flags=allow-oom", "money", "limiter", "learning", "failures", "swap", "tally");
+lua!(FAIL, "fail", " flags=allow-oom", "money", "limiter", "learning", "failures", "gone", "swap", "tally");
 lua!(RELEASE, "release", " flags=allow-oom", "money", "limiter");
-lua!(REAP, "reap", " flags=allow-oom", "money", "limiter", "failures", "swap", "deadline");
+lua!(REAP, "reap", " flags=allow-oom", "money", "limiter", "failures", "gone", "swap", "deadline");
 lua!(EXPIRE, "expire", " flags=allow-oom", "deadline");
 lua!(CANCEL, "cancel", " flags=allow-oom");
 lua!(LEARN, "learn", " flags=allow-oom", "money", "limiter", "learning");
@@ -52,11 +52,12 @@ lua!(CAPS, "caps", " flags=allow-oom", "money");
 lua!(HOLD, "hold", " flags=allow-oom");
 lua!(LIFT, "lift", " flags=allow-oom");
 lua!(RETRY, "retry", " flags=allow-oom", "failures");
-lua!(REPLACE, "replace", "", "money", "failures", "swap");
-lua!(REMAKE, "remake", "", "money", "failures", "swap");
-lua!(RETIRE, "retire", " flags=allow-oom", "money", "failures", "swap", "leaving");
+lua!(REPLACE, "replace", "", "money", "failures", "gone", "swap");
+lua!(REMAKE, "remake", "", "money", "failures", "gone", "swap");
+lua!(REMOVE, "remove", " flags=allow-oom", "gone");
+lua!(RETIRE, "retire", " flags=allow-oom", "money", "failures", "gone", "swap", "leaving");
 lua!(SCAN, "scan", " flags=no-writes", "leaving");
-lua!(REDO, "redo", "", "money", "failures", "swap");
+lua!(REDO, "redo", "", "money", "failures", "gone", "swap");
 lua!(FOUND, "found", " flags=allow-oom", "money", "failures");
 lua!(PRIORITY, "priority", " flags=allow-oom");
 lua!(BEAT, "beat", " flags=allow-oom");

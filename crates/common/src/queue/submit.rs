@@ -101,6 +101,8 @@ pub struct Chunk {
 struct Answer {
     status: String,
     #[serde(default)]
+    key: String,
+    #[serde(default)]
     new: u64,
     #[serde(default)]
     made: u64,
@@ -123,7 +125,7 @@ impl Queue {
     ///
     /// `after` is the last row of the chunk before, 0 for none: with it a chunk that overtook another
     /// is refused, whole. `relied` says of each asset whether Redis knew it when that was looked up: where one of
-    /// those is forgotten since, the chunk is refused with [`QueueError::Forgot`].
+    /// those is forgotten since, the chunk is refused with [`QueueError::Forgot`], where it was removed with [`QueueError::Gone`].
     pub fn chunk(
         &self,
         head: &BatchHead,
@@ -196,6 +198,7 @@ impl Queue {
             "cancelled" => Err(QueueError::Cancelled(chunk.batch.to_string())),
             "expired" => Err(QueueError::PastDeadline(chunk.batch.to_string())),
             "forgot" => Err(QueueError::Forgot),
+            "gone" => Err(QueueError::Gone(answer.key)),
             "gap" => Err(QueueError::Gap(chunk.batch.to_string())),
             _ => Ok(Submitted {
                 new: answer.new,

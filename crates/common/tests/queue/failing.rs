@@ -251,6 +251,7 @@ async fn failures_that_an_older_version_left_are_never_lost_and_listed_step_by_s
         parked: false,
         batches: vec![id("b")],
         current: mended(0),
+        free: false,
     };
     assert_eq!(world.queue.replace(&[one]).await.unwrap(), [Replaced::Older]);
 
@@ -338,6 +339,7 @@ async fn what_is_mended_for_one_batch_stays_failed_for_the_other() {
         parked: false,
         batches: vec![id("b")],
         current: mended(0),
+        free: false,
     };
     let twice = world.queue.replace(&[one.clone(), one.clone()]).await.unwrap();
     assert_eq!(twice, [Replaced::In(1), Replaced::Changed], "two people at once");
@@ -383,6 +385,7 @@ async fn what_is_mended_again_and_again_is_followed_to_the_last_and_never_round(
             parked: false,
             batches: vec![id("b")],
             current: asset(0),
+            free: false,
         };
         if n > 1 {
             let became = world.queue.replace(&[round]).await.unwrap();
@@ -394,6 +397,7 @@ async fn what_is_mended_again_and_again_is_followed_to_the_last_and_never_round(
             parked: false,
             batches: vec![id("b")],
             current: mended(n),
+            free: false,
         };
         let became = world.queue.replace(&[one]).await.unwrap();
         if n == 9 {
@@ -428,6 +432,7 @@ async fn what_may_be_paid_for_is_replaced_only_where_that_was_said() {
         parked: false,
         batches: vec![id("b")],
         current: mended(0),
+        free: false,
     };
     assert_eq!(world.queue.replace(std::slice::from_ref(&one)).await.unwrap(), [Replaced::Parked]);
     let anyway = Replacement { parked: true, ..one };
@@ -460,6 +465,7 @@ async fn a_replacement_that_exists_is_had_at_once_and_one_that_failed_is_refused
         parked: false,
         batches: vec![id("b"), id("other")],
         current: mended(0),
+        free: false,
     };
     assert_eq!(world.queue.replace(&[one]).await.unwrap(), [Replaced::In(1)]);
     let batch = world.queue.batch(&id("b")).await.unwrap().unwrap();
@@ -475,6 +481,7 @@ async fn a_replacement_that_exists_is_had_at_once_and_one_that_failed_is_refused
         parked: false,
         batches: vec![id("two")],
         current: asset(2),
+        free: false,
     };
     assert_eq!(world.queue.replace(&[one]).await.unwrap(), [Replaced::Ended]);
 }

@@ -123,7 +123,7 @@ async fn archive(world: &World, batch: &str) {
 }
 
 /// Submits one prompt as a plan found it, which relied on Redis or had it from the store.
-async fn submit_as(
+pub(crate) async fn submit_as(
     world: &World,
     batch: &str,
     n: u64,
@@ -184,7 +184,7 @@ async fn whoever_asks_before_it_is_forgotten_keeps_it() {
     // By a submission that relied on it, and by a line that has it in the place of another.
     assert_eq!(submit_as(&world, "late", 1, None, true).await.unwrap(), 1);
     let to = NewAsset { made: None, ..asset(2) };
-    let redo = Redo { asked: key(9), row: 9, from: key(9), to, most: 8, back: false };
+    let redo = Redo { asked: key(9), row: 9, from: key(9), to, most: 8, back: false, free: false };
     assert_eq!(world.queue.redo(&id("live"), &redo).await.unwrap(), Redone::Ok);
     assert_eq!(keeper.end(&mut round).await.unwrap(), 2, "the other two");
     let phases = [world.phase(&key(1)).await, world.phase(&key(2)).await, world.phase(&key(3)).await];

@@ -29,6 +29,7 @@ mod parking;
 mod prove;
 mod redoing;
 mod remaking;
+mod removing;
 mod retiring;
 mod schedules;
 mod steering;

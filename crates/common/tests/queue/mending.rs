@@ -27,6 +27,7 @@ async fn mend(world: &World, failed: &AssetKey, batches: &[BatchId], n: u64) -> 
         parked: true,
         batches: batches.to_vec(),
         current: mended(n),
+        free: false,
     };
     world.queue.replace(&[one]).await.unwrap()[0]
 }
@@ -180,6 +181,7 @@ async fn what_was_looked_up_before_redis_forgot_is_not_mended() {
         parked: false,
         batches: vec![id("b")],
         current: mended(0),
+        free: false,
     };
     let _other: u64 = world.redis.clone().hset(world.queue.keys().meta(), "epoch", "7").await.unwrap();
     let forgot = within.replace(std::slice::from_ref(&one)).await;

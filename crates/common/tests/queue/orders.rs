@@ -295,8 +295,14 @@ impl Tale {
         let batches = self.batches.iter().map(|(head, _)| head.id.clone());
         let dice = &mut self.dice;
         let batches: Vec<_> = batches.filter(|_| dice.once_in(2)).collect();
-        let one =
-            Replacement { how: String::new(), original, parked: self.dice.once_in(2), batches, current };
+        let one = Replacement {
+            how: String::new(),
+            original,
+            parked: self.dice.once_in(2),
+            batches,
+            current,
+            free: false,
+        };
         let became = self.world.queue.replace(&[one]).await.unwrap();
         self.told.push(format!("  replaced: {became:?}"));
     }
@@ -322,7 +328,7 @@ impl Tale {
         let spec = Spec { take, ..asked.spec.clone() };
         let to = NewAsset { key: AssetKey::of(&spec), spec, ..asked.clone() };
         let back = take == 0 || self.dice.once_in(4);
-        let one = Redo { asked: asked.key, row, from, to, most: 3, back };
+        let one = Redo { asked: asked.key, row, from, to, most: 3, back, free: false };
         let became = self.world.queue.redo(&batch, &one).await.unwrap();
         self.told.push(format!("  redone in {batch}: {became:?}"));
     }

@@ -20,7 +20,15 @@ fn take(n: u64, take: u32) -> NewAsset {
 }
 
 fn redo(n: u64, from: u32, to: u32) -> Redo {
-    Redo { asked: key(n), row: n, from: take(n, from).key, to: take(n, to), most: 3, back: false }
+    Redo {
+        asked: key(n),
+        row: n,
+        from: take(n, from).key,
+        to: take(n, to),
+        most: 3,
+        back: false,
+        free: false,
+    }
 }
 
 fn back(n: u64, from: u32, to: u32) -> Redo {
@@ -291,6 +299,7 @@ async fn what_took_the_place_of_a_failed_take_can_be_gone_back_to() {
             parked: false,
             batches: vec![id("b")],
             current: by,
+            free: false,
         };
         assert_eq!(world.queue.replace(&[wanted]).await.unwrap(), [Replaced::In(1)]);
     }

@@ -17,8 +17,8 @@ use pictor_common::derivative::Derivative;
 
 pub use avif::{MAKES_AVIF, can_make};
 pub(crate) use hot::Deriver;
-pub(crate) use pass::kept;
 pub use pass::{Pass, PassError, Problem, Tally, Wanted};
+pub(crate) use pass::{kept, take_back};
 use picture::Picture;
 pub use pool::{DeriveError, Made, Making, Pool};
 pub(crate) use sweep::run as sweep;

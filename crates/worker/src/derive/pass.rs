@@ -12,6 +12,7 @@ use pictor_common::{
 };
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use super::{DeriveError, Made, Making, Pool, can_make, memory};
 
@@ -146,15 +147,33 @@ impl Pass<'_> {
                     None => tally.without_image += 1,
                 }
             }
-            self.images(wanted, tally, &mut told).await?;
+            self.images(queue, wanted, tally, &mut told).await?;
             if tally.stopped {
                 return Ok(());
             }
         }
     }
 
-    /// Makes what is missing of some images.
+    /// Makes what is missing of some images. What was made of those that were removed meanwhile goes, too.
     pub async fn images(
+        &self,
+        queue: &Queue,
+        wanted: Vec<Wanted>,
+        tally: &mut Tally,
+        told: impl FnMut(&Tally),
+    ) -> Result<(), PassError> {
+        let before = tally.made;
+        let ended = self.each(wanted.clone(), tally, told).await;
+        if !self.dry_run && (ended.is_err() || tally.made > before) {
+            for key in take_back(queue, self.store, &wanted).await? {
+                let why = "the image was removed meanwhile".to_owned();
+                tally.problems.extend((tally.problems.len() < MOST_TOLD).then_some(Problem { key, why }));
+            }
+        }
+        ended
+    }
+
+    async fn each(
         &self,
         wanted: Vec<Wanted>,
         tally: &mut Tally,
@@ -267,6 +286,31 @@ pub(crate) async fn kept(
         ]),
     };
     if replace { store.put(object).await } else { store.put_if_absent(object).await.map(drop) }
+}
+
+/// Takes derivatives away again whose image was removed since, or is another one by now; tells of which. What Redis has
+/// forgotten altogether was not removed.
+pub(crate) async fn take_back(
+    queue: &Queue,
+    store: &Arc<dyn Store>,
+    wanted: &[Wanted],
+) -> Result<Vec<AssetKey>, QueueError> {
+    let keys: Vec<AssetKey> = wanted.iter().map(|wanted| wanted.key.clone()).collect();
+    let states = queue.assets(&keys).await?;
+    let mut gone = Vec::new();
+    for (Wanted { key, made, derivatives }, state) in wanted.iter().zip(states) {
+        let is_same = |now: &Image| now.digest == made.digest;
+        if state.is_none_or(|state| state.made.as_ref().is_some_and(is_same)) {
+            continue;
+        }
+        gone.push(key.clone());
+        for name in derivatives.iter().filter(|one| can_make(one).is_ok()).map(|one| one.name(key)) {
+            if let Err(error) = store.delete(&name).await {
+                warn!(%error, name, "a derivative of an image that was removed stays: pictor asset remove takes it away");
+            }
+        }
+    }
+    Ok(gone)
 }
 
 impl Tally {

@@ -106,10 +106,12 @@ impl Looking<'_> {
         Ok(known.map(|known| known.phase))
     }
 
+    /// Refuses what has no image yet, unless that was removed since it was made.
     async fn current_is_made(&self) -> anyhow::Result<()> {
         let told = self.chosen.told();
         Err(match self.phase(&self.chosen.current).await?.as_deref() {
             Some("done") => return Ok(()),
+            None if self.is_removed().await? => return Ok(()),
             Some("failed" | "substituted") => refused(format!(
                 "{told} failed: pictor failed retry {} tries again, and --back goes back to the take before",
                 self.chosen.current.short()
@@ -120,6 +122,11 @@ impl Looking<'_> {
             )),
             _ => refused(format!("{told} is not made yet: there is nothing to redo")),
         })
+    }
+
+    async fn is_removed(&self) -> anyhow::Result<bool> {
+        let known = self.queue.assets(std::slice::from_ref(&self.chosen.current)).await?.pop().flatten();
+        Ok(known.is_some_and(|state| state.removed.is_some()))
     }
 
     /// One that was made before.

@@ -1,14 +1,14 @@
 -- Gives the lines of a batch that have an asset another take of it, or takes them back to an earlier one. The asset stays
 -- as it is, for whoever else asked for it. redos:BATCH has, by the asset that was asked for, the takes in their order;
 -- swaps:BATCH has the one that stands, as it has what stands in for a failure.
--- ARGV[1]  {batch, asked, row, from, to: {key, model, spec, route, ceiling, tokens, made?}, most, back?, epoch?, looked?}: asked: what
---          was submitted; from: what the caller saw standing; most: so many takes at most; back: `to` is an earlier one;
---          epoch, looked: in which the caller looked, and when, µs
+-- ARGV[1]  {batch, asked, row, from, to: {key, model, spec, route, ceiling, tokens, made?}, most, back?, free?, epoch?, looked?}: asked: what
+--          was submitted; from: what the caller saw standing; most: so many takes at most; back: `to` is an earlier one; free: the
+--          caller found `to` made; epoch, looked: in which the caller looked, and when, µs
 -- Returns  "ok" | "again" (it stands already) | "changed" (another one stands than `from`) | "unmade" (what stands, or an
 --          earlier one that is to stand, is not made) | "ended" (`to` failed, for others) | "busy" (a request for it is out,
 --          or some who ask have not heard yet) | "most" | "taken" (the batch asks for `to` in another place, or for `from` in
 --          more than one) | "late" (past its deadline) | "older" (an older version works in the namespace) | "forgot" (Redis has
---          another epoch) | "missing" or "cancelled" of the batch; nothing is written but with "ok"
+--          another epoch) | "gone" (the image of `to` was removed since the caller saw it) | "missing" or "cancelled" of the batch; nothing is written but with "ok"
 -- Complexity O(takes * log(queue))
 
 if not has_lists() then return 'older' end
@@ -22,7 +22,9 @@ local from = instead_of(batch, asked) or asked
 if from == to then return 'again' end
 if from ~= request.from then return 'changed' end
 
-local was = call('HMGET', key('a', from), 'phase', 'parting', 'attempts', 'counting')
+local was = call('HMGET', key('a', from), 'phase', 'parting', 'attempts', 'counting', 'removed')
+-- What was removed is still counted as done.
+if not was[1] and was[5] then was[1] = 'done' end
 local is = call('HMGET', key('a', to), 'phase', 'parting', 'batch', 'counting')
 -- What is made costs nothing and is not sent: a batch that has ended may have it, too.
 if is[1] ~= 'done' then
@@ -50,6 +52,9 @@ local known = place[to] or to == asked
 if request.back and not known then return 'unmade' end
 if (request.back or known) and is[1] ~= 'done' then return 'unmade' end
 if not request.back and was[1] ~= 'done' then return 'unmade' end
+if not is[1] and set(request.to.made) and is_gone(to, request.to.made) then return 'gone' end
+-- It was to cost nothing.
+if request.free and is[1] ~= 'done' and (is[1] or not set(request.to.made)) then return 'gone' end
 if is[1] ~= 'done' then
   if ENDED[is[1]] then return 'ended' end
   if is[3] == batch or call('ZSCORE', key('askers', to), batch) then return 'taken' end

@@ -12,17 +12,10 @@ local state = call('HGET', batch, 'state')
 if not state then return { 'missing' } end
 if state == 'cancelled' then return { 'cancelled' } end
 
--- When the image of an asset was stored, by its record of what was made.
-local function stored_at(item, made)
-  made = made or call('GET', key('made', item.key)) or ''
-  if string.sub(made, 1, 1) == '{' then return int(num(cjson.decode(made).at_ms)) end
-  return string.match(made, '^%S+ %d+ %S+ %d+ (%d+) ')
-end
-
 local function again(item)
   local asset = key('a', item.key)
   local a = call('HMGET', asset, 'phase', 'made', 'parting')
-  if a[1] ~= 'done' or stored_at(item, a[2]) ~= item.at then return 'changed' end
+  if a[1] ~= 'done' or stored_at(a[2] or call('GET', key('made', item.key)) or '') ~= item.at then return 'changed' end
   if a[3] or call('EXISTS', key('askers', item.key)) == 1 then return 'crowd' end
   -- A name that no token has, and no other time that this is made again.
   ledger('remade', item.key, item.key .. '@' .. item.at, 0, { payer = request.batch, model = item.model })
@@ -30,7 +23,7 @@ local function again(item)
   -- Who asked for what is made is known by nobody any more: it is this batch that asks now.
   count_in(request.batch, 'done', nil)
   if not set(item.spec) then
-    call('HDEL', asset, 'made', 'phase', 'attempts', 'unknowns', 'bad', 'unsent', 'going')
+    call('HDEL', asset, 'made', 'phase', 'attempts', 'unknowns', 'bad', 'unsent', 'going', 'removed', 'gone', 'removing')
     return 'forgotten'
   end
   call('HDEL', asset, 'made', 'attempts', 'unknowns', 'bad', 'unsent', 'going')

@@ -1,9 +1,9 @@
 -- Has other assets take the place of failed ones, since a person wants them: in the batches that are named, and no other.
--- ARGV[1]  {epoch?, looked?, items: [{key, seen, parked, batches, offer: {model, key, spec, route, ceiling, tokens, made?}, how}]}, at most 100, with
+-- ARGV[1]  {epoch?, looked?, items: [{key, seen, parked, batches, offer: {model, key, spec, route, ceiling, tokens, made?}, free, how}]}, at most 100, with
 --          at most 500 batches together; epoch, looked: in which they were looked up, and when, µs; seen: when it failed, µs; parked: also where it may have been paid for;
---          how: what the other one is asked for otherwise, for people; kept in swaps:BATCH
+--          free: the other one was made or on its way when it was looked up; how: what the other one is asked for otherwise, for people; kept in swaps:BATCH
 -- Returns  for each item what became of it and of how many batches: {"replaced", n} | {"changed", 0} (it is no such failure
---          any more, or nobody named asks for it) | {"parked", 0} | {"ended", 0} (the other one failed, too) | {"circle", n} (where
+--          any more, nobody named asks for it, or the other one was removed) | {"parked", 0} | {"ended", 0} (the other one failed, too) | {"circle", n} (where
 --          the other one was replaced itself, or too many stand one for another) | {"crowd", 0} (some have not heard yet);
 --          {{"older"}} and nothing is written while an older version works in the namespace; {{"forgot"}} in another epoch
 -- Complexity O(items * batches * log(queue))
@@ -38,6 +38,9 @@ local function replace(item)
   if phase == 'parked' and not item.parked then return { 'parked', 0 } end
   local other = call('HGET', key('a', item.offer.key), 'phase')
   if item.offer.key == item.key or other and other ~= 'done' and ENDED[other] then return { 'ended', 0 } end
+  -- What was found has been removed since.
+  local made = set(item.offer.made) and item.offer.made
+  if not other and (made and is_gone(item.offer.key, made) or item.free and not made) then return { 'changed', 0 } end
   local moved, circles = 0, 0
   for _, batch in ipairs(item.batches) do
     local b = call('HMGET', key('batch', batch), 'state', 'deadline')

@@ -7,16 +7,27 @@
 -- ARGV[2]  keys of the assets, 32 bytes each
 -- ARGV[3]  the lines, packed
 -- ARGV[4…] four for each asset: key, row, number of its kind, spec
--- Returns  JSON {status: "ok"|"forgot"|"gap"|"other_content"|"cancelled"|"expired", new, made, queued, failed}
+-- Returns  JSON {key?, status: "ok"|"forgot"|"gone"|"gap"|"other_content"|"cancelled"|"expired", new, made, queued, failed}; gone: an
+--          image was removed since it was looked up
 -- Complexity O(assets * log(queue)); at most 500 assets and 500 lines a call
 
 -- What was found in Redis then may be in the store alone now.
 if has_forgotten() then return cjson.encode({ status = 'forgot' }) end
--- So it may be with what was made and went by its age since.
-if set(request.relied) and call('HEXISTS', key('meta'), 'forgets') == 1 then
+-- So it may be with what was made and went by its age since, or was removed.
+local goes = call('HMGET', key('meta'), 'forgets', 'gone')
+if set(request.relied) and (goes[1] or goes[2]) then
   for n = 1, #request.relied do
-    if string.sub(request.relied, n, n) == '1' and call('HEXISTS', key('a', ARGV[4 * n]), 'phase') == 0 then
-      return cjson.encode({ status = 'forgot' })
+    if string.sub(request.relied, n, n) == '1' then
+      local a = call('HMGET', key('a', ARGV[4 * n]), 'phase', 'gone')
+      if not a[1] then return cjson.encode({ status = a[2] and 'gone' or 'forgot', key = ARGV[4 * n] }) end
+    end
+  end
+end
+if goes[2] then
+  for n, made in pairs(request.made) do
+    local asset = ARGV[4 * tonumber(n)]
+    if is_gone(asset, made) and call('HEXISTS', key('a', asset), 'phase') == 0 then
+      return cjson.encode({ status = 'gone', key = asset })
     end
   end
 end
@@ -124,6 +135,12 @@ local function create(asset, home, row, kind, spec, made)
   return 'ready'
 end
 
+-- The image of an asset was removed, which this batch still counts as done; it is to be made again now.
+local function made_again(home)
+  call('HDEL', home, 'removed')
+  if not fresh then count_in(batch, 'done', nil) end
+end
+
 local retries = call('EXISTS', key('later')) == 1
 local counts = { new = 0, made = 0, queued = 0, failed = 0 }
 local ended = {}
@@ -149,7 +166,8 @@ local function join_other(asset, other, row, stands)
   end
   local phase = call('HGET', key('a', other), 'phase')
   local how = 'queued'
-  if phase == 'done' then
+  -- What was removed stays so until the line is given another take.
+  if phase == 'done' or not phase then
     how = 'made'
   elseif ENDED[phase] and not (request.retry_failed and revive(other, phase)) then
     how = 'failed'
@@ -204,7 +222,7 @@ local some_known = #names > 0 and call('EXISTS', unpack(names)) > 0
 for n, home in ipairs(names) do
   local i = 4 * n
   local asset, row, kind, spec = ARGV[i], ARGV[i + 1], request.kinds[tonumber(ARGV[i + 2])], ARGV[i + 3]
-  local a = some_known and call('HMGET', home, 'phase', 'batch', 'route', 'going')
+  local a = some_known and call('HMGET', home, 'phase', 'batch', 'route', 'going', 'removed')
   local phase
   local other, stands
   if not (a and a[1]) then other, stands = other_than(asset) end
@@ -215,6 +233,7 @@ for n, home in ipairs(names) do
     phase = join(asset, a, row, kind, spec)
   else
     phase = create(asset, home, row, kind, spec, request.made[tostring(n)])
+    if a and a[5] and phase == 'ready' then made_again(home) end
     local how = phase == 'done' and 'made' or 'new'
     counts[how] = counts[how] + 1
   end

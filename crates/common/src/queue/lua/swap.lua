@@ -115,15 +115,19 @@ local function bring(offer)
   local home = key('a', offer.key)
   local a = call('HMGET', home, 'phase', 'route')
   if a[1] == 'done' then return end
-  if not a[1] and set(offer.made) then
-    return keep_made(offer.key, offer.made)
-  end
+  if not a[1] then call('HDEL', home, 'removed') end
+  if not a[1] and set(offer.made) then return keep_made(offer.key, offer.made) end
   if not a[2] then
     call('SET', key('s', offer.key), offer.spec)
     call('HSET', home, 'route', offer.route, 'ceiling', offer.ceiling)
     if offer.tokens ~= '0' then call('HSET', home, 'tokens', offer.tokens) end
   end
   if not a[1] then call('HSET', home, 'phase', 'ready') end
+end
+
+-- Whether an image that is offered was removed since it was looked up.
+local function is_void(offer)
+  return set(offer.made) and is_gone(offer.key, offer.made) and call('HEXISTS', key('a', offer.key), 'phase') == 0
 end
 
 local function by_model(offers)
@@ -136,7 +140,7 @@ end
 local function part_with(asset, batch, by)
   local b = call('HMGET', key('batch', batch), 'fallback', 'state')
   local offer = b[2] == 'open' and set(b[1]) and by[b[1]]
-  if not offer or not offer.key or not may_stand(batch, asset, offer.key) then
+  if not offer or not offer.key or is_void(offer) or not may_stand(batch, asset, offer.key) then
     count_in(batch, nil, 'failed')
     return false
   end

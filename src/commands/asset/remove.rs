@@ -193,26 +193,25 @@ impl Subject<'_> {
                 // From now on it is missed: whoever looks finds out who did it, also where this ends half-way.
                 Forgotten::Now | Forgotten::Before if !forgotten => self.note().await?,
                 Forgotten::Now | Forgotten::Before => {}
-                Forgotten::Changed => return Ok(Ended::Another),
-                Forgotten::Busy(phase) => return Ok(Ended::Busy(phase, forgotten)),
+                Forgotten::Changed => return self.ended(Ended::Another, forgotten).await,
+                Forgotten::Busy(phase) => return self.ended(Ended::Busy(phase, forgotten), forgotten).await,
                 Forgotten::Older => return Ok(Ended::Older),
             }
             forgotten = true;
             let now = Stored::look(self.store, &self.key, Some(&made)).await?;
             if now.images.iter().any(|image| !self.stored.has(image)) {
-                return Ok(Ended::Another);
+                return self.ended(Ended::Another, true).await;
             }
             let names: Vec<String> = now.names().filter(|name| self.stored.may_delete(name)).collect();
             if names.is_empty() {
-                self.queue.end_removal(&self.key).await?;
-                return Ok(Ended::Gone(objects));
+                return self.ended(Ended::Gone(objects), true).await;
             }
             for name in &names {
                 // Where two remove it at once, the other one's is gone by now, and may be made again.
                 if self.stored.images.iter().any(|image| image.name == *name)
                     && self.store.head(name).await?.is_some_and(|image| !self.stored.has(&image))
                 {
-                    return Ok(Ended::Another);
+                    return self.ended(Ended::Another, true).await;
                 }
                 self.store.delete(name).await.map_err(|error| self.left(error, true))?;
                 objects += 1;
@@ -222,6 +221,14 @@ impl Subject<'_> {
             "somebody keeps writing images of asset {}: is a worker deriving from it? Run it again",
             self.key
         )
+    }
+
+    /// What stands now is not to be removed: Redis hears it, where it was told of a removal.
+    async fn ended(&self, how: Ended, forgotten: bool) -> anyhow::Result<Ended> {
+        if forgotten {
+            self.queue.end_removal(&self.key).await?;
+        }
+        Ok(how)
     }
 
     async fn note(&self) -> anyhow::Result<()> {

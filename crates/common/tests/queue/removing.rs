@@ -4,8 +4,8 @@ use pictor_common::{
     AssetKey, MicroUsd, Spec,
     batch::{Made, NewAsset},
     queue::{
-        Attempt, Billed, Ended, Failure, Forgotten, Found, Grant, Lost, Offer, Outcome, Parted, QueueError,
-        Redo, Redone, Remade, Removal, Replaced, Replacement, Settled, Submitted,
+        Attempt, Billed, Ended, Failure, Forgotten, Found, Grant, HeldPhase, Hold, Lost, Offer, Outcome,
+        Parted, QueueError, Redo, Redone, Remade, Removal, Replaced, Replacement, Settled, Submitted,
     },
     stamp::Stamp,
 };
@@ -16,7 +16,7 @@ use crate::{
     failing::place,
     leaving::submit_as,
     swapping,
-    world::{World, asset, attempt, head, id, key, line, spec, unmade},
+    world::{LEASE, World, asset, attempt, head, held, id, key, line, spec, unmade},
 };
 
 fn made_of(key: &AssetKey, at_ms: u64) -> Made {
@@ -325,4 +325,44 @@ async fn a_line_whose_take_was_removed_gets_another_or_goes_back() {
     assert_eq!(remove_key(&world, &take(2).key, 3_000).await, Forgotten::Now);
     assert_eq!(world.queue.redo(&id("b"), &redo(2, 0, true)).await.unwrap(), Redone::Ok);
     assert_eq!(counts(&world, "b").await, (2, 0, 0, "complete".into()));
+}
+
+#[tokio::test]
+async fn who_goes_back_from_what_others_have_made_again_counts_it_once() {
+    let take = |take: u32| {
+        let spec = Spec { take, ..spec(1) };
+        NewAsset { key: AssetKey::of(&spec), spec, ..asset(1) }
+    };
+    let redo = |from: u32, to: u32, back: bool| {
+        let (from, to) = (take(from).key, take(to));
+        Redo { asked: key(1), row: 1, from, to, most: 5, back, free: false }
+    };
+    let world = two_made().await;
+    assert_eq!(world.queue.redo(&id("b"), &redo(0, 1, false)).await.unwrap(), Redone::Ok);
+    make(&world, 2_000).await;
+    assert_eq!(remove_key(&world, &take(1).key, 2_000).await, Forgotten::Now);
+    assert_eq!(world.queue.redo(&id("other"), &redo(0, 1, false)).await.unwrap(), Redone::Ok);
+    assert_eq!(counts(&world, "other").await, (0, 0, 0, "open".into()));
+    assert_eq!(world.queue.redo(&id("b"), &redo(1, 0, true)).await.unwrap(), Redone::Ok);
+    assert_eq!(counts(&world, "b").await, (2, 0, 0, "complete".into()));
+    assert_eq!(make(&world, 3_000).await.key, take(1).key);
+    assert_eq!(counts(&world, "b").await, (2, 0, 0, "complete".into()));
+    assert_eq!(counts(&world, "other").await, (1, 0, 0, "complete".into()));
+}
+
+#[tokio::test]
+async fn who_was_frozen_with_it_in_hand_does_not_send_what_was_made_and_removed() {
+    let world = World::new().await;
+    world.submit("b", "shop", 1..2).await;
+    let frozen = world.one().await;
+    world.expire_leases().await;
+    world.queue.reap(10).await.unwrap();
+    make(&world, 1_000).await;
+    assert_eq!(remove(&world, 1, 1_000).await, Forgotten::Now);
+    // After two minutes nobody knows that token any more.
+    let ended = format!("{}ended:{}", world.queue.keys().prefix(), frozen.token);
+    assert_eq!(world.redis.clone().del::<_, u64>(ended).await.unwrap(), 1);
+    let answers = world.queue.extend(&[held(&frozen, HeldPhase::Claimed)], LEASE).await.unwrap();
+    assert_eq!(answers, [Hold::Lost]);
+    assert!(world.claim(5).await.grants.is_empty());
 }

@@ -288,8 +288,7 @@ pub(crate) async fn kept(
     if replace { store.put(object).await } else { store.put_if_absent(object).await.map(drop) }
 }
 
-/// Takes derivatives away again whose image was removed since, or is another one by now; tells of which. What Redis has
-/// forgotten altogether was not removed.
+/// Takes derivatives away again whose image a person has removed since; tells of which.
 pub(crate) async fn take_back(
     queue: &Queue,
     store: &Arc<dyn Store>,
@@ -298,9 +297,8 @@ pub(crate) async fn take_back(
     let keys: Vec<AssetKey> = wanted.iter().map(|wanted| wanted.key.clone()).collect();
     let states = queue.assets(&keys).await?;
     let mut gone = Vec::new();
-    for (Wanted { key, made, derivatives }, state) in wanted.iter().zip(states) {
-        let is_same = |now: &Image| now.digest == made.digest;
-        if state.is_none_or(|state| state.made.as_ref().is_some_and(is_same)) {
+    for (Wanted { key, derivatives, .. }, state) in wanted.iter().zip(states) {
+        if state.is_none_or(|state| state.removed.is_none()) {
             continue;
         }
         gone.push(key.clone());

@@ -38,7 +38,7 @@ end
 
 local answers = {}
 for i, h in ipairs(request.held) do
-  local a = call('HMGET', key('a', h.key), 'phase', 'token')
+  local a = call('HMGET', key('a', h.key), 'phase', 'token', 'gone')
   local phase, token = a[1], a[2]
   if phase and ENDED[phase] or call('EXISTS', key('ended', h.token)) == 1 then
     answers[i] = 'lost'
@@ -51,8 +51,8 @@ for i, h in ipairs(request.held) do
       mark(h, further and h.phase or phase)
       answers[i] = 'ok'
     end
-  elseif not phase and h.phase == 'claimed' and call('HEXISTS', key('meta'), 'forgets') == 1 then
-    -- Its owner was away, and meanwhile another made it, which was forgotten: it would be paid for once more.
+  elseif not phase and h.phase == 'claimed' and (a[3] or call('HEXISTS', key('meta'), 'forgets') == 1) then
+    -- Its owner was away, and meanwhile another made it, which was forgotten or removed: it would be paid for once more.
     answers[i] = 'lost'
   elseif not phase or not set(token) and h.phase ~= 'claimed' then
     answers[i] = restore(h)

@@ -39,7 +39,7 @@ end
 if not phase then
   -- Redis knew nothing of it, or not any more: the store alone had it.
   if gone == 0 or num(request.at) * 1000 > gone then return mark(false) end
-  set_gone()
+  call('HSET', asset, 'removing', 1)
   return { 'again' }
 end
 if phase ~= 'done' then return { 'busy', phase } end

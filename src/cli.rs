@@ -58,9 +58,6 @@ struct Global {
     log_format: Option<LogFormat>,
 }
 
-/// Files are written on these; more would only take memory.
-const BLOCKING_THREADS: usize = 48;
-
 /// How logs are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -211,7 +208,7 @@ pub(crate) fn start() -> ExitCode {
     };
     let flags = global.into_flags();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .max_blocking_threads(BLOCKING_THREADS)
+        .max_blocking_threads(pictor_worker::FILE_THREADS)
         .enable_all()
         .build()
     {

@@ -42,3 +42,7 @@ pub use spool::{Leftovers, leftovers};
 pub use webhooks::{
     Secret as WebhookSecret, Sent as WebhookSent, Verdict as WebhookVerdict, Webhook, declared, send_test,
 };
+
+/// How many blocking threads the runtime of a worker has. Files are written on these; more would
+/// only take memory, on a slow disk a hundred MiB and more.
+pub const FILE_THREADS: usize = 48;

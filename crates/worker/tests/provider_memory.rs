@@ -70,7 +70,12 @@ fn peak_kib() -> u64 {
 
 #[test]
 fn a_thousand_answers_of_three_mebibytes() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(pictor_worker::FILE_THREADS)
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let address = serve().await;
         let account = Account {

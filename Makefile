@@ -26,9 +26,9 @@ demo:
 	cargo build --locked --bin pictor
 	$(TARGET)/debug/pictor demo
 
-# Most of what the tests do is to wait: half as many more at once than there are cores.
+# Most of what the tests do is to wait: twice as many at once as there are cores.
 test: tools
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$(( $$(getconf _NPROCESSORS_ONLN) * 3 / 2 ))} cargo test --workspace --locked
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$(( $$(getconf _NPROCESSORS_ONLN) * 2 ))} cargo test --workspace --locked
 
 test-valkey:
 	@tools/preflight.sh test
@@ -57,7 +57,7 @@ fmt:
 
 clippy:
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	cargo clippy --workspace --bins --features pictor/otel --locked -- -D warnings
+	cargo clippy --workspace --bins --test it --features pictor/otel,pictor/avif --locked -- -D warnings
 
 doc:
 	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --document-private-items --locked

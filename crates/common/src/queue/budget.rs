@@ -4,11 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::{
-    Queue, QueueError,
-    read::{number, take_batch},
-    replies::Replies,
-};
+use super::{Queue, QueueError, batches::take_batch, read::number, replies::Replies};
 use crate::{MicroUsd, batch::BatchId};
 
 /// Batches looked at for caps, the newest first.

@@ -4,6 +4,7 @@
 //! to repeat, so a caller whose reply was lost calls again with the same arguments.
 
 mod attempts;
+mod batches;
 mod books;
 mod budget;
 mod caps;
@@ -25,6 +26,7 @@ mod known;
 mod lane;
 mod layout;
 mod leaving;
+mod lines;
 mod link;
 mod notes;
 mod overview;
@@ -53,6 +55,7 @@ mod why;
 mod workers;
 
 pub use attempts::{Attempts, Hints};
+pub use batches::{BatchState, Counts};
 pub use books::{ArchiveTurn, Restored};
 pub use budget::{Budget, Counter, Counters, DaySpent, TenantMoney};
 pub use caps::{Alert, Audited, Cap, CapOf, PARTS, Setter, WasSet};
@@ -79,7 +82,7 @@ pub use leaving::{OldMade, RoundBegun, Scanned, Wanted};
 pub use link::Connection;
 pub use notes::{Note, Noted};
 pub use overview::{BatchView, Head, Overview, RouteView, Sample, Which};
-pub use read::{AssetState, BatchState, Counts, LedgerEntry, REMOVED, Totals};
+pub use read::{AssetState, LedgerEntry, REMOVED, Totals};
 pub use reap::{Orphan, Reaped};
 pub use recent::Recent;
 pub use redo::{Redo, Redone};
@@ -169,10 +172,11 @@ pub enum QueueError {
          nothing more was queued; submit it again, so that nothing is bought twice"
     )]
     Forgot,
-    /// An image that was found, in Redis or in the store, was removed since; nothing was written.
+    /// An image that was found, in Redis or in the store, was removed since, or one is being removed; nothing was written.
     #[error(
-        "the image of asset {0} was removed since it was found (pictor audit): nothing more was queued; run it again. Where the \
-         store still has it, pictor asset remove {0} finishes that; what was put back is believed ten minutes later"
+        "the image of asset {0} was removed since it was found, or is being removed (pictor audit): nothing more was queued; \
+         run it again. Where the store still has something of it, pictor asset remove {0} finishes that; what was put back is \
+         believed ten minutes later"
     )]
     Gone(String),
     /// A line could not be packed.

@@ -6,11 +6,7 @@ use serde::Serialize;
 
 use super::{
     BatchState, Counter, LaneState, Queue, QueueError, TENANT_CAP, TENANT_DAY_CAP, TenantMoney, Totals,
-    WorkerState,
-    budget::counters,
-    read::{take_batch, totals_of},
-    replies::Replies,
-    workers::alive,
+    WorkerState, batches::take_batch, budget::counters, read::totals_of, replies::Replies, workers::alive,
 };
 use crate::{
     AssetKey, MicroUsd,

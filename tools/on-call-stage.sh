@@ -4,17 +4,9 @@
 set -eu
 binary=$1
 stage=$2
-children=
-trap 'for child in $children; do kill "$child" 2>/dev/null || :; done; for child in $children; do wait "$child" || :; done' EXIT
-trap 'exit 0' INT TERM
-port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
-redis=$(port)
-api=$(port)
+. "$(dirname "$0")/stage.sh"
 front=$(port)
-mkdir -p "$stage/redis"
-server=$(command -v redis-server || command -v valkey-server)
-"$server" --bind 127.0.0.1 --port "$redis" --save '' --appendonly yes --dir "$stage/redis" >"$stage/redis/log" 2>&1 &
-children="$children $!"
+start_redis --appendonly yes
 cat >"$stage/pictor.toml" <<EOF
 data_dir = "$stage/data"
 [redis]

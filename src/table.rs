@@ -45,6 +45,12 @@ pub(crate) fn harmless(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
+/// Those of some counts that are not zero, as ", 3 failed".
+pub(crate) fn some_of(named: &[(u64, &str)]) -> String {
+    let some = named.iter().filter(|(count, _)| *count > 0);
+    some.map(|(count, what)| format!(", {count} {what}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

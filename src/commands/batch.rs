@@ -10,7 +10,10 @@ use pictor_common::{
 };
 
 use super::{Context, watch::shown, when};
-use crate::{exit::Exit, table::table};
+use crate::{
+    exit::Exit,
+    table::{some_of, table},
+};
 pub(crate) use show::show;
 use steer::Change;
 
@@ -136,9 +139,7 @@ pub(crate) fn state_of(batch: &BatchState) -> String {
         (Some(reason), _) if !batch.ended() => format!("paused: {}", shown(reason)),
         (None, None) if !batch.ended() => "being submitted".to_owned(),
         _ => {
-            let others = [(batch.substituted, "substituted"), (batch.replaced, "replaced")];
-            let others = others.iter().filter(|(count, _)| *count > 0);
-            let others: String = others.map(|(count, what)| format!(", {count} {what}")).collect();
+            let others = some_of(&[(batch.substituted, "substituted"), (batch.replaced, "replaced")]);
             format!("{}{others}", batch.state)
         }
     }

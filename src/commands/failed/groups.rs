@@ -1,5 +1,7 @@
 //! Causes of failures, the most frequent first, and what to do about each.
 
+use std::collections::BTreeMap;
+
 use pictor_common::{
     AssetKey,
     queue::{FailureGroup, FailureGroups, Queue, UNSORTED},
@@ -74,13 +76,7 @@ fn told(found: &FailureGroups, samples: &[Sample]) -> String {
     for (group, sample) in found.groups.iter().zip(samples) {
         text += &one(group, sample);
     }
-    let edited = found
-        .groups
-        .iter()
-        .zip(samples)
-        .filter(|(group, _)| advice::words(&group.failure.class, group.parked, "").contains("--edit"));
-    let batches: Vec<&String> = edited.filter_map(|(_, sample)| sample.batch.as_ref()).collect();
-    if let [batch, _, ..] = batches[..] {
+    if let Some(batch) = together(found, samples) {
         text += &format!("\nseveral causes in one go: pictor failed retry --batch {} --edit\n", plain(batch));
     }
     let shown = found.groups.len() as u64;
@@ -97,6 +93,19 @@ fn told(found: &FailureGroups, samples: &[Sample]) -> String {
     let parked = found.groups.iter().filter(|group| group.parked).map(|group| group.count).sum();
     text += &of_parked(parked);
     text
+}
+
+/// The batch in which most causes are mended by hand, if these are several.
+fn together<'a>(found: &FailureGroups, samples: &'a [Sample]) -> Option<&'a str> {
+    let mut causes: BTreeMap<&str, usize> = BTreeMap::new();
+    for (group, sample) in found.groups.iter().zip(samples) {
+        let edited = advice::words(&group.failure.class, group.parked, "").contains("--edit");
+        if let Some(batch) = sample.batch.as_deref().filter(|_| edited) {
+            *causes.entry(batch).or_default() += 1;
+        }
+    }
+    let (batch, most) = causes.into_iter().max_by_key(|(_, causes)| *causes)?;
+    (most > 1).then_some(batch)
 }
 
 fn one(group: &FailureGroup, sample: &Sample) -> String {
@@ -196,5 +205,23 @@ mod tests {
             assert!(words.contains(part), "{part}: {text}");
         }
         assert_eq!(told(&FailureGroups::default(), &[]), "nothing failed");
+    }
+
+    #[test]
+    fn causes_are_mended_in_one_go_where_a_batch_has_several() {
+        let named = |causes: &[(&str, Option<&str>)]| {
+            let group = |class: &str| FailureGroup {
+                failure: Failure { class: class.to_owned(), ..Failure::default() },
+                ..FailureGroup::default()
+            };
+            let groups: Vec<_> = causes.iter().map(|(class, _)| group(class)).collect();
+            let found = FailureGroups { groups, ..FailureGroups::default() };
+            let sample = |batch: Option<&str>| Sample { batch: batch.map(str::to_owned), prompt: None };
+            let samples: Vec<_> = causes.iter().map(|(_, batch)| sample(*batch)).collect();
+            together(&found, &samples).map(str::to_owned)
+        };
+        let (spec, words, server) = ("bad_spec", "moderation", "server_error");
+        assert_eq!(named(&[(spec, Some("a")), (words, Some("b")), (words, Some("b"))]).as_deref(), Some("b"));
+        assert_eq!(named(&[(spec, Some("a")), (words, Some("b")), (server, Some("a")), (words, None)]), None);
     }
 }

@@ -4,7 +4,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pictor_common::queue::pace::Eta;
 
 use super::{Frame, Moment};
-use crate::waits::{hindered, span};
+use crate::{
+    table::some_of,
+    waits::{hindered, span},
+};
 
 const BAR: usize = 30;
 
@@ -77,18 +80,13 @@ pub(super) fn line(frame: &Frame) -> String {
 }
 
 fn ends(frame: &Frame) -> String {
-    let named = [
+    some_of(&[
         (frame.failed, "failed"),
         (frame.parked, "parked"),
         (frame.open, "open"),
         (frame.substituted, "substituted"),
         (frame.replaced, "replaced"),
-    ];
-    named
-        .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!(", {count} {what}"))
-        .collect()
+    ])
 }
 
 fn bar(ended: u64, all: u64) -> String {

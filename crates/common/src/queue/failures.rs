@@ -43,7 +43,7 @@ impl Trait {
 }
 
 /// Failures of one cause.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct FailureGroup {
     /// Its name: the fingerprint, and `-parked` of what may have been paid for.
     pub group: String,

@@ -81,7 +81,7 @@ pub(crate) async fn measure(Sizes { assets, failures }: Sizes) -> Vec<Row> {
         Some(Trait::Tenant("rival".into())),
     ] {
         let traits: Vec<Trait> = wanted.into_iter().collect();
-        let what = traits.first().map_or("all".to_owned(), |wanted| format!("{wanted:?}"));
+        let what = traits.first().map_or("all".to_owned(), named);
         let first =
             timed(&format!("{what}, first page"), || async { _ = list(&world, &traits, None).await }).await;
         rows.push(first);
@@ -96,6 +96,18 @@ pub(crate) async fn measure(Sizes { assets, failures }: Sizes) -> Vec<Row> {
         rows.push(deep);
     }
     rows
+}
+
+/// Which list it is, as `pictor failed list` names it.
+fn named(wanted: &Trait) -> String {
+    match wanted {
+        Trait::Group(group) => format!("--group {group}"),
+        Trait::Class(class) => format!("--class {class}"),
+        Trait::Model(model) => format!("--model {model}"),
+        Trait::Lane(lane) => format!("--lane {lane}"),
+        Trait::Batch(batch) => format!("--batch {batch}"),
+        Trait::Tenant(tenant) => format!("--tenant {tenant}"),
+    }
 }
 
 async fn list(world: &World, traits: &[Trait], after: Option<&FailurePlace>) -> usize {

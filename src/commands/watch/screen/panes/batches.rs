@@ -14,6 +14,7 @@ use crate::{
         watch::{Frame, cost, time_left},
         when,
     },
+    table::some_of,
     waits::{first, span},
 };
 
@@ -119,9 +120,7 @@ pub(super) fn facts(view: &View, id: &str) -> Vec<(&'static str, String)> {
     let capped = frame.cap.map_or_else(String::new, |cap| format!("; its cap is {cap}"));
     facts.push(("cost", cost(frame) + &capped));
     let sent = frame.open.saturating_sub(frame.waiting);
-    let others = [(frame.substituted, "substituted"), (frame.replaced, "replaced")];
-    let others = others.iter().filter(|(count, _)| *count > 0);
-    let others: String = others.map(|(count, what)| format!(", {count} {what}")).collect();
+    let others = some_of(&[(frame.substituted, "substituted"), (frame.replaced, "replaced")]);
     facts.push((
         "assets",
         format!(

@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use pictor_common::queue::Derived;
 
-#[cfg(feature = "avif")]
-use crate::derive::all_there;
 #[cfg(not(feature = "avif"))]
 use crate::derive::{PATIENCE, there};
 use crate::{
-    derive::quick,
+    derive::{all_there, quick},
     world::{World, told},
 };
 
@@ -53,8 +51,9 @@ async fn a_worker_without_an_encoder_makes_the_rest_and_leaves_avif_to_others() 
     let left = |log: &str| log.matches("this worker makes no AVIF").count();
     worker.proc.wait_until("the warning", PATIENCE, |proc| left(&proc.stderr()) > 0);
     assert_eq!(there(&world, "b"), (3, 0));
-    // It is looked at no more by this one, and waits for another, or for a person.
-    tokio::time::sleep(Duration::from_secs(6)).await;
+    // It is looked at no more by this one, which goes on with others: it waits for another, or for a person.
+    world.json(&["submit", "shop.csv", "--run-id", "c", "--derive", "11w webp"]);
+    all_there(&world, "c", 3).await;
     assert_eq!(left(&worker.proc.stderr()), 1);
     let gauges = queue.gauges(&[]).await.unwrap();
     assert_eq!((gauges.derive, gauges.underived), (1, 0));

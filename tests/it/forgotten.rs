@@ -11,8 +11,10 @@ use serde_json::Value;
 
 use crate::{
     support::{
+        clock::Clock,
         process::Proc,
         proxy::{Fault, Proxy},
+        redis_server::RedisServer,
     },
     world::{World, told},
 };
@@ -56,6 +58,13 @@ async fn asked_again(redis: &mut redis::aio::MultiplexedConnection, commands: &[
         assert!(Instant::now() < deadline, "nobody asks {commands:?}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// Forgets what was made, as `retire.lua` does.
+async fn retire(redis: &mut redis::aio::MultiplexedConnection) {
+    redis::cmd("HSET").arg("{it}:meta").arg("forgets").arg(1).exec_async(redis).await.unwrap();
+    let assets: Vec<String> = redis::cmd("KEYS").arg("{it}:a:*").query_async(redis).await.unwrap();
+    redis::cmd("DEL").arg(assets).exec_async(redis).await.unwrap();
 }
 
 fn answer(proc: &mut Proc) -> Value {
@@ -121,14 +130,40 @@ async fn what_goes_by_age_after_the_look_is_not_bought_again() {
     asked_again(&mut redis, &["exists"], looks).await;
     let reads = calls(&mut redis, &["hget", "hmget"]).await;
     asked_again(&mut redis, &["hget", "hmget"], reads).await;
-    // As `retire.lua` does.
-    redis::cmd("HSET").arg("{it}:meta").arg("forgets").arg(1).exec_async(&mut redis).await.unwrap();
-    let assets: Vec<String> = redis::cmd("KEYS").arg("{it}:a:*").query_async(&mut redis).await.unwrap();
-    redis::cmd("DEL").arg(assets).exec_async(&mut redis).await.unwrap();
+    retire(&mut redis).await;
 
     let answer = answer(&mut proc);
     assert_eq!((&answer["plan"]["already_made"], &answer["plan"]["new"]), (&3.into(), &0.into()), "{answer}");
     assert_eq!(world.ended("again", PATIENCE).await.counts.done, 3);
+    assert_eq!(world.sim.billed().await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_new_half_a_day_ago_and_was_made_and_went_by_age_since_is_not_bought_again() {
+    let clock = Clock::ahead(0);
+    let mut world = World::start(quick());
+    world.redis = RedisServer::start_in(&[], clock.variables());
+    world.write_settings();
+    let file = world.catalogue("a.csv", 0..3);
+    let file = file.to_str().unwrap();
+    let mut redis = connect(&world).await;
+    let looks = calls(&mut redis, &["exists"]).await;
+    let (mut proc, proxy) = slow_submission(&world, &[file, "--run-id", "slept"]).await;
+    asked_again(&mut redis, &["exists"], looks).await;
+    // The answer that nothing is known arrives when the machine wakes up.
+    proxy.set(Fault::BlackHole);
+    let made = world.run(&["submit", file, "--run-id", "first"]);
+    assert!(made.status.success(), "{}", told(&made));
+    let worker = world.worker("w", 4, &[]);
+    assert_eq!(world.ended("first", PATIENCE).await.counts.done, 3);
+    drop(worker);
+    retire(&mut redis).await;
+    clock.turn(13 * 3600);
+    proxy.set(Fault::Pass);
+
+    let answer = answer(&mut proc);
+    assert_eq!((&answer["plan"]["already_made"], &answer["plan"]["new"]), (&3.into(), &0.into()), "{answer}");
+    assert_eq!(world.ended("slept", PATIENCE).await.counts.done, 3);
     assert_eq!(world.sim.billed().await, 3);
 }
 

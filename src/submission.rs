@@ -4,7 +4,7 @@ mod args;
 mod file;
 mod prepared;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use pictor_common::{
     queue::{CapOf, Queue, QueueError, Setter, Submitted},
@@ -26,18 +26,22 @@ pub(crate) use args::{BatchArgs, ReadArgs, RejectedArgs};
 pub(crate) use file::{manifest, names_a_file, one_prompt};
 pub(crate) use prepared::{Prepared, derivatives};
 
+/// How long a removal is waited for.
+const MOMENT: Duration = Duration::from_secs(1);
+
 /// The model families a checked manifest needs.
 pub(crate) fn families(checked: &Checked) -> BTreeSet<String> {
     let names = checked.routes.iter().filter_map(|route| Some(route.as_str().rsplit_once('.')?.0.to_owned()));
     names.collect()
 }
 
-/// Submits what was planned. Where Redis has forgotten since, all is looked up and planned again, once.
+/// Submits what was planned. Where Redis has forgotten since, all is looked up and planned again, once; while an image of it is
+/// being removed, some times more.
 pub(crate) async fn submit(
     prepared: &Prepared,
     request: &Request<'_>,
     checked: &Checked,
-    planned: Planned,
+    mut planned: Planned,
     queue: &Queue,
     store: &dyn Store,
     context: &Context,
@@ -49,21 +53,33 @@ pub(crate) async fn submit(
         queue.set_caps(Setter::Person, &who(), "submitted with --cap", &[cap]).await?;
     }
     webhooks::named(&prepared.webhooks, &checked.head.id, queue, &context.settings).await?;
-    match send(request, checked, &planned, queue, store, output).await {
-        Err(error) if error.forgot() => {
-            let what = match error {
-                SubmitError::Queue(QueueError::Gone(_)) => "an image was removed",
-                _ => "Redis was wiped, replaced or restarted, or forgot old assets,",
-            };
-            output.note(&format!("{what} meanwhile: everything is looked up again"));
+    let mut rounds = 0;
+    loop {
+        let error = match send(request, checked, &planned, queue, store, output).await {
+            Err(error) if error.forgot() && rounds < most_rounds(&error) => error,
+            sent => return Ok((planned, sent?)),
+        };
+        match (rounds, is_gone(&error)) {
+            (0, true) => output.note("an image was removed meanwhile: everything is looked up again"),
+            (0, false) => output.note(
+                "Redis was wiped, replaced or restarted, or forgot old assets, meanwhile: everything is looked up again",
+            ),
+            // It is being removed, which takes a moment.
+            _ => tokio::time::sleep(MOMENT).await,
         }
-        sent => return Ok((planned, sent?)),
+        rounds += 1;
+        queue.belong_to(context.settings.profile.as_deref()).await?;
+        parts::apply_budget(&context.settings, queue).await?;
+        planned = prepared.plan(request, checked, queue, store).await?;
     }
-    queue.belong_to(context.settings.profile.as_deref()).await?;
-    parts::apply_budget(&context.settings, queue).await?;
-    let planned = prepared.plan(request, checked, queue, store).await?;
-    let sums = send(request, checked, &planned, queue, store, output).await?;
-    Ok((planned, sums))
+}
+
+fn is_gone(error: &SubmitError) -> bool {
+    matches!(error, SubmitError::Queue(QueueError::Gone(_)))
+}
+
+fn most_rounds(error: &SubmitError) -> u32 {
+    if is_gone(error) { 3 } else { 1 }
 }
 
 /// Sends all rows, and says so where many take a while.

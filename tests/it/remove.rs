@@ -1,8 +1,11 @@
 //! `pictor asset remove`: a picture that must go is gone, its cost is not, and nothing is paid again by itself.
 
-use std::{fs, path::Path, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
-use pictor_common::store::{Body, NewObject, Store};
+use pictor_common::{
+    derivative::folder,
+    store::{Body, NewObject, Store},
+};
 use pictor_simulator::Options;
 use serde_json::Value;
 
@@ -166,6 +169,27 @@ async fn what_a_killed_remove_left_in_a_bucket_is_told_and_finished() {
     world.json(&remove);
     assert!(!all(&*store).await.iter().any(|name| name.contains(key)));
 
+    let client = redis::Client::open(world.redis.url()).unwrap();
+    let mut redis = client.get_multiplexed_async_connection().await.unwrap();
+    // As if the store had failed when the image was gone: what was derived would pass for what is derived from the next.
+    let derivative = NewObject {
+        name: format!("{}64w-webp.v1.webp", folder(&key.parse().unwrap())),
+        body: Body::Bytes("old".into()),
+        content_type: "image/webp".into(),
+        metadata: BTreeMap::new(),
+    };
+    store.put(derivative).await.unwrap();
+    redis::cmd("HSET").arg("{it}:removing").arg(key).arg(1).exec_async(&mut redis).await.unwrap();
+    let unfinished = world.run(&["submit", file.to_str().unwrap(), "--run-id", "new"]);
+    assert_eq!(unfinished.status.code(), Some(3), "{}", told(&unfinished));
+    assert!(
+        told(&unfinished).contains(&format!("pictor asset remove {key} finishes that")),
+        "{}",
+        told(&unfinished)
+    );
+    assert_eq!(world.json(&remove)["did"], "removed");
+    assert!(!all(&*store).await.iter().any(|name| name.contains(key)));
+
     // As if it had been killed behind Redis.
     put_back().await;
     let output = world.run(&["verify", "b", "--remake", "--yes", "--json"]);
@@ -179,8 +203,6 @@ async fn what_a_killed_remove_left_in_a_bucket_is_told_and_finished() {
 
     // Redis knows nothing of it any more.
     put_back().await;
-    let client = redis::Client::open(world.redis.url()).unwrap();
-    let mut redis = client.get_multiplexed_async_connection().await.unwrap();
     redis::cmd("FLUSHALL").exec_async(&mut redis).await.unwrap();
     assert_eq!(world.json(&remove)["did"], "removed");
     assert!(!all(&*store).await.iter().any(|name| name.contains(key)));

@@ -51,6 +51,11 @@ fn rest() -> Duration {
 }
 
 async fn step(engine: &Engine, round: &mut Round) -> Result<bool, RetentionError> {
+    // The archive of another profile is in another store.
+    if engine.other_profile().is_some() {
+        *round = Round::default();
+        return Ok(false);
+    }
     let folder = engine.spool.dir();
     let retiring = Retiring {
         queue: &engine.queue,

@@ -97,7 +97,7 @@ pub(super) async fn run(args: &RemoveArgs, context: &Context, queue: &Queue) -> 
         if !args.dry_run {
             queue.end_removal(&subject.key).await?;
         }
-        return nothing(&subject, &facts, context);
+        return nothing(&subject, &facts, context).await;
     }
     if args.dry_run {
         context.output.result(&facts.value("would be removed"), || facts.text() + "\nnothing was removed")?;
@@ -148,11 +148,11 @@ fn may_go(key: &AssetKey, phase: &str) -> anyhow::Result<()> {
     Err(refused(format!("asset {} {why}; nothing was removed", key.short())))
 }
 
-fn nothing(subject: &Subject<'_>, facts: &Facts, context: &Context) -> anyhow::Result<Exit> {
-    let Some(removed) = &subject.state.removed else {
+async fn nothing(subject: &Subject<'_>, facts: &Facts, context: &Context) -> anyhow::Result<Exit> {
+    let Some(at) = subject.queue.removed_at(&subject.key).await? else {
         return Err(refused(format!("asset {} is unknown, and the store has nothing of it", subject.key)));
     };
-    let at = crate::commands::when(removed.at);
+    let at = crate::commands::when(at);
     context.output.result(&facts.value("nothing"), || {
         format!("nothing to do: it was removed at {at}, and the store has nothing of it any more")
     })?;

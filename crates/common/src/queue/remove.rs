@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use redis::AsyncCommands as _;
 use serde::Serialize;
 
 use super::{Queue, QueueError, packed, read::number, script, submit::short_spec};
@@ -89,6 +90,11 @@ impl Queue {
             Some("older") => Forgotten::Older,
             _ => Forgotten::Busy(words.next().unwrap_or_default()),
         })
+    }
+
+    /// When a person last removed an image of an asset, µs since 1970: also where Redis knows nothing else of it.
+    pub async fn removed_at(&self, key: &AssetKey) -> Result<Option<u64>, QueueError> {
+        Ok(self.connection.clone().hget(self.keys.asset(key), "gone").await?)
     }
 
     /// Says that the store has nothing any more of an image that was removed: until then, what is found of it is not believed.

@@ -98,11 +98,21 @@ async fn batches_go_on_counting_what_was_removed_until_it_is_submitted_again() {
     assert_eq!((mark.key.as_str(), mark.token), (key(1).as_str(), format!("{}@1000", key(1))));
     assert_eq!((mark.cost.as_str(), mark.batch.as_str(), mark.tenant.as_str()), ("0", "b", "shop"));
 
+    // What was derived may be there still, and would pass for what is derived from the next.
+    let unfinished = again(&world, "b", &[asset(1), asset(2)]).await.unwrap_err();
+    assert!(matches!(unfinished, QueueError::Gone(_)), "{unfinished}");
+    assert_eq!(counts(&world, "b").await, (2, 0, 0, "complete".into()));
+    world.queue.end_removal(&key(1)).await.unwrap();
+
     let sums = again(&world, "b", &[asset(1), asset(2)]).await.unwrap();
     assert_eq!((sums.new, sums.made), (1, 1));
     assert_eq!(counts(&world, "b").await, (1, 0, 0, "open".into()));
-    assert_eq!(again(&world, "other", &[asset(1)]).await.unwrap().queued, 1);
+    // Others go on counting it until they ask, too; nobody asks twice.
     assert_eq!(counts(&world, "other").await, (1, 0, 0, "complete".into()));
+    for _ in 0..2 {
+        assert_eq!(again(&world, "other", &[asset(1)]).await.unwrap().queued, 1);
+        assert_eq!(counts(&world, "other").await, (0, 0, 0, "open".into()));
+    }
     assert_eq!(world.phase(&key(1)).await, "ready");
     make(&world, 2_000).await;
     assert_eq!(counts(&world, "b").await, (2, 0, 0, "complete".into()));
@@ -111,6 +121,39 @@ async fn batches_go_on_counting_what_was_removed_until_it_is_submitted_again() {
     assert_eq!(world.queue.totals().await.unwrap().spent.0, 3 * 16_000);
     assert_eq!(remove(&world, 1, 1_000).await, Forgotten::Changed, "who looked before that comes late");
     assert_eq!(world.phase(&key(1)).await, "done");
+}
+
+#[tokio::test]
+async fn what_is_made_again_and_fails_is_a_failure_of_all_who_asked_again() {
+    let world = two_made().await;
+    assert_eq!(remove(&world, 1, 1_000).await, Forgotten::Now);
+    world.queue.end_removal(&key(1)).await.unwrap();
+    again(&world, "b", &[asset(1), asset(2)]).await.unwrap();
+    again(&world, "other", &[asset(1)]).await.unwrap();
+    let grant = world.sent().await;
+    fail(&world, &grant, Billed::No, Outcome::Failed).await;
+    assert_eq!(counts(&world, "b").await, (1, 1, 0, "complete".into()));
+    assert_eq!(counts(&world, "other").await, (0, 1, 0, "complete".into()));
+}
+
+#[tokio::test]
+async fn who_tries_again_what_failed_for_others_alone_has_it() {
+    let world = two_made().await;
+    assert_eq!(remove(&world, 1, 1_000).await, Forgotten::Now);
+    world.queue.end_removal(&key(1)).await.unwrap();
+    world.submit("third", "shop", 1..4).await;
+    let grant = world.sent().await;
+    assert_eq!(grant.key, key(1));
+    fail(&world, &grant, Billed::No, Outcome::Failed).await;
+    assert!(world.queue.cancel(&id("third"), "a mistake").await.unwrap());
+    assert_eq!(counts(&world, "other").await, (1, 0, 0, "complete".into()));
+
+    let lines = [line(1, &asset(1))];
+    let sums = world.queue.submit(&head("other", "team"), &[(1, asset(1))], &lines, true).await.unwrap();
+    assert_eq!(sums.queued, 1);
+    assert_eq!(counts(&world, "other").await, (0, 0, 0, "open".into()));
+    assert_eq!(make(&world, 2_000).await.key, key(1));
+    assert_eq!(counts(&world, "other").await, (1, 0, 0, "complete".into()));
 }
 
 #[tokio::test]
@@ -147,6 +190,9 @@ async fn who_saw_the_image_in_the_store_just_before_is_not_believed() {
     assert_eq!(world.phase(&key(1)).await, "done");
     assert_eq!(remove(&world, 1, 1_000).await, Forgotten::Now);
     let later = world.now().await / 1_000 + 1;
+    let unfinished = again(&world, "new", &[seen(later)]).await.unwrap_err();
+    assert!(matches!(unfinished, QueueError::Gone(_)), "its derivatives may be there: {unfinished}");
+    world.queue.end_removal(&key(1)).await.unwrap();
     assert_eq!(again(&world, "new", &[seen(later)]).await.unwrap().made, 1);
     assert_eq!(counts(&world, "new").await.0, 1);
     assert_eq!(world.queue.totals().await.unwrap().spent.0, 2 * 16_000);
@@ -187,7 +233,9 @@ async fn what_was_found_made_is_not_bought_where_it_was_removed_since() {
     assert_eq!(counts(&world, "b").await, (2, 0, 0, "complete".into()));
     assert_eq!(world.phase(&key(1)).await, "removed");
 
-    // Who knows that it costs something has it.
+    // Who knows that it costs something has it, once the store has nothing of it.
+    assert_eq!(instead_of(&world, &grant.key, asset(1), false).await, Replaced::Changed);
+    world.queue.end_removal(&key(1)).await.unwrap();
     assert_eq!(instead_of(&world, &grant.key, asset(1), false).await, Replaced::In(1));
     assert_eq!(make(&world, 2_000).await.key, key(1));
     assert_eq!(counts(&world, "more").await, (1, 0, 0, "complete".into()));
@@ -250,6 +298,7 @@ async fn only_what_is_done_is_removed() {
     assert_eq!(remove(&world, 7, 1_000).await, Forgotten::Before);
     assert_eq!(kinds(&world).await, ["removed"]);
     assert_eq!(world.phase(&key(7)).await, "none", "no batch counts it");
+    world.queue.end_removal(&key(7)).await.unwrap();
     world.submit("c", "shop", 7..8).await;
     make(&world, 2_000).await;
     assert_eq!(counts(&world, "c").await, (1, 0, 0, "complete".into()));
@@ -341,6 +390,7 @@ async fn who_goes_back_from_what_others_have_made_again_counts_it_once() {
     assert_eq!(world.queue.redo(&id("b"), &redo(0, 1, false)).await.unwrap(), Redone::Ok);
     make(&world, 2_000).await;
     assert_eq!(remove_key(&world, &take(1).key, 2_000).await, Forgotten::Now);
+    world.queue.end_removal(&take(1).key).await.unwrap();
     assert_eq!(world.queue.redo(&id("other"), &redo(0, 1, false)).await.unwrap(), Redone::Ok);
     assert_eq!(counts(&world, "other").await, (0, 0, 0, "open".into()));
     assert_eq!(world.queue.redo(&id("b"), &redo(1, 0, true)).await.unwrap(), Redone::Ok);

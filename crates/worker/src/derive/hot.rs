@@ -9,12 +9,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use pictor_common::{batch::Made, derivative::Derivative};
+use pictor_common::{AssetKey, derivative::Derivative};
 use tokio::{sync::Semaphore, task::JoinHandle};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use super::{Pool, Wanted, can_make, kept, take_back};
+use super::{Pool, can_make, kept, take_back};
 use crate::{deliver::Delivery, engine::Engine};
 
 /// Mebibytes of images in memory that are worked on or wait for a thread.
@@ -91,16 +91,15 @@ impl Engine {
             return;
         };
         let Ok(image) = tokio::fs::read(&delivery.file).await else { return };
-        let made = Made { digest: delivery.image.digest.clone(), ..Made::default() };
-        let wanted = Wanted { key: delivery.attempt.key.clone(), made, derivatives: Vec::new() };
+        let (key, digest) = (delivery.attempt.key.clone(), delivery.image.digest.clone());
         let engine = Arc::clone(self);
         self.deriver.begin(async move {
-            engine.derive_now(wanted, &batch, image.into()).await;
+            engine.derive_now(&key, &digest, &batch, image.into()).await;
             drop(place);
         });
     }
 
-    async fn derive_now(&self, mut wanted: Wanted, batch: &str, image: Bytes) {
+    async fn derive_now(&self, key: &AssetKey, digest: &str, batch: &str, image: Bytes) {
         let words = match self.deriver.known(batch) {
             Some(words) => words,
             None => match self.queue.derivatives_of(batch).await {
@@ -128,8 +127,7 @@ impl Engine {
             self.metrics.derived_later(all);
             return;
         }
-        wanted.derivatives.clone_from(&able);
-        let (key, mut made) = (&wanted.key, 0);
+        let (mut made, names) = (0, able.iter().map(|one| one.name(key)).collect());
         match self.deriver.pool.derive(image, able).await {
             Ok(mut making) => {
                 while let Some(one) = making.next().await {
@@ -144,7 +142,7 @@ impl Engine {
             // The sweep tries once more, and tells.
             Err(error) => debug!(%error, key = %key.short(), "not derived"),
         }
-        if let Err(error) = take_back(&self.queue, &self.store, std::slice::from_ref(&wanted)).await {
+        if let Err(error) = take_back(&self.queue, &self.store, key, digest, names).await {
             debug!(%error, key = %key.short(), "whether its image was removed meanwhile is not known now");
         }
         self.metrics.derived(made);

@@ -142,7 +142,13 @@ impl Pass<'_> {
             let states = queue.assets(&keys).await?;
             let mut wanted = Vec::with_capacity(keys.len());
             for ((key, derivatives), state) in by_asset.into_iter().zip(states) {
-                match state.and_then(|state| state.made) {
+                let state = state.unwrap_or_default();
+                if state.removed.is_some() && !self.dry_run {
+                    // Whoever was deriving from it then may have been killed since.
+                    let names = self.store.list(&folder(&key), None, NAMES).await?;
+                    cleared(self.store, names).await;
+                }
+                match state.made {
                     Some(made) => wanted.push(Wanted { key, made, derivatives }),
                     None => tally.without_image += 1,
                 }
@@ -154,32 +160,15 @@ impl Pass<'_> {
         }
     }
 
-    /// Makes what is missing of some images. What was made of those that were removed meanwhile goes, too.
+    /// Makes what is missing of some images. What was made of one that was removed meanwhile goes, too.
     pub async fn images(
         &self,
         queue: &Queue,
         wanted: Vec<Wanted>,
         tally: &mut Tally,
-        told: impl FnMut(&Tally),
-    ) -> Result<(), PassError> {
-        let before = tally.made;
-        let ended = self.each(wanted.clone(), tally, told).await;
-        if !self.dry_run && (ended.is_err() || tally.made > before) {
-            for key in take_back(queue, self.store, &wanted).await? {
-                let why = "the image was removed meanwhile".to_owned();
-                tally.problems.extend((tally.problems.len() < MOST_TOLD).then_some(Problem { key, why }));
-            }
-        }
-        ended
-    }
-
-    async fn each(
-        &self,
-        wanted: Vec<Wanted>,
-        tally: &mut Tally,
         mut told: impl FnMut(&Tally),
     ) -> Result<(), PassError> {
-        let mut ended = stream::iter(wanted.into_iter().map(|wanted| self.one(wanted)))
+        let mut ended = stream::iter(wanted.into_iter().map(|wanted| self.one(queue, wanted)))
             .buffer_unordered(self.pool.size() + 1);
         while let Some(one) = ended.next().await {
             tally.add(one?);
@@ -188,7 +177,7 @@ impl Pass<'_> {
         Ok(())
     }
 
-    async fn one(&self, wanted: Wanted) -> Result<One, PassError> {
+    async fn one(&self, queue: &Queue, wanted: Wanted) -> Result<One, PassError> {
         if self.stop.is_cancelled() {
             return Ok(One::Stopped);
         }
@@ -206,7 +195,16 @@ impl Pass<'_> {
         let there = all - making - beyond;
         let mut ended = match making == 0 || self.dry_run {
             true => Ended { made: making, ..Ended::default() },
-            false => self.made(&key, &image, missing).await?,
+            false => {
+                let names: Vec<String> = missing.iter().map(|one| one.name(&key)).collect();
+                let ended = self.made(&key, &image, missing).await;
+                if take_back(queue, self.store, &key, &image.digest, names).await? {
+                    let why = "the image was removed meanwhile".to_owned();
+                    Ended { problem: Some(Problem { key, why }), ..ended? }
+                } else {
+                    ended?
+                }
+            }
         };
         (ended.there, ended.beyond) = (there, beyond);
         ended.failed = making - ended.made;
@@ -288,27 +286,33 @@ pub(crate) async fn kept(
     if replace { store.put(object).await } else { store.put_if_absent(object).await.map(drop) }
 }
 
-/// Takes derivatives away again whose image a person has removed since; tells of which.
+/// Takes derivatives away again whose image a person has removed since it was read, also where another one was made by now;
+/// tells whether one has.
 pub(crate) async fn take_back(
     queue: &Queue,
     store: &Arc<dyn Store>,
-    wanted: &[Wanted],
-) -> Result<Vec<AssetKey>, QueueError> {
-    let keys: Vec<AssetKey> = wanted.iter().map(|wanted| wanted.key.clone()).collect();
-    let states = queue.assets(&keys).await?;
-    let mut gone = Vec::new();
-    for (Wanted { key, derivatives, .. }, state) in wanted.iter().zip(states) {
-        if state.is_none_or(|state| state.removed.is_none()) {
-            continue;
-        }
-        gone.push(key.clone());
-        for name in derivatives.iter().filter(|one| can_make(one).is_ok()).map(|one| one.name(key)) {
-            if let Err(error) = store.delete(&name).await {
-                warn!(%error, name, "a derivative of an image that was removed stays: pictor asset remove takes it away");
-            }
+    key: &AssetKey,
+    digest: &str,
+    names: Vec<String>,
+) -> Result<bool, QueueError> {
+    if queue.removed_at(key).await?.is_none() {
+        return Ok(false);
+    }
+    let state = queue.assets(std::slice::from_ref(key)).await?.pop().flatten();
+    if state.and_then(|state| state.made).is_some_and(|made| made.digest == digest) {
+        return Ok(false);
+    }
+    cleared(store, names).await;
+    Ok(true)
+}
+
+/// Deletes derivatives of an image that is gone.
+async fn cleared(store: &Arc<dyn Store>, names: Vec<String>) {
+    for name in names {
+        if let Err(error) = store.delete(&name).await {
+            warn!(%error, name, "a derivative of an image that was removed stays: pictor asset remove takes it away");
         }
     }
-    Ok(gone)
 }
 
 impl Tally {

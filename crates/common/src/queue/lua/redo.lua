@@ -53,8 +53,9 @@ local known = place[to] or to == asked
 if request.back and not known then return 'unmade' end
 if (request.back or known) and is[1] ~= 'done' then return 'unmade' end
 if not request.back and was[1] ~= 'done' then return 'unmade' end
-if not is[1] and set(request.to.made) and is_gone(to, request.to.made) then return 'gone' end
--- It was to cost nothing.
+if is_void(request.to) then return 'gone' end
+-- It was to cost nothing. What is being made may be in the store already.
+if request.free and OUT[is[1]] then return 'busy' end
 if request.free and is[1] ~= 'done' and (is[1] or not set(request.to.made)) then return 'gone' end
 if is[1] ~= 'done' then
   if ENDED[is[1]] then return 'ended' end

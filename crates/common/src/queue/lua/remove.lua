@@ -13,7 +13,7 @@ if not is_of(LAYOUT) then return { 'older' } end
 
 local asset = key('a', request.key)
 if request.over then
-  call('HDEL', asset, 'removing')
+  call('HDEL', key('removing'), request.key)
   return { 'again' }
 end
 local a = call('HMGET', asset, 'phase', 'made', 'parting', 'counting', 'gone')
@@ -21,7 +21,8 @@ local phase, gone = a[1], num(a[5])
 
 -- Who looked it up before must not rely on it. An image may be from a clock that is ahead of this one.
 local function set_gone()
-  call('HSET', asset, 'gone', int(math.max(NOW, num(request.at) * 1000)), 'removing', 1)
+  call('HSET', asset, 'gone', int(math.max(NOW, num(request.at) * 1000)))
+  call('HSET', key('removing'), request.key, int(NOW))
   call('HSET', key('meta'), 'gone', 1)
 end
 
@@ -39,7 +40,7 @@ end
 if not phase then
   -- Redis knew nothing of it, or not any more: the store alone had it.
   if gone == 0 or num(request.at) * 1000 > gone then return mark(false) end
-  call('HSET', asset, 'removing', 1)
+  call('HSET', key('removing'), request.key, int(NOW))
   return { 'again' }
 end
 if phase ~= 'done' then return { 'busy', phase } end

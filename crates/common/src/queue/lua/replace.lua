@@ -39,8 +39,7 @@ local function replace(item)
   local other = call('HGET', key('a', item.offer.key), 'phase')
   if item.offer.key == item.key or other and other ~= 'done' and ENDED[other] then return { 'ended', 0 } end
   -- What was found has been removed since.
-  local made = set(item.offer.made) and item.offer.made
-  if not other and (made and is_gone(item.offer.key, made) or item.free and not made) then return { 'changed', 0 } end
+  if is_void(item.offer) or not other and item.free and not set(item.offer.made) then return { 'changed', 0 } end
   local moved, circles = 0, 0
   for _, batch in ipairs(item.batches) do
     local b = call('HMGET', key('batch', batch), 'state', 'deadline')

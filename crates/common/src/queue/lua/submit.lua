@@ -8,7 +8,7 @@
 -- ARGV[3]  the lines, packed
 -- ARGV[4…] four for each asset: key, row, number of its kind, spec
 -- Returns  JSON {key?, status: "ok"|"forgot"|"gone"|"gap"|"other_content"|"cancelled"|"expired", new, made, queued, failed}; gone: an
---          image was removed since it was looked up
+--          image was removed since it was looked up, or is being removed
 -- Complexity O(assets * log(queue)); at most 500 assets and 500 lines a call
 
 -- What was found in Redis then may be in the store alone now.
@@ -24,6 +24,11 @@ if set(request.relied) and (goes[1] or goes[2]) then
   end
 end
 if goes[2] then
+  if call('EXISTS', key('removing')) == 1 then
+    for n = 4, #ARGV, 4 do
+      if is_removing(ARGV[n]) then return cjson.encode({ status = 'gone', key = ARGV[n] }) end
+    end
+  end
   for n, made in pairs(request.made) do
     local asset = ARGV[4 * tonumber(n)]
     if is_gone(asset, made) and call('HEXISTS', key('a', asset), 'phase') == 0 then
@@ -197,7 +202,9 @@ local function join(asset, a, row, kind, spec)
     phase = 'failed'
   end
   -- The batch may ask for it already, in the place of another.
-  local asks = fresh and share(asset, a[2], batch, row)
+  -- Where an image was removed and others have it made again, a batch that counts it as done asks from now on, too.
+  local asks = (fresh or a[6]) and share(asset, a[2], batch, row)
+  if asks and not fresh then count_in(batch, 'done', nil) end
   if fresh and not asks then call('HINCRBY', name, 'doubled', 1) end
   if ENDED[phase] then
     if asks then
@@ -222,7 +229,7 @@ local some_known = #names > 0 and call('EXISTS', unpack(names)) > 0
 for n, home in ipairs(names) do
   local i = 4 * n
   local asset, row, kind, spec = ARGV[i], ARGV[i + 1], request.kinds[tonumber(ARGV[i + 2])], ARGV[i + 3]
-  local a = some_known and call('HMGET', home, 'phase', 'batch', 'route', 'going', 'removed')
+  local a = some_known and call('HMGET', home, 'phase', 'batch', 'route', 'going', 'removed', 'gone')
   local phase
   local other, stands
   if not (a and a[1]) then other, stands = other_than(asset) end

@@ -125,9 +125,10 @@ local function bring(offer)
   if not a[1] then call('HSET', home, 'phase', 'ready') end
 end
 
--- Whether an image that is offered was removed since it was looked up.
+-- Whether an image that is offered was removed since it was looked up, or is being removed.
 local function is_void(offer)
-  return set(offer.made) and is_gone(offer.key, offer.made) and call('HEXISTS', key('a', offer.key), 'phase') == 0
+  if call('HEXISTS', key('a', offer.key), 'phase') == 1 then return false end
+  return is_removing(offer.key) or set(offer.made) and is_gone(offer.key, offer.made)
 end
 
 local function by_model(offers)

@@ -26,8 +26,9 @@ pub(crate) use args::{BatchArgs, ReadArgs, RejectedArgs};
 pub(crate) use file::{manifest, names_a_file, one_prompt};
 pub(crate) use prepared::{Prepared, derivatives};
 
-/// How long a removal is waited for.
+/// Between two looks at an image that is being removed, and how many there are.
 const MOMENT: Duration = Duration::from_secs(1);
+const MOMENTS: u32 = 5;
 
 /// The model families a checked manifest needs.
 pub(crate) fn families(checked: &Checked) -> BTreeSet<String> {
@@ -53,33 +54,27 @@ pub(crate) async fn submit(
         queue.set_caps(Setter::Person, &who(), "submitted with --cap", &[cap]).await?;
     }
     webhooks::named(&prepared.webhooks, &checked.head.id, queue, &context.settings).await?;
-    let mut rounds = 0;
+    let (mut forgot, mut gone) = (0, 0);
     loop {
         let error = match send(request, checked, &planned, queue, store, output).await {
-            Err(error) if error.forgot() && rounds < most_rounds(&error) => error,
+            Err(error) if error.forgot() => error,
             sent => return Ok((planned, sent?)),
         };
-        match (rounds, is_gone(&error)) {
-            (0, true) => output.note("an image was removed meanwhile: everything is looked up again"),
-            (0, false) => output.note(
+        let is_gone = matches!(error, SubmitError::Queue(QueueError::Gone(_)));
+        match (is_gone, forgot, gone) {
+            (false, 0, _) => output.note(
                 "Redis was wiped, replaced or restarted, or forgot old assets, meanwhile: everything is looked up again",
             ),
+            (true, _, 0) => output.note("an image was removed meanwhile: everything is looked up again"),
             // It is being removed, which takes a moment.
-            _ => tokio::time::sleep(MOMENT).await,
+            (true, _, 1..MOMENTS) => tokio::time::sleep(MOMENT).await,
+            _ => return Err(error.into()),
         }
-        rounds += 1;
+        (forgot, gone) = if is_gone { (forgot, gone + 1) } else { (forgot + 1, gone) };
         queue.belong_to(context.settings.profile.as_deref()).await?;
         parts::apply_budget(&context.settings, queue).await?;
         planned = prepared.plan(request, checked, queue, store).await?;
     }
-}
-
-fn is_gone(error: &SubmitError) -> bool {
-    matches!(error, SubmitError::Queue(QueueError::Gone(_)))
-}
-
-fn most_rounds(error: &SubmitError) -> u32 {
-    if is_gone(error) { 3 } else { 1 }
 }
 
 /// Sends all rows, and says so where many take a while.

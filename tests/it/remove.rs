@@ -1,15 +1,19 @@
 //! `pictor asset remove`: a picture that must go is gone, its cost is not, and nothing is paid again by itself.
 
-use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc, time::Duration};
 
 use pictor_common::{
+    batch::Made,
     derivative::folder,
     store::{Body, NewObject, Store},
 };
 use pictor_simulator::Options;
+use pictor_worker::derive::{Pass, Pool, Tally, Wanted};
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
+    derive::all_there,
     support::seaweed::Seaweed,
     world::{Images, World, told},
 };
@@ -31,6 +35,30 @@ async fn work(world: &World, batch: &str) {
     world.ended(batch, PATIENCE).await;
     drop(_worker);
     world.json(&["derive", batch]);
+}
+
+/// What Redis knows of an image.
+async fn made(world: &World, key: &str) -> Made {
+    let state = world.queue().await.assets(&[key.parse().unwrap()]).await.unwrap().pop().flatten().unwrap();
+    state.made.unwrap()
+}
+
+/// Derives once more from an image as it was found; tells what it leaves, each with what the directory keeps of it, and how
+/// many problems there were.
+async fn derived(world: &World, key: &str, found: &Made) -> (usize, usize) {
+    let store: Arc<dyn Store> =
+        Arc::new(pictor_store::DirectoryStore::open(&world.path("images")).await.unwrap());
+    let (pool, stop) = (Pool::new(1), CancellationToken::new());
+    let pass = Pass { store: &store, pool: &pool, stop: &stop, again: false, dry_run: false };
+    let wanted = Wanted {
+        key: key.parse().unwrap(),
+        made: found.clone(),
+        derivatives: vec!["17x17 cover png".parse().unwrap()],
+    };
+    let mut tally = Tally::default();
+    pass.images(&world.queue().await, vec![wanted], &mut tally, |_| ()).await.unwrap();
+    let left = files_of(&world.path("images"), key).iter().filter(|name| name.contains("17x17")).count();
+    (left, tally.problems.len())
 }
 
 /// Files below a folder whose names have something in them.
@@ -65,6 +93,7 @@ async fn a_removed_picture_is_gone_with_its_derivatives_and_paid_again_only_when
     submit(&world, &file, "other");
     let key = world.json(&["asset", "show", "row-1", "--batch", "b"])["key"].as_str().unwrap().to_owned();
     let images = world.path("images");
+    let first = made(&world, &key).await;
     let before = files_of(&images, &key);
     // The image, the JSON beside it and two derivatives, each with what the directory keeps of it.
     assert_eq!(before.len(), 8, "{before:?}");
@@ -110,9 +139,15 @@ async fn a_removed_picture_is_gone_with_its_derivatives_and_paid_again_only_when
     assert_eq!(world.sim.billed().await, 3);
 
     submit(&world, &file, "b");
-    work(&world, "b").await;
+    let worker = world.worker("w", 4, &[]);
+    world.ended("b", PATIENCE).await;
+    all_there(&world, "b", 6).await;
+    drop(worker);
     assert_eq!(world.sim.billed().await, 4, "one more, since somebody asked");
     assert_eq!(files_of(&images, &key).len(), 8);
+    // Who still derives from the first does not leave what passes for the other's.
+    assert_eq!(derived(&world, &key, &first).await, (0, 1));
+    assert_eq!(derived(&world, &key, &made(&world, &key).await).await, (2, 0));
     let verified = world.json(&["verify", "b", "--deep"]);
     assert_eq!((&verified["in_store"], &verified["removed"]), (&3.into(), &0.into()), "{verified}");
     let counts = world.ended("other", PATIENCE).await.counts;

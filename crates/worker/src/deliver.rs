@@ -45,8 +45,8 @@ pub(crate) struct Delivery {
 
 impl Engine {
     /// Verifies, stores and settles an image; returns when it is in the store and the books, or
-    /// kept as rejected. Whether the file is the asset's image.
-    pub(crate) async fn deliver(&self, delivery: &Delivery) -> bool {
+    /// kept as rejected. When the file became the asset's image, ms since 1970, if it did.
+    pub(crate) async fn deliver(&self, delivery: &Delivery) -> Option<u64> {
         let checked = self.check(delivery).await;
         self.finish(delivery, checked).await
     }
@@ -73,18 +73,18 @@ impl Engine {
         }
     }
 
-    /// Takes a checked image to the store and the books. Whether the file is the asset's image.
-    pub(crate) async fn finish(&self, delivery: &Delivery, checked: Result<Checked, String>) -> bool {
+    /// Takes a checked image to the store and the books. When the file became the asset's image, ms since 1970, if it did.
+    pub(crate) async fn finish(&self, delivery: &Delivery, checked: Result<Checked, String>) -> Option<u64> {
         match checked {
             Ok(checked) => self.keep(delivery, &checked).await,
             Err(reason) => {
                 self.reject(delivery, &reason).await;
-                false
+                None
             }
         }
     }
 
-    async fn keep(&self, delivery: &Delivery, verified: &Checked) -> bool {
+    async fn keep(&self, delivery: &Delivery, verified: &Checked) -> Option<u64> {
         let attempt = delivery.attempt.clone();
         let made = self.made(delivery, verified);
         if made.cost > delivery.ceiling {
@@ -107,7 +107,7 @@ impl Engine {
         self.put_sidecar(&stamp, &delivery.spec).await;
         let used = delivery.image.usage.as_ref().map(Usage::tokens);
         self.settle_until_done(&stamp, used).await;
-        stamp.made.digest == delivery.image.digest
+        (stamp.made.digest == delivery.image.digest).then_some(stamp.made.at_ms)
     }
 
     /// An object stands under our name: ours after a lost reply, or a rival's image.

@@ -218,8 +218,8 @@ async fn received_image(engine: &Arc<Engine>, grant: &Grant, mut attempt: Attemp
         image,
         bad_answers: grant.bad_answers,
     };
-    if engine.deliver(&delivery).await {
-        engine.derive_soon(&delivery).await;
+    if let Some(at_ms) = engine.deliver(&delivery).await {
+        engine.derive_soon(&delivery, at_ms).await;
     }
     remove(&delivery.file);
     engine.journal.note(Record::Ended { token });

@@ -58,6 +58,11 @@ async fn kinds(world: &World) -> Vec<String> {
     world.queue.ledger("-", 100).await.unwrap().into_iter().map(|(_, entry)| entry.kind).collect()
 }
 
+/// The phase as people are told it.
+async fn phase_told(world: &World, n: u64) -> String {
+    world.queue.assets(&[key(n)]).await.unwrap().pop().flatten().unwrap().phase
+}
+
 /// Submits the same rows once more.
 async fn again(world: &World, batch: &str, assets: &[NewAsset]) -> Result<Submitted, QueueError> {
     let assets: Vec<_> = (1..).zip(assets.iter().cloned()).collect();
@@ -153,6 +158,47 @@ async fn who_tries_again_what_failed_for_others_alone_has_it() {
     assert_eq!(sums.queued, 1);
     assert_eq!(counts(&world, "other").await, (0, 0, 0, "open".into()));
     assert_eq!(make(&world, 2_000).await.key, key(1));
+    assert_eq!(counts(&world, "other").await, (1, 0, 0, "complete".into()));
+}
+
+#[tokio::test]
+async fn what_was_never_paid_here_is_counted_back_also_when_others_gave_it_up() {
+    let world = World::new().await;
+    let seen = NewAsset { made: Some(made(1, 1_000)), ..asset(1) };
+    for batch in ["x", "y"] {
+        assert_eq!(again(&world, batch, std::slice::from_ref(&seen)).await.unwrap().made, 1);
+        world.queue.seal(&id(batch), 1).await.unwrap();
+    }
+    assert_eq!(remove(&world, 1, 1_000).await, Forgotten::Now);
+    world.queue.end_removal(&key(1)).await.unwrap();
+    assert_eq!(again(&world, "x", &[asset(1)]).await.unwrap().new, 1);
+    assert!(world.queue.cancel(&id("x"), "a mistake").await.unwrap());
+    world.queue.reap(10).await.unwrap();
+    assert_eq!(world.phase(&key(1)).await, "none", "nobody asks for it");
+
+    assert_eq!(again(&world, "y", &[asset(1)]).await.unwrap().new, 1);
+    assert_eq!(counts(&world, "y").await, (0, 0, 0, "open".into()));
+    make(&world, 2_000).await;
+    assert_eq!(counts(&world, "y").await, (1, 0, 0, "complete".into()));
+}
+
+#[tokio::test]
+async fn a_batch_that_is_complete_and_past_its_deadline_has_nothing_made_again() {
+    let world = two_made().await;
+    assert_eq!(remove(&world, 1, 1_000).await, Forgotten::Now);
+    world.queue.end_removal(&key(1)).await.unwrap();
+    let past = world.now().await - 1_000_000;
+    let batch = world.queue.keys().batch(&id("b"));
+    let _: () = world.redis.clone().hset(batch, "deadline", past).await.unwrap();
+    for phase in ["removed", "ready"] {
+        assert_eq!(phase_told(&world, 1).await, phase);
+        again(&world, "b", &[asset(1), asset(2)]).await.unwrap();
+        assert_eq!(counts(&world, "b").await, (2, 0, 0, "complete".into()));
+        // Somebody else may.
+        again(&world, "other", &[asset(1)]).await.unwrap();
+    }
+    make(&world, 2_000).await;
+    assert_eq!(counts(&world, "b").await, (2, 0, 0, "complete".into()));
     assert_eq!(counts(&world, "other").await, (1, 0, 0, "complete".into()));
 }
 

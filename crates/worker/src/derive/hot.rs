@@ -77,7 +77,7 @@ impl Deriver {
 
 impl Engine {
     /// Derives from an image that is settled, in the background and from memory, so that its file can go.
-    pub(crate) async fn derive_soon(self: &Arc<Self>, delivery: &Delivery) {
+    pub(crate) async fn derive_soon(self: &Arc<Self>, delivery: &Delivery, at_ms: u64) {
         let batch = delivery.attempt.payer.clone();
         let known = self.deriver.known(&batch);
         let most = known.as_ref().map_or(0, |words| words.len() as u64);
@@ -91,15 +91,15 @@ impl Engine {
             return;
         };
         let Ok(image) = tokio::fs::read(&delivery.file).await else { return };
-        let (key, digest) = (delivery.attempt.key.clone(), delivery.image.digest.clone());
+        let key = delivery.attempt.key.clone();
         let engine = Arc::clone(self);
         self.deriver.begin(async move {
-            engine.derive_now(&key, &digest, &batch, image.into()).await;
+            engine.derive_now(&key, at_ms, &batch, image.into()).await;
             drop(place);
         });
     }
 
-    async fn derive_now(&self, key: &AssetKey, digest: &str, batch: &str, image: Bytes) {
+    async fn derive_now(&self, key: &AssetKey, at_ms: u64, batch: &str, image: Bytes) {
         let words = match self.deriver.known(batch) {
             Some(words) => words,
             None => match self.queue.derivatives_of(batch).await {
@@ -142,7 +142,7 @@ impl Engine {
             // The sweep tries once more, and tells.
             Err(error) => debug!(%error, key = %key.short(), "not derived"),
         }
-        if let Err(error) = take_back(&self.queue, &self.store, key, digest, names).await {
+        if let Err(error) = take_back(&self.queue, &self.store, key, at_ms, names).await {
             debug!(%error, key = %key.short(), "whether its image was removed meanwhile is not known now");
         }
         self.metrics.derived(made);

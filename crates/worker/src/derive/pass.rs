@@ -145,8 +145,7 @@ impl Pass<'_> {
                 let state = state.unwrap_or_default();
                 if state.removed.is_some() && !self.dry_run {
                     // Whoever was deriving from it then may have been killed since.
-                    let names = self.store.list(&folder(&key), None, NAMES).await?;
-                    cleared(self.store, names).await;
+                    self.clear(queue, &key).await?;
                 }
                 match state.made {
                     Some(made) => wanted.push(Wanted { key, made, derivatives }),
@@ -158,6 +157,19 @@ impl Pass<'_> {
                 return Ok(());
             }
         }
+    }
+
+    /// Deletes what was derived from an image that a person has removed.
+    async fn clear(&self, queue: &Queue, key: &AssetKey) -> Result<(), PassError> {
+        let names = self.store.list(&folder(key), None, NAMES).await?;
+        if names.is_empty() {
+            return Ok(());
+        }
+        let state = queue.assets(std::slice::from_ref(key)).await?.pop().flatten();
+        if state.is_some_and(|state| state.removed.is_some()) {
+            cleared(self.store, names).await;
+        }
+        Ok(())
     }
 
     /// Makes what is missing of some images. What was made of one that was removed meanwhile goes, too.
@@ -198,7 +210,7 @@ impl Pass<'_> {
             false => {
                 let names: Vec<String> = missing.iter().map(|one| one.name(&key)).collect();
                 let ended = self.made(&key, &image, missing).await;
-                if take_back(queue, self.store, &key, &image.digest, names).await? {
+                if take_back(queue, self.store, &key, image.at_ms, names).await? {
                     let why = "the image was removed meanwhile".to_owned();
                     Ended { problem: Some(Problem { key, why }), ..ended? }
                 } else {
@@ -286,20 +298,21 @@ pub(crate) async fn kept(
     if replace { store.put(object).await } else { store.put_if_absent(object).await.map(drop) }
 }
 
-/// Takes derivatives away again whose image a person has removed since it was read, also where another one was made by now;
-/// tells whether one has.
+/// Takes derivatives away again whose image, stored at a time, a person has removed since it was read, also where another one
+/// was made by now; tells whether one has.
 pub(crate) async fn take_back(
     queue: &Queue,
     store: &Arc<dyn Store>,
     key: &AssetKey,
-    digest: &str,
+    at_ms: u64,
     names: Vec<String>,
 ) -> Result<bool, QueueError> {
-    if queue.removed_at(key).await?.is_none() {
+    if queue.removed_at(key).await?.is_none_or(|gone| at_ms.saturating_mul(1_000) > gone) {
         return Ok(false);
     }
     let state = queue.assets(std::slice::from_ref(key)).await?.pop().flatten();
-    if state.and_then(|state| state.made).is_some_and(|made| made.digest == digest) {
+    // By a clock that is behind, it may stand all the same.
+    if state.and_then(|state| state.made).is_some_and(|made| made.at_ms == at_ms) {
         return Ok(false);
     }
     cleared(store, names).await;

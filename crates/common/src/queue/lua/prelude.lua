@@ -198,6 +198,8 @@ local function forget(asset)
   end
   call('ZREM', key('later'), asset)
   call('DEL', key('a', asset), key('s', asset), key('failure', asset))
+  -- Batches may count what was removed still.
+  if a.gone then call('HSET', key('a', asset), 'gone', a.gone) end
 end
 
 -- Makes an asset ready and a member of every flow that asks for it.

@@ -25,7 +25,8 @@ if from ~= request.from then return 'changed' end
 local was = call('HMGET', key('a', from), 'phase', 'parting', 'attempts', 'counting', 'removed', 'gone', 'batch')
 -- What was removed is still counted as done, also where others have it made again.
 local asks = was[7] == batch or call('ZSCORE', key('askers', from), batch)
-if not was[1] and was[5] or was[1] and was[6] and not asks and b[1] ~= 'cancelled' then was[1] = 'done' end
+local counts = was[6] and not asks and (b[1] ~= 'cancelled' or set(b[3]))
+if not was[1] and was[5] or counts then was[1] = 'done' end
 local is = call('HMGET', key('a', to), 'phase', 'parting', 'batch', 'counting')
 -- What is made costs nothing and is not sent: a batch that has ended may have it, too.
 if is[1] ~= 'done' then

@@ -24,11 +24,6 @@ if set(request.relied) and (goes[1] or goes[2]) then
   end
 end
 if goes[2] then
-  if call('EXISTS', key('removing')) == 1 then
-    for n = 4, #ARGV, 4 do
-      if is_removing(ARGV[n]) then return cjson.encode({ status = 'gone', key = ARGV[n] }) end
-    end
-  end
   for n, made in pairs(request.made) do
     local asset = ARGV[4 * tonumber(n)]
     if is_gone(asset, made) and call('HEXISTS', key('a', asset), 'phase') == 0 then
@@ -44,8 +39,19 @@ local old = call('HMGET', name, 'content', 'state', 'last', 'assets', 'lines', '
 if old[1] and old[1] ~= request.content then return cjson.encode({ status = 'other_content' }) end
 local deadline = tonumber(request.deadline)
 local later = deadline and deadline > NOW and deadline > num(old[8])
+-- Past its deadline, a batch that is complete has nothing made again.
+local late = num(old[8]) > 0 and num(old[8]) <= NOW and not later
 if (old[9] or old[8] and old[2] == 'open' and num(old[8]) <= NOW) and not later then return cjson.encode({ status = 'expired' }) end
 if old[2] == 'cancelled' and not old[9] then return cjson.encode({ status = 'cancelled' }) end
+-- What is in another's place is not made again, whatever becomes of that.
+local swaps = num(old[7]) > 0 or set(old[10])
+if goes[2] and call('EXISTS', key('removing')) == 1 then
+  for n = 4, #ARGV, 4 do
+    if is_removing(ARGV[n]) and not (swaps and instead_of(batch, ARGV[n])) then
+      return cjson.encode({ status = 'gone', key = ARGV[n] })
+    end
+  end
+end
 
 -- Rows up to `last` are in. What is in is not counted again; its assets are looked at all the same.
 local last = tonumber(old[3])
@@ -153,7 +159,7 @@ local ended = {}
 -- What stands in for an asset of this batch, or would by what others found out. A line that comes later may ask for what
 -- stood in for another's asset and has something in its own place since: all that read the batch follow there.
 local function other_than(asset, phase)
-  local other = (num(old[7]) > 0 or set(old[10])) and instead_of(batch, asset)
+  local other = swaps and instead_of(batch, asset)
   if other or not fresh then return other, true end
   if phase ~= 'failed' and phase ~= 'substituted' or not set(request.fallback) then return nil end
   other = call('HGET', key('a', asset), 'sub:' .. request.fallback)
@@ -203,7 +209,7 @@ local function join(asset, a, row, kind, spec)
   end
   -- The batch may ask for it already, in the place of another.
   -- Where an image was removed and others have it made again, a batch that counts it as done asks from now on, too.
-  local asks = (fresh or a[6]) and share(asset, a[2], batch, row)
+  local asks = (fresh or a[6] and not late) and share(asset, a[2], batch, row)
   if asks and not fresh then count_in(batch, 'done', nil) end
   if fresh and not asks then call('HINCRBY', name, 'doubled', 1) end
   if ENDED[phase] then
@@ -238,9 +244,11 @@ for n, home in ipairs(names) do
     join_other(asset, other, row, stands)
   elseif a and a[1] then
     phase = join(asset, a, row, kind, spec)
+  elseif late and not fresh and a and a[6] then
+    counts.made = counts.made + 1
   else
     phase = create(asset, home, row, kind, spec, request.made[tostring(n)])
-    if a and a[5] and phase == 'ready' then made_again(home) end
+    if a and a[6] and phase == 'ready' then made_again(home) end
     local how = phase == 'done' and 'made' or 'new'
     counts[how] = counts[how] + 1
   end

@@ -120,6 +120,7 @@ impl Engine {
             return;
         };
         if existing.attempt.token == ours.attempt.token || existing.made.digest == ours.made.digest {
+            ours.made.at_ms = existing.made.at_ms;
             return;
         }
         warn!(key = %ours.attempt.key, token = ours.attempt.token, first = existing.attempt.token, "another attempt's image stands; both were paid for");

@@ -16,7 +16,7 @@ use crate::{
     failing::place,
     leaving::submit_as,
     swapping,
-    world::{LEASE, World, asset, attempt, head, held, id, key, line, spec, unmade},
+    world::{LEASE, World, asset, attempt, head, held, id, key, line, route, spec, unmade},
 };
 
 fn made_of(key: &AssetKey, at_ms: u64) -> Made {
@@ -192,8 +192,11 @@ async fn a_batch_that_is_complete_and_past_its_deadline_has_nothing_made_again()
     let _: () = world.redis.clone().hset(batch, "deadline", past).await.unwrap();
     for phase in ["removed", "ready"] {
         assert_eq!(phase_told(&world, 1).await, phase);
-        again(&world, "b", &[asset(1), asset(2)]).await.unwrap();
+        let sums = again(&world, "b", &[asset(1), asset(2)]).await.unwrap();
+        assert_eq!((sums.made, sums.queued, sums.new), (2, 0, 0));
         assert_eq!(counts(&world, "b").await, (2, 0, 0, "complete".into()));
+        let flow = world.queue.keys().flow_named(route().as_str(), &id("b"));
+        assert!(!world.redis.clone().exists::<_, bool>(flow).await.unwrap());
         // Somebody else may.
         again(&world, "other", &[asset(1)]).await.unwrap();
     }

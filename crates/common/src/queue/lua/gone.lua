@@ -2,7 +2,7 @@
 -- Removed images ----------------------------------------------------------
 --
 -- An asset whose image a person has removed has no phase, like one that nobody asked for, and `gone`: when that was. Where
--- batches had counted it as done, they still do, and `removed` has what was made. Until the store was seen to have nothing of
+-- batches had counted it as done, they still do (`counted`), and `removed` has what was made. Until the store was seen to have nothing of
 -- it any more, the hash `removing` names it.
 
 -- When the image of a record was stored, ms.

@@ -200,6 +200,7 @@ local function forget(asset)
   call('DEL', key('a', asset), key('s', asset), key('failure', asset))
   -- Batches may count what was removed still.
   if a.gone then call('HSET', key('a', asset), 'gone', a.gone) end
+  if a.counted then call('HSET', key('a', asset), 'counted', 1) end
 end
 
 -- Makes an asset ready and a member of every flow that asks for it.

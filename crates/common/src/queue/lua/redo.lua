@@ -22,7 +22,7 @@ local from = instead_of(batch, asked) or asked
 if from == to then return 'again' end
 if from ~= request.from then return 'changed' end
 
-local was = call('HMGET', key('a', from), 'phase', 'parting', 'attempts', 'counting', 'removed', 'gone', 'batch')
+local was = call('HMGET', key('a', from), 'phase', 'parting', 'attempts', 'counting', 'removed', 'counted', 'batch')
 -- What was removed is still counted as done, also where others have it made again.
 local asks = was[7] == batch or call('ZSCORE', key('askers', from), batch)
 local counts = was[6] and not asks and (b[1] ~= 'cancelled' or set(b[3]))

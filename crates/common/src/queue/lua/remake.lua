@@ -23,7 +23,7 @@ local function again(item)
   -- Who asked for what is made is known by nobody any more: it is this batch that asks now.
   count_in(request.batch, 'done', nil)
   if not set(item.spec) then
-    call('HDEL', asset, 'made', 'phase', 'attempts', 'unknowns', 'bad', 'unsent', 'going', 'removed', 'gone')
+    call('HDEL', asset, 'made', 'phase', 'attempts', 'unknowns', 'bad', 'unsent', 'going', 'removed', 'gone', 'counted')
     return 'forgotten'
   end
   call('HDEL', asset, 'made', 'attempts', 'unknowns', 'bad', 'unsent', 'going')

@@ -29,7 +29,7 @@ end
 local function mark(done)
   ledger('removed', request.key, request.key .. '@' .. request.at, 0, request)
   if done then
-    call('HSET', asset, 'removed', request.kept)
+    call('HSET', asset, 'removed', request.kept, 'counted', 1)
     if set(request.spec) then call('SET', key('s', request.key), request.spec) end
   end
   set_gone()

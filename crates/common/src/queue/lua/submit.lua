@@ -198,6 +198,11 @@ local function join(asset, a, row, kind, spec)
     counts.made = counts.made + 1
     return phase
   end
+  -- Past its deadline, a batch goes on counting what was removed, whatever others have of it.
+  if late and not fresh and a[6] and a[2] ~= batch and not call('ZSCORE', key('askers', asset), batch) then
+    counts.made = counts.made + 1
+    return nil
+  end
   if not a[3] then
     -- All that a worker could restore after Redis forgot is that it holds the asset.
     set_spec(asset, spec)
@@ -209,7 +214,7 @@ local function join(asset, a, row, kind, spec)
   end
   -- The batch may ask for it already, in the place of another.
   -- Where an image was removed and others have it made again, a batch that counts it as done asks from now on, too.
-  local asks = (fresh or a[6] and not late) and share(asset, a[2], batch, row)
+  local asks = (fresh or a[6]) and share(asset, a[2], batch, row)
   if asks and not fresh then count_in(batch, 'done', nil) end
   if fresh and not asks then call('HINCRBY', name, 'doubled', 1) end
   if ENDED[phase] then
@@ -235,7 +240,7 @@ local some_known = #names > 0 and call('EXISTS', unpack(names)) > 0
 for n, home in ipairs(names) do
   local i = 4 * n
   local asset, row, kind, spec = ARGV[i], ARGV[i + 1], request.kinds[tonumber(ARGV[i + 2])], ARGV[i + 3]
-  local a = some_known and call('HMGET', home, 'phase', 'batch', 'route', 'going', 'removed', 'gone')
+  local a = some_known and call('HMGET', home, 'phase', 'batch', 'route', 'going', 'removed', 'counted')
   local phase
   local other, stands
   if not (a and a[1]) then other, stands = other_than(asset) end
@@ -244,7 +249,7 @@ for n, home in ipairs(names) do
     join_other(asset, other, row, stands)
   elseif a and a[1] then
     phase = join(asset, a, row, kind, spec)
-  elseif late and not fresh and a and a[6] then
+  elseif late and not fresh and a and a[6] and not request.made[tostring(n)] then
     counts.made = counts.made + 1
   else
     phase = create(asset, home, row, kind, spec, request.made[tostring(n)])

@@ -1,5 +1,7 @@
 # Everything a person or CI runs. Works with GNU make 3.81 and any POSIX sh.
 
+# Most of what the tests do is to wait: twice as many at once as there are cores.
+THREADS = $${RUST_TEST_THREADS:-$$(( $$(getconf _NPROCESSORS_ONLN) * 2 ))}
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
 .PHONY: help demo test test-valkey test-otel test-avif prove-fuzz build tools check fmt clippy doc deny tidy man pictures gallery-pictures
@@ -26,13 +28,12 @@ demo:
 	cargo build --locked --bin pictor
 	$(TARGET)/debug/pictor demo
 
-# Most of what the tests do is to wait: twice as many at once as there are cores.
 test: tools
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$(( $$(getconf _NPROCESSORS_ONLN) * 2 ))} cargo test --workspace --locked
+	RUST_TEST_THREADS=$(THREADS) cargo test --workspace --locked
 
 test-valkey:
 	@tools/preflight.sh test
-	@tools/test-valkey.sh
+	@RUST_TEST_THREADS=$(THREADS) tools/test-valkey.sh
 
 # What only builds with traces have.
 test-otel: tools

@@ -12,7 +12,10 @@ PATH=$names:$PATH
 export PATH
 redis-server --version
 redis-server --version | grep -q 'v=9\.' || { echo 'test-valkey: that is not Valkey 9' >&2; exit 1; }
-# As `make test` builds them: with --package their dependencies would be built once more, with fewer features.
-cargo test --locked --workspace --test queue
+# As `make test` builds them: where fewer are chosen, dependencies are built once more, with fewer features.
+built=$(CARGO_TERM_COLOR=never cargo test --locked --workspace --no-run 2>&1) || { printf '%s\n' "$built"; exit 1; }
+queue=$(printf '%s\n' "$built" | sed -n 's|.*Executable tests/queue/main.rs (\(.*\))$|\1|p')
+case $queue in /*) ;; *) queue=$PWD/$queue ;; esac
+(cd crates/common && "$queue")
 # The pinned Valkey is built without TLS.
 cargo test --locked --workspace --test it -- topology:: chaos:: forgotten:: upgrade:: death:: ledger:: cli:: --skip topology::tls::

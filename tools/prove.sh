@@ -8,16 +8,13 @@ name=$1
 test=$(printf '%s' "$name" | tr - _)
 module=prove::$test
 mkdir -p docs/measured
-of_queue=crates/common/tests/queue/prove.rs
-# The whole workspace, as `make test` has it: another selection would build every dependency once more.
-where='--workspace --test it'
-if grep -q "fn $test()" "$of_queue"; then where='--workspace --test queue'; fi
+# The whole workspace and both of them, as `make test` has it: another selection would build dependencies once more.
+where='--workspace --test it --test queue'
 cargo test $where --locked --no-run
 known=$(cargo test --quiet $where --locked -- --ignored --list "$module" | sed -n 's/: test$//p')
 if [ -z "$known" ]; then
     echo "prove: there is no proof called $name; these exist:" >&2
     cargo test --quiet $where --locked -- --ignored --list prove:: | sed -n 's/^prove::\(.*\): test$/  \1/p' >&2
-    sed -n 's/^async fn \([a-z_]*\)() {$/  \1/p' "$of_queue" >&2
     exit 1
 fi
 if [ "$name" = upgrade ]; then
